@@ -1,0 +1,246 @@
+"""The checkpoint folder: what training writes and the demo opens. Safetensors and JSON, never a pickle.
+
+A folder is complete in itself (see README.md, "The checkpoint folder"). It is written beside its place under a
+temporary name and then moved there, so that a reader never sees half of one.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dcgan.model import Discriminator, Generator, ModelConfig
+
+Net = TypeVar("Net", bound=nn.Module)
+
+FORMAT = 1
+CONFIG = "config.json"
+GENERATOR = "generator.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
+HISTORY = "history.jsonl"
+SNAPSHOTS = "snapshots"
+MAX_HISTORY = 2_000
+MAX_SNAPSHOTS = 100
+
+
+class CheckpointError(Exception):
+    """A checkpoint that is not there or cannot be read; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One frame of the training replay: the fixed-noise grid after `images_seen` images."""
+
+    images_seen: int
+    path: Path
+
+
+@dataclass
+class Checkpoint:
+    """An opened checkpoint. `config` is config.json as it stands; `generator` is in eval mode, fp32, on the CPU."""
+
+    folder: Path
+    config: dict[str, Any]
+    model: ModelConfig
+    generator: Generator
+
+    @property
+    def name(self) -> str:
+        return self.config.get("name") or self.folder.name
+
+    @property
+    def images_seen(self) -> int:
+        return int(self.config.get("images_seen", 0))
+
+    @cached_property
+    def discriminator(self) -> Discriminator:
+        """The discriminator in eval mode, read when first asked for."""
+        return _load_net(Discriminator(self.model), self.folder / DISCRIMINATOR)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        return read_history(self.folder / HISTORY)
+
+    @cached_property
+    def snapshots(self) -> list[Snapshot]:
+        return list_snapshots(self.folder / SNAPSHOTS)
+
+
+def load_checkpoint(source: str | Path) -> Checkpoint:
+    """Open a checkpoint folder, or the checkpoint of a run folder.
+
+    Raises CheckpointError, in one line, if it is missing, damaged or written by a newer version.
+    """
+    folder = Path(source)
+    if not (folder / CONFIG).is_file() and (folder / "checkpoint" / CONFIG).is_file():
+        folder = folder / "checkpoint"
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"no checkpoint at '{source}': there is no {CONFIG} in it; train.py --out makes one")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        version = config["format"]
+        known = {f.name for f in fields(ModelConfig)}
+        model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"'{folder / CONFIG}' is damaged ({error}); train again or fetch it anew") from None
+    if version != FORMAT:
+        raise CheckpointError(f"'{folder}' has format {version}, this program reads {FORMAT}: update the program")
+    return Checkpoint(folder.resolve(), config, model, _load_net(Generator(model), folder / GENERATOR))
+
+
+def find_checkpoints(path: str | Path) -> list[Path]:
+    """The checkpoint folders at `path`: itself, the one of a run, or those one level below, sorted by name."""
+    path = Path(path)
+    for folder in (path, path / "checkpoint"):
+        if (folder / CONFIG).is_file():
+            return [folder]
+    below = sorted(path.iterdir()) if path.is_dir() else []
+    return [found for child in below if child.is_dir() for found in _self_or_run(child)]
+
+
+def _self_or_run(folder: Path) -> list[Path]:
+    return [f for f in (folder, folder / "checkpoint") if (f / CONFIG).is_file()][:1]
+
+
+def save_checkpoint(
+    folder: Path,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    config: dict[str, Any],
+    history: list[dict[str, float]],
+    snapshots: Path,
+    readme: str,
+) -> None:
+    """Write a whole checkpoint folder, replacing an older one in a single move.
+
+    `config` holds the model, train and data settings, images_seen and metrics; format and versions are added here.
+    """
+    with replacing(folder) as new:
+        _save_net(generator, new / GENERATOR)
+        _save_net(discriminator, new / DISCRIMINATOR)
+        write_history(new / HISTORY, thin_history(history))
+        (new / SNAPSHOTS).mkdir()
+        for snapshot in thin_snapshots(list_snapshots(snapshots)):
+            shutil.copyfile(snapshot.path, new / SNAPSHOTS / snapshot.path.name)
+        (new / "README.md").write_text(readme, encoding="utf-8")
+        versions = {"python": platform.python_version(), "torch": torch.__version__}
+        whole = {"format": FORMAT, **config, "versions": versions}
+        (new / CONFIG).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder` when the block ends well, and vanishes when it fails."""
+    new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    recover(folder)
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        recover(folder)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def recover(folder: Path) -> None:
+    """Undo a replacement that was cut between its two moves."""
+    old = folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name that becomes `path` when the block ends well."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The lines of a history.jsonl; [] where there is none. A last line cut in the middle is left out."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    with writing(path) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def thin_history(rows: list[dict[str, float]], limit: int = MAX_HISTORY) -> list[dict[str, float]]:
+    """At most `limit` rows: where there are more, each stands for a stretch of the run and holds its means."""
+    if len(rows) <= limit:
+        return rows
+    thinned = []
+    for i in range(limit):
+        stretch = rows[i * len(rows) // limit : (i + 1) * len(rows) // limit]
+        row: dict[str, float] = {}
+        for key in {k: None for r in stretch for k in r}:
+            values = [r[key] for r in stretch if key in r]
+            row[key] = values[-1] if key == "images_seen" else round(sum(values) / len(values), 5)
+        thinned.append(row)
+    return thinned
+
+
+def list_snapshots(folder: Path) -> list[Snapshot]:
+    """The snapshots in a folder, oldest first."""
+    found = [Snapshot(int(p.stem), p) for p in folder.glob("*.webp") if p.stem.isdigit()]
+    return sorted(found, key=lambda s: s.images_seen)
+
+
+def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> list[Snapshot]:
+    """At most `limit` of them: the dense first tenth whole, the rest evenly, always with the last."""
+    if len(snapshots) <= limit:
+        return snapshots
+    head = limit // 10
+    rest = snapshots[head:]
+    count = limit - head
+    return snapshots[:head] + [rest[(i + 1) * len(rest) // count - 1] for i in range(count)]
+
+
+def _save_net(net: nn.Module, path: Path) -> None:
+    state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, path)
+
+
+def _load_net(net: Net, path: Path) -> Net:
+    try:
+        state: dict[str, Tensor] = load_file(path)
+        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except FileNotFoundError:
+        raise CheckpointError(f"'{path}' is missing: the checkpoint is incomplete, fetch or train it anew") from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"'{path}' is damaged ({reason}); fetch or train it anew") from None
+    if not all(torch.isfinite(p).all() for p in net.parameters()):
+        raise CheckpointError(f"'{path}' holds weights that are not finite; fetch or train it anew")
+    return net.eval().requires_grad_(False)
