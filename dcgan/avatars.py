@@ -10,9 +10,9 @@ of any combination is the product of its factors'. Skin, hair, clothing, its col
 dim the eyes and a fringe may cover part of the eyebrows: these two factors cannot be read off every picture.
 Indices from COUNT on are faces outside the set, drawn from the same distribution.
 
-Credits: the drawings are Avataaars by Pablo Stanley (avataaars.com, blush.design), as packaged by python-avatars
-(MIT, (c) 2021 Ibon; it credits the artist and names no separate licence for the art). resvg-py is MIT, (c) 2024
-baseplate-admin, around resvg (Apache-2.0 or MIT).
+Credits: the drawings are Avataaars by Pablo Stanley (avataaars.com, blush.design), as packaged by python-avatars (MIT,
+(c) 2021 Ibon). That package names no licence for the art itself; DiceBear, which ships the same art, lists it as free
+for personal and commercial use. resvg-py (MIT, (c) 2024 baseplate-admin) wraps resvg (Apache-2.0 or MIT).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 COUNT = 20_000
+VERSION = 1  # raise it when the same index would be drawn as another face: packed copies are kept by it
 
 # Each factor's values: the word for it, what python-avatars calls it (or the colour), and its weight.
 # Left out: what hides the face, needs a prop, is no portrait (tears, crosses for eyes) or does not fit the frame.
@@ -33,9 +34,9 @@ _CHOICES: dict[str, dict[str, tuple[str, int]]] = {
         "light": ("#f3c7a2", 1),
         "golden": ("#e0ab78", 1),
         "tan": ("#c68a5c", 1),
-        "brown": ("#a5693f", 1),
-        "dark": ("#845033", 1),
-        "deep": ("#644234", 1),
+        "brown": ("#ab7046", 1),
+        "dark": ("#8c5837", 1),
+        "deep": ("#6e4838", 1),
     },
     "hair": {
         "balding": ("SIDES", 1),
@@ -129,7 +130,7 @@ _CHOICES: dict[str, dict[str, tuple[str, int]]] = {
 FACTORS: dict[str, tuple[str, ...]] = {name: tuple(values) for name, values in _CHOICES.items()}
 
 # The square of the 264 x 280 drawing that a picture shows: the widest hair, and the head (about y 36 to 194) centred.
-_FRAME = "16 -2 232 232"
+_FRAME = "14 -3 236 236"
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 

@@ -5,7 +5,6 @@ temporary name and then moved there, so that a reader never sees half of one.
 """
 
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -172,7 +171,7 @@ def writing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(path.name + ".tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

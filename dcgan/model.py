@@ -5,9 +5,12 @@ layers in the same pattern: channels double with each halving of the resolution.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from dcgan.convolution import Conv2d, ConvTranspose2d
 
 IMAGE_SIZES = (16, 32, 64, 128, 256)
 MAX_CHANNELS = 1024
@@ -56,9 +59,9 @@ class Generator(nn.Module):
         self.config = config
         widths = config.channels(config.ngf)[::-1]
         layers: list[nn.Module] = [*_up(config.nz, widths[0], stride=1, padding=0)]
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             layers += _up(narrow, wide)
-        layers += [nn.ConvTranspose2d(widths[-1], config.nc, 4, 2, 1, bias=False), nn.Tanh()]
+        layers += [ConvTranspose2d(widths[-1], config.nc, 4, 2, 1, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -76,15 +79,15 @@ class Discriminator(nn.Module):
         self.config = config
         widths = config.channels(config.ndf)
         bias = config.d_norm != "batch"  # BatchNorm has a bias of its own
-        convs = [nn.Conv2d(config.nc, widths[0], 4, 2, 1, bias=bias)]
-        convs += [nn.Conv2d(a, b, 4, 2, 1, bias=bias) for a, b in zip(widths, widths[1:], strict=False)]
+        convs = [Conv2d(config.nc, widths[0], 4, 2, 1, bias=bias)]
+        convs += [Conv2d(a, b, 4, 2, 1, bias=bias) for a, b in pairwise(widths)]
         layers: list[nn.Module] = []
         for i, conv in enumerate(convs):
             layers.append(self._normalised(conv))
             if config.d_norm == "batch" and i > 0:
                 layers.append(nn.BatchNorm2d(conv.out_channels))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        layers.append(self._normalised(nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=bias)))
+        layers.append(self._normalised(Conv2d(widths[-1], 1, 4, 1, 0, bias=bias)))
         self.main = nn.Sequential(*layers)
 
     def _normalised(self, conv: nn.Conv2d) -> nn.Module:
@@ -98,7 +101,7 @@ class Discriminator(nn.Module):
 
 def _up(inputs: int, outputs: int, stride: int = 2, padding: int = 1) -> list[nn.Module]:
     return [
-        nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False),
+        ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     ]

@@ -1,0 +1,60 @@
+"""Differentiable augmentation (Zhao et al. 2020): the discriminator only ever sees altered images, real and fake
+alike, so it cannot learn a small data set by heart, and the generator still learns unaltered ones.
+
+Images are [N, nc, S, S] in [-1, 1]; each image of a batch is altered on its own, by draws from torch's default
+generator of their device.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+TRANSLATION = 1 / 8  # of the side, each way
+CUTOUT = 1 / 2  # of the side
+
+
+def augment(images: Tensor, policy: str) -> Tensor:
+    """Apply the alterations named in `policy`, a comma-separated list of color, translation and cutout; "" is none."""
+    for name in filter(None, policy.split(",")):
+        images = ALTERATIONS[name](images)
+    return images
+
+
+def color(images: Tensor) -> Tensor:
+    """Random brightness (+-0.5), saturation (x 0 to 2) and contrast (x 0.5 to 1.5)."""
+    brightness, saturation, contrast = _uniform(images, 3)
+    images = images + (brightness - 0.5)
+    grey = images.mean(dim=1, keepdim=True)
+    images = grey + (images - grey) * (2 * saturation)
+    middle = images.mean(dim=(1, 2, 3), keepdim=True)
+    return middle + (images - middle) * (contrast + 0.5)
+
+
+def translation(images: Tensor) -> Tensor:
+    """Shift by up to an eighth of the side, filling with grey."""
+    n, _, size, _ = images.shape
+    reach = int(size * TRANSLATION + 0.5)
+    shifts = torch.randint(0, 2 * reach + 1, (2, n, 1), device=images.device)
+    steps = torch.arange(size, device=images.device)
+    padded = pad(images, (reach, reach, reach, reach)).permute(0, 2, 3, 1)
+    rows, columns = shifts[0] + steps, shifts[1] + steps
+    image = torch.arange(n, device=images.device)[:, None, None]
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def cutout(images: Tensor) -> Tensor:
+    """Grey out a square of half the side, anywhere (partly outside, too)."""
+    n, _, size, _ = images.shape
+    half = int(size * CUTOUT / 2 + 0.5)
+    centre = torch.randint(0, size, (2, n, 1), device=images.device)
+    steps = torch.arange(size, device=images.device)
+    rows, columns = ((steps >= c - half) & (steps < c + half) for c in centre)
+    inside = rows[:, None, :, None] & columns[:, None, None, :]
+    return images.masked_fill(inside, 0)
+
+
+ALTERATIONS = {"color": color, "translation": translation, "cutout": cutout}
+
+
+def _uniform(images: Tensor, count: int) -> Tensor:
+    return torch.rand(count, len(images), 1, 1, 1, device=images.device, dtype=images.dtype)

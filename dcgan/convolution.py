@@ -1,0 +1,125 @@
+"""The DCGAN's convolutions, faster on a CPU: the same sums as PyTorch's own, written as matrix products.
+
+Every convolution here has a 4 x 4 kernel, so 16 C inputs make one output. oneDNN's bfloat16 kernels for such
+convolutions, above all their weight gradients, run several times slower than its matrix product of the same size
+(`make bench` shows both). Modules and weights are PyTorch's; a GPU and float32 training use PyTorch's own kernels.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class Conv2d(nn.Conv2d):
+    """nn.Conv2d with a 4 x 4 kernel, either of stride 2 and padding 1, or covering a 4 x 4 input whole."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not _as_products(input):
+            return super().forward(input)
+        if self.stride == (1, 1):
+            output = _flat(input.bfloat16()) @ _rows(self.weight.bfloat16()).T
+            output = output[:, :, None, None]
+        else:
+            n, _, h, w = input.shape
+            pixels = _Down.apply(input.bfloat16(), self.weight.bfloat16())
+            output = pixels.view(n, h // 2, w // 2, -1).permute(0, 3, 1, 2)
+        return output if self.bias is None else output + self.bias[:, None, None].bfloat16()
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d with a 4 x 4 kernel, either of stride 2 and padding 1, or from 1 x 1 to 4 x 4."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not _as_products(input):
+            return super().forward(input, output_size)
+        if self.stride == (1, 1):
+            output = input.bfloat16().flatten(1) @ _rows(self.weight.bfloat16())
+            return output.view(len(input), 4, 4, self.out_channels).permute(0, 3, 1, 2)
+        return _Up.apply(input.bfloat16(), self.weight.bfloat16())
+
+
+def _as_products(input: Tensor) -> bool:
+    return input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+
+
+class _Down(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        patches = gather(images)
+        ctx.save_for_backward(patches, weight)
+        ctx.shape = images.shape
+        return patches @ _rows(weight).T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        patches, weight = ctx.saved_tensors
+        by_images = scatter(gradient @ _rows(weight), ctx.shape) if ctx.needs_input_grad[0] else None
+        by_weight = _kernels(gradient.T @ patches, weight) if ctx.needs_input_grad[1] else None
+        return by_images, by_weight
+
+
+class _Up(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        n, _, h, w = images.shape
+        return scatter(_pixels(images) @ _rows(weight), torch.Size((n, weight.shape[1], 2 * h, 2 * w)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        images, weight = ctx.saved_tensors
+        n, _, h, w = images.shape
+        patches = gather(gradient)
+        by_images = by_weight = None
+        if ctx.needs_input_grad[0]:
+            by_images = (patches @ _rows(weight).T).view(n, h, w, -1).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[1]:
+            by_weight = _kernels(_pixels(images).T @ patches, weight)
+        return by_images, by_weight
+
+
+def gather(images: Tensor) -> Tensor:
+    """Images [N, C, H, W] -> the 4 x 4 patch under each output of a stride-2 convolution, [N*H/2*W/2, 16*C]."""
+    n, c, h, w = images.shape
+    padded = images.new_zeros(n, h + 2, w + 2, c)
+    padded[:, 1:-1, 1:-1] = images.permute(0, 2, 3, 1)
+    image, row, column, _ = padded.stride()
+    patches = padded.as_strided((n, h // 2, w // 2, 4, 4 * c), (image, 2 * row, 2 * column, row, 1))
+    return patches.reshape(-1, 16 * c)
+
+
+def scatter(patches: Tensor, shape: torch.Size) -> Tensor:
+    """The adjoint of `gather`: overlapping patches added up into images of `shape` [N, C, H, W].
+
+    A patch is 2 x 2 blocks of 2 x 2 pixels; the blocks of one position tile the plane without overlap.
+    """
+    n, c, h, w = shape
+    blocks = patches.view(n, h // 2, w // 2, 2, 2, 2, 2 * c)
+    padded = patches.new_zeros(n, h // 2 + 1, 2, w // 2 + 1, 2 * c)
+    for down in (0, 1):
+        for right in (0, 1):
+            target = padded[:, down : down + h // 2, :, right : right + w // 2]
+            target += blocks[:, :, :, down, :, right].transpose(2, 3)
+    return padded.view(n, h + 2, w + 2, c)[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
+
+
+def _rows(weight: Tensor) -> Tensor:
+    """Weights [A, B, 4, 4] -> [A, 16*B], in the order of `gather`; a view where they are channels_last."""
+    return weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+
+
+def _kernels(rows: Tensor, like: Tensor) -> Tensor:
+    a, b, h, w = like.shape
+    return rows.view(a, h, w, b).permute(0, 3, 1, 2)
+
+
+def _flat(images: Tensor) -> Tensor:
+    return images.permute(0, 2, 3, 1).flatten(1)
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])

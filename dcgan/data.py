@@ -1,0 +1,362 @@
+"""From a folder, a zip or the drawn faces to uint8 images.
+
+Every file is decoded once, resized and cropped as the tutorial does it, and packed into one memory-mapped file under
+the user's cache directory. The next start with the same source and settings opens that file and decodes nothing.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import functional as transforms
+from tqdm import tqdm
+
+from dcgan import avatars
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+# Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
+CROP_VERSION = 1  # part of the cache's key: raise it when the same file would come out as other pixels
+MAX_ASPECT = 4
+
+
+class DataError(Exception):
+    """Images that cannot be had; the message is one line saying what was looked for, and what was found."""
+
+
+class Source(Protocol):
+    """Where images come from: `names` in a fixed order, and a picture for each."""
+
+    name: str
+    names: list[str]
+    fingerprint: str
+
+    def open(self, index: int) -> Image.Image: ...
+
+
+class FolderSource:
+    """All images in a folder and below it, in the order of their paths."""
+
+    def __init__(self, root: Path):
+        self.root, self.name = root, root.resolve().name
+        self.others: Counter[str] = Counter()
+        files = sorted(self._walk(root))
+        self.names = [name for name, _ in files]
+        self.fingerprint = _digest(f"{root.resolve()}\n{files}")
+
+    def _walk(self, root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+        visited = set()
+        for folder, below, files in os.walk(root, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in visited:  # a link that leads back up
+                below.clear()
+                continue
+            visited.add(real)
+            below[:] = [d for d in below if not d.startswith(".")]
+            for file in files:
+                path = Path(folder, file)
+                if _is_image(file) and path.is_file():
+                    stat = path.stat()
+                    yield path.relative_to(root).as_posix(), (stat.st_size, stat.st_mtime_ns)
+                else:
+                    self.others[path.suffix.lower()] += 1
+
+    def open(self, index: int) -> Image.Image:
+        return Image.open(self.root / self.names[index], formats=_formats())
+
+
+class ZipSource:
+    """All images in a zip, in the order of their names. Read in place, never unpacked."""
+
+    def __init__(self, path: Path):
+        self.path, self.name = path, path.stem
+        self._opened: tuple[int, zipfile.ZipFile] | None = None
+        try:
+            entries = self._zip().infolist()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"'{path}' cannot be read as a zip ({error})") from None
+        files = [e.filename for e in entries if not e.is_dir()]
+        self.names = sorted(f for f in files if _is_image(f) and not f.startswith("__MACOSX/"))
+        self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not _is_image(f))
+        stat = path.stat()
+        self.fingerprint = _digest(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+
+    def _zip(self) -> zipfile.ZipFile:
+        # One handle a process: forked workers would share a single file position.
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), zipfile.ZipFile(self.path)
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def open(self, index: int) -> Image.Image:
+        return Image.open(self._zip().open(self.names[index]), formats=_formats())
+
+
+class DrawnSource:
+    """The built-in faces of `dcgan.avatars`."""
+
+    def __init__(self) -> None:
+        self.name = "avatars"
+        self.others: Counter[str] = Counter()
+        self.names = [f"{i:06d}" for i in range(avatars.COUNT)]
+        self.fingerprint = f"avatars-{avatars.VERSION}"
+
+    def open(self, index: int) -> Image.Image:
+        return avatars.face(index)[0]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set of images, all of one size.
+
+    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: their names in the source. skipped: what could
+    not be read, and why.
+    """
+
+    name: str
+    pixels: np.ndarray
+    names: list[str]
+    skipped: list[tuple[str, str]]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def heldout(self) -> np.ndarray:
+        """Bool [N]: the tenth that is never trained on. By a hash of the file's stem, the same in a zip or a folder."""
+        return np.array([is_heldout(name) for name in self.names], dtype=bool)
+
+    @cached_property
+    def training(self) -> np.ndarray:
+        """Indices of the images that are trained on."""
+        return np.flatnonzero(~self.heldout)
+
+    def batch(self, indices: np.ndarray) -> Tensor:
+        """The images at `indices`, uint8 [len(indices), nc, S, S]."""
+        return torch.from_numpy(self.pixels[indices])
+
+    def epoch_length(self, batch_size: int, drop_last: bool) -> int:
+        """How many images one epoch shows."""
+        return len(self.training) // batch_size * batch_size if drop_last else len(self.training)
+
+    def batches(
+        self, batch_size: int, seed: int, seen: int = 0, flip: bool = False, drop_last: bool = True
+    ) -> Iterator[Tensor]:
+        """Training batches without end, uint8 [B, nc, S, S], going on after `seen` images.
+
+        Each epoch shows every training image once, in an order (and mirrored, with `flip`) that follows from the seed
+        and the epoch alone: a resumed run sees what an unbroken one would have seen.
+        """
+        if len(self.training) < batch_size:
+            raise DataError(
+                f"'{self.name}' has {len(self)} images, {len(self.training)} of them for training (a tenth is held "
+                f"out): fewer than one batch of {batch_size}. Add images or lower --batch-size"
+            )
+        length = self.epoch_length(batch_size, drop_last)
+        epoch, start = divmod(seen, length)
+        while True:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+            order = self.training[torch.randperm(len(self.training), generator=generator).numpy()]
+            mirrored = torch.rand(len(order), generator=generator) < 0.5
+            for i in range(start, length, batch_size):
+                j = min(i + batch_size, length)
+                batch = self.batch(order[i:j])
+                yield torch.where(mirrored[i:j, None, None, None], batch.flip(3), batch) if flip else batch
+            epoch, start = epoch + 1, 0
+
+
+def is_heldout(name: str) -> bool:
+    """Whether the image of this name belongs to the held-out tenth."""
+    stem = PurePosixPath(name).stem
+    return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 10 == 0
+
+
+def load_images(
+    source: str,
+    image_size: int,
+    nc: int = 3,
+    workers: int = 2,
+    limit: int | None = None,
+    cache: Path | None = None,
+    progress: bool = True,
+) -> Images:
+    """The images of a folder, a zip or "avatars" at `image_size`, from the cache or decoded into it.
+
+    source: a path, or "avatars" for the drawn faces. limit: only the first so many. cache: where packed images are
+    kept, by default $DCGAN_CACHE or the user's cache directory. progress: show a bar while decoding.
+    Raises DataError where there is nothing to read or no room for the cache.
+    """
+    found = open_source(source)
+    if limit is not None:
+        found.names = found.names[:limit]
+    if not found.names:
+        kinds = ", ".join(f"{n} {suffix or 'without ending'}" for suffix, n in found.others.most_common(4))
+        raise DataError(
+            f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, "
+            f"found {f'other files only ({kinds})' if kinds else 'nothing'}"
+        )
+    key = _digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
+    folder = (cache or cache_directory()) / f"{found.name}-{image_size}-{key}"
+    if not (folder / "index.json").is_file():
+        _pack(found, image_size, nc, workers, folder, progress)
+    images = _open_packed(folder, found.name, image_size, nc)
+    if images.skipped:
+        shown = ", ".join(f"{name} ({reason})" for name, reason in images.skipped[:3])
+        more = f" and {len(images.skipped) - 3} more, listed in {folder / 'index.json'}" * (len(images.skipped) > 3)
+        print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")
+    if not len(images):
+        raise DataError(f"none of the {len(found.names)} images in '{source}' can be read: {images.skipped[0][1]}")
+    return images
+
+
+def open_source(source: str) -> FolderSource | ZipSource | DrawnSource:
+    """The source that a --dataroot names. Raises DataError where there is none."""
+    path = Path(source).expanduser()
+    if source == "avatars" and not path.exists():
+        return DrawnSource()
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        return ZipSource(path)
+    raise DataError(f"no images at '{source}': it is neither a folder, nor a zip, nor the word avatars")
+
+
+def cache_directory() -> Path:
+    """Where packed images are kept: $DCGAN_CACHE, else `dcgan` in the user's cache directory."""
+    if named := os.environ.get("DCGAN_CACHE"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan"
+
+
+def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
+    """A picture as training sees it: uint8 [nc, size, size].
+
+    Turned as its EXIF says, colours made RGB or grey (transparent parts white), the shorter side resized to `size`
+    with antialiasing, the centre cropped.
+    """
+    image = _opaque(ImageOps.exif_transpose(image)).convert("L" if nc == 1 else "RGB")
+    short = min(image.size)
+    if max(image.size) > MAX_ASPECT * short:  # a thin strip would be blown up to a huge one before its crop
+        image = transforms.center_crop(image, [min(side, short) for side in image.size[::-1]])
+    image = transforms.center_crop(transforms.resize(image, [size]), [size])
+    return np.asarray(image, dtype=np.uint8).reshape(size, size, nc).transpose(2, 0, 1)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel, which Pillow would clip to 255
+        levels = np.asarray(image, dtype=np.float64)
+        return Image.fromarray((levels / max(levels.max(), 65535) * 255).astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image
+
+
+class _Decoder(Dataset):
+    """Item i: the square image i and whether it had to be enlarged, or the reason why it cannot be read."""
+
+    def __init__(self, source: Source, size: int, nc: int):
+        self.source, self.size, self.nc = source, size, nc
+
+    def __len__(self) -> int:
+        return len(self.source.names)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, bool] | str:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with self.source.open(index) as image:
+                    return square(image, self.size, self.nc), min(image.size) < self.size
+        except ImportError:
+            raise
+        except Exception as error:  # whatever a broken file makes a decoder say, the other files go on
+            return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
+    """Decode all of a source into `folder`: pixels.u8 and, last, index.json."""
+    kept, skipped, small, digest = [], [], 0, hashlib.sha256()
+    loader: DataLoader = DataLoader(_Decoder(source, size, nc), 64, num_workers=workers, collate_fn=list)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        working = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise DataError(
+            f"the image cache '{folder.parent}' cannot be written ({error.strerror}): set DCGAN_CACHE"
+        ) from None
+    try:
+        bar = tqdm(total=len(source.names), desc=f"reading {source.name}", unit="img", disable=not progress)
+        with bar, (working / "pixels.u8").open("wb") as pixels:
+            for items in loader:
+                for item in items:
+                    name = source.names[bar.n]
+                    bar.update()
+                    if isinstance(item, str):
+                        skipped.append((name, item))
+                        continue
+                    image, enlarged = item
+                    data = np.ascontiguousarray(image).tobytes()
+                    pixels.write(data)
+                    digest.update(data)
+                    kept.append(name)
+                    small += enlarged
+        if small:
+            print(
+                f"warning: {small} of {len(kept)} images are smaller than {size} px and were enlarged: they look soft"
+            )
+        index = {"names": kept, "skipped": skipped, "digest": digest.hexdigest()[:16]}
+        (working / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        try:
+            working.rename(folder)
+        except OSError:
+            if not (folder / "index.json").is_file():  # unless another process was faster
+                raise
+    except OSError as error:
+        need = len(source.names) * nc * size * size / 2**20
+        raise DataError(
+            f"the image cache '{folder.parent}' cannot be written ({error.strerror}): it takes {need:,.0f} MiB; "
+            "make room or set DCGAN_CACHE to another folder"
+        ) from None
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    shape = (len(index["names"]), nc, size, size)
+    pixels = (
+        np.memmap(folder / "pixels.u8", np.uint8, "r", shape=shape) if index["names"] else np.empty(shape, np.uint8)
+    )
+    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"])
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [f for f in FORMATS if f in Image.OPEN]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]

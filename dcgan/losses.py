@@ -1,0 +1,55 @@
+"""The adversarial losses. Pure functions of logits [N]; every loss is a scalar to be minimised.
+
+Computed in float32 whatever precision the networks ran in.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+LOSSES = ("bce", "lsgan", "hinge", "relativistic")
+
+
+def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
+    """What the discriminator minimises: high logits for reals, low ones for fakes.
+
+    bce: binary cross-entropy with labels 1 and 0, the sum of both halves (Goodfellow et al. 2014, the tutorial's).
+    lsgan: squared distance to 1 and 0 (Mao et al. 2017). hinge: (Lim and Ye 2017).
+    relativistic: a real against the fake beside it (Jolicoeur-Martineau 2019, as in R3GAN, Huang et al. 2024).
+    """
+    real, fake = real.float(), fake.float()
+    if kind == "bce":
+        return softplus(-real).mean() + softplus(fake).mean()
+    if kind == "lsgan":
+        return ((real - 1).square().mean() + fake.square().mean()) / 2
+    if kind == "hinge":
+        return relu(1 - real).mean() + relu(1 + fake).mean()
+    if kind == "relativistic":
+        return softplus(fake - real).mean()
+    raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {kind}")
+
+
+def generator_loss(kind: str, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    """What the generator minimises: its fakes judged real (non-saturating). `relativistic` also needs the reals."""
+    fake = fake.float()
+    if kind == "bce":
+        return softplus(-fake).mean()
+    if kind == "lsgan":
+        return (fake - 1).square().mean() / 2
+    if kind == "hinge":
+        return -fake.mean()
+    if kind == "relativistic":
+        assert real is not None, "the relativistic loss compares fakes with reals"
+        return softplus(real.float() - fake).mean()
+    raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {kind}")
+
+
+def probability(kind: str, logits: Tensor) -> Tensor:
+    """The discriminator's belief in [0, 1] that each image is real, for the printed D(x) and D(G(z))."""
+    return logits.float().clamp(0, 1) if kind == "lsgan" else logits.float().sigmoid()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Mean squared gradient of the logits by the images: R1 on reals, R2 on fakes (Mescheder et al. 2018)."""
+    (gradient,) = torch.autograd.grad(logits.float().sum(), images, create_graph=True)
+    return gradient.float().square().sum(dim=(1, 2, 3)).mean()

@@ -1,0 +1,424 @@
+"""The training loop: two networks against each other, over images that come without end.
+
+A run folder holds `checkpoint/` (what the demo opens), `state/` (what resuming needs), `history.jsonl` with every
+iteration, `snapshots/` with every frame, and the figures.
+"""
+
+import contextlib
+import json
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+from tqdm import tqdm
+
+from dcgan import figures
+from dcgan.augment import ALTERATIONS, augment
+from dcgan.card import model_card
+from dcgan.checkpoint import list_snapshots, read_history, recover, save_checkpoint, write_history, writing
+from dcgan.data import Images
+from dcgan.generate import render
+from dcgan.latents import latents
+from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
+from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+
+STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
+STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
+SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
+EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
+R1_EVERY = 16  # iterations; the penalty is scaled to match (lazy regularisation, Karras et al. 2020)
+FIXED_SEEDS = range(figures.GRID)
+
+
+def setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
+    """A dataclass field that train.py turns into a flag."""
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults are the tutorial's; RECIPES go past them.
+
+    Raises ValueError, in one line, for a value that makes no sense.
+    """
+
+    recipe: str = setting("dcgan", "dcgan: the tutorial's training, in fp32; best: what this project recommends")
+    epochs: int = setting(5, "passes over the training images (0: --max-images decides)")
+    max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)")
+    batch_size: int = setting(128, "images in a training step")
+    lr: float = setting(0.0002, "learning rate of both networks' Adam")
+    lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
+    beta1: float = setting(0.5, "Adam's first momentum")
+    loss: str = setting("bce", "adversarial loss", LOSSES)
+    r1: float = setting(0.0, "weight of the gradient penalty on reals (0: none)")
+    flip: bool = setting(False, "mirror half of the training images")
+    augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
+    ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: keep the raw one)")
+    drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
+    precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
+    seed: int = setting(999, "seed of the weights, the noise and the order of the images")
+    workers: int = setting(2, "processes that decode images")
+    ngpu: int = setting(1, "GPUs to use (0: the CPU)")
+    tick: int = setting(25_000, "images between two saves")
+
+    def __post_init__(self) -> None:
+        for name, low in {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
+        for name in ("lr", "lr_d", "beta1", "r1", "ema"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
+        if self.beta1 >= 1:
+            raise ValueError(f"beta1 must be below 1, not {self.beta1}")
+        if not self.epochs and not self.max_images:
+            raise ValueError("nothing to do: epochs and max_images are both 0")
+        unknown = [name for name in self.augment.split(",") if name and name not in ALTERATIONS]
+        if unknown:
+            raise ValueError(f"augment knows {', '.join(ALTERATIONS)}, not {', '.join(unknown)}")
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "dcgan": {},
+    "best": {
+        "epochs": 0,
+        "max_images": 400_000,
+        "flip": True,
+        "augment": "color,translation",
+        "ema": 10_000,
+        "drop_last": True,
+        "precision": "auto",
+    },
+}
+
+# What may change when a run is resumed; anything else would make it another run.
+RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick")
+
+
+class TrainingError(Exception):
+    """Training that cannot start or go on; the message is one line that says what to do."""
+
+
+class Networks:
+    """Generator, discriminator, the generator's running average, and both optimizers."""
+
+    def __init__(self, model: ModelConfig, config: TrainConfig, device: torch.device):
+        torch.manual_seed(config.seed)
+        self.generator, self.discriminator = Generator(model), Discriminator(model)
+        for net in (self.generator, self.discriminator):
+            init_weights(net)
+            net.to(device).to(memory_format=torch.channels_last)
+        # The net that snapshots, metrics and the checkpoint show: the average, or the generator as trained.
+        self.shown = self.generator
+        if config.ema:
+            self.shown = Generator(model).to(device).to(memory_format=torch.channels_last)
+            self.shown.load_state_dict(self.generator.state_dict())
+            self.shown.eval().requires_grad_(False)
+        betas = (config.beta1, 0.999)
+        self.opt_g = Adam(self.generator.parameters(), config.lr, betas, fused=True)
+        self.opt_d = Adam(self.discriminator.parameters(), config.lr_d or config.lr, betas, fused=True)
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("generator", "discriminator", "shown", "opt_g", "opt_d")
+        return {name: getattr(self, name) for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    @torch.no_grad()
+    def average(self, batch_size: int, half_life: int, seen: int) -> None:
+        """Move the shown generator towards the trained one, BatchNorm's statistics too (EMA).
+
+        Early in the run the half-life is shorter, a tenth of the images seen, so that the start is soon forgotten.
+        """
+        if self.shown is self.generator:
+            return
+        weight = 1 - 0.5 ** (batch_size / max(min(half_life, seen / 10), 1e-8))
+        source, target = self.generator.state_dict(), self.shown.state_dict()
+        floats = [name for name, value in source.items() if value.is_floating_point()]
+        torch._foreach_lerp_([target[name] for name in floats], [source[name] for name in floats], weight)
+        for name in source.keys() - floats:
+            target[name].copy_(source[name])
+
+
+def train(
+    model: ModelConfig,
+    config: TrainConfig,
+    images: Images,
+    run: Path,
+    resume: bool = False,
+    name: str = "",
+    about_data: dict[str, Any] | None = None,
+    private: dict[str, Any] | None = None,
+) -> Path:
+    """Train on `images` into the folder `run`, and return its checkpoint folder.
+
+    about_data: what config.json says of the data besides name, count and digest (license, hub, source).
+    private: what the run folder, but not the checkpoint, remembers of the data (dataroot, limit).
+    Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C and SIGTERM save and return early.
+    With `resume` a run goes on from its last save, on a CPU bit for bit as if it had never stopped.
+    Raises TrainingError or DataError, before anything is written, when it cannot start.
+    """
+    device = pick_device(config)
+    cast = autocast(config.precision, device)
+    nets = Networks(model, config, device)
+    seen = restore(run, nets, device) if resume else 0
+    batches = images.batches(config.batch_size, config.seed, seen, config.flip, config.drop_last)
+    epoch_length = images.epoch_length(config.batch_size, config.drop_last)
+    target = config.max_images or config.epochs * epoch_length
+    writer = Writer(run, nets, images, model, config, name or run.name, about_data or {})
+    writer.start(seen, private or {})
+
+    with stop_signals() as stop, tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0) as bar:
+        while seen < target and not stop:
+            before = seen
+            pixels = next(batches)
+            real = pixels.to(device, non_blocking=True).to(memory_format=torch.channels_last).float() / 127.5 - 1
+            noise = torch.randn(len(real), model.nz, 1, 1, device=device)
+            with_penalty = config.r1 > 0 and before // config.batch_size % R1_EVERY == 0
+            stats = adversarial_step(nets, config, real, noise, cast, with_penalty)
+            seen += len(real)
+            nets.average(len(real), config.ema, seen)
+            writer.record(seen, stats)
+
+            iteration = -(-seen // config.batch_size)
+            if (iteration - 1) % STATS_EVERY == 0:
+                bar.write(statistics_line(seen, config, target, epoch_length, stats))
+            if snapshot_due(before, seen, iteration, config.tick):
+                writer.snapshot(seen)
+            if crossed(before, seen, config.tick) and seen < target:
+                writer.save(seen)
+            bar.update(len(real))
+
+    writer.finish(seen)
+    return run / "checkpoint"
+
+
+def adversarial_step(
+    nets: Networks, config: TrainConfig, real: Tensor, noise: Tensor, cast: Any, with_penalty: bool = False
+) -> Tensor:
+    """One update of D, then one of G on the same fakes. real: [B, nc, S, S] in [-1, 1]; noise: [B, nz, 1, 1].
+
+    Returns the five STATS as a tensor on the device, so that nothing waits for it.
+    """
+    generator, discriminator = nets.generator, nets.discriminator
+
+    def judge(images: Tensor, cast: Any = cast) -> Tensor:
+        with cast():
+            return discriminator(augment(images, config.augment)).float()
+
+    # D: reals up, fakes down. Apart, so that BatchNorm in D never mixes them.
+    with cast():
+        fake = generator(noise)
+    seen_by_d = real.requires_grad_(with_penalty)
+    # The penalty differentiates twice, and does so in fp32.
+    on_real = judge(seen_by_d, contextlib.nullcontext if with_penalty else cast)
+    on_fake = judge(fake.detach())
+    loss_d = discriminator_loss(config.loss, on_real, on_fake)
+    penalty = config.r1 / 2 * R1_EVERY * gradient_penalty(on_real, seen_by_d) if with_penalty else 0.0
+    nets.opt_d.zero_grad(set_to_none=True)
+    (loss_d + penalty).backward()
+    nets.opt_d.step()
+
+    # G: the same fakes up, against the discriminator just updated and now held still.
+    discriminator.requires_grad_(False)
+    real_again = judge(real.detach()) if config.loss == "relativistic" else None
+    on_fake_after = judge(fake)
+    loss_g = generator_loss(config.loss, on_fake_after, real_again)
+    nets.opt_g.zero_grad(set_to_none=True)
+    loss_g.backward()
+    nets.opt_g.step()
+    discriminator.requires_grad_(True)
+
+    beliefs = [probability(config.loss, logits.detach()).mean() for logits in (on_real, on_fake, on_fake_after)]
+    return torch.stack([loss_d.detach(), loss_g.detach(), *beliefs])
+
+
+class Writer:
+    """All that a run writes, in the order in which it is written."""
+
+    def __init__(
+        self,
+        run: Path,
+        nets: Networks,
+        images: Images,
+        model: ModelConfig,
+        config: TrainConfig,
+        name: str,
+        about_data: dict[str, Any],
+    ):
+        self.run, self.nets, self.images = run, nets, images
+        data = {"name": images.name, "count": len(images.training), "digest": images.digest, **about_data}
+        self.settings: dict[str, Any] = {"name": name, "model": asdict(model), "train": asdict(config), "data": data}
+        self.noise = latents(FIXED_SEEDS, model.nz)
+        self.pending: list[tuple[int, Tensor]] = []
+        self.history: list[dict[str, float]] = []
+
+    def start(self, seen: int, private: dict[str, Any]) -> None:
+        """Make the folders, forget what lies after `seen`, and show what training will look at."""
+        try:
+            for folder in (self.run, self.run / "state", self.run / "snapshots"):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.history = [row for row in read_history(self.run / "history.jsonl") if row["images_seen"] <= seen]
+            write_history(self.run / "history.jsonl", self.history)
+        except OSError as error:
+            raise TrainingError(
+                f"the run folder '{self.run}' cannot be written ({error.strerror}): choose another --out"
+            ) from None
+        recover(self.run / "checkpoint")
+        for snapshot in list_snapshots(self.run / "snapshots"):
+            if snapshot.images_seen > seen:
+                snapshot.path.unlink()
+        settings = {**self.settings, "data": {**self.settings["data"], **private}}
+        with writing(self.run / "state" / "settings.json") as temporary:
+            temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        if not seen:
+            first = self.images.batch(self.images.training[: figures.GRID])
+            figures.labelled(self.run / "training_images.png", [("Training images", figures.montage(first))])
+            self.snapshot(0)
+
+    def record(self, seen: int, stats: Tensor) -> None:
+        self.pending.append((seen, stats))
+
+    def snapshot(self, seen: int) -> None:
+        """The fixed-noise grid: seeds 0 to 63."""
+        figures.save_montage(self._render(self.noise), self.run / "snapshots" / f"{seen:010d}.webp")
+
+    def save(self, seen: int) -> None:
+        """History, checkpoint and, last, the state that resuming starts from."""
+        self._flush()
+        config = {**self.settings, "images_seen": seen, "metrics": {}}
+        save_checkpoint(
+            self.run / "checkpoint",
+            self.nets.shown,
+            self.nets.discriminator,
+            config,
+            self.history,
+            self.run / "snapshots",
+            model_card(config),
+        )
+        state = {"networks": self.nets.state_dict(), "seen": seen, "rng": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            state["rng_cuda"] = torch.cuda.get_rng_state_all()
+        with writing(self.run / "state" / "state.pt") as temporary:
+            torch.save(state, temporary)
+
+    def finish(self, seen: int) -> None:
+        """The last snapshot, the last save, and the tutorial's figures."""
+        self.snapshot(seen)
+        self.save(seen)
+        if self.history:
+            figures.loss_plot(self.run / "loss.png", self.history)
+        figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
+        real = self.images.batch(self.images.training[: figures.GRID])
+        pictures = [("Real images", real), ("Fake images", self._render(self.noise))]
+        figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
+
+    def _render(self, noise: Tensor) -> Tensor:
+        training = self.nets.shown.training
+        images = render(self.nets.shown.eval(), noise)
+        self.nets.shown.train(training)
+        return images
+
+    def _flush(self) -> None:
+        if not self.pending:
+            return
+        values = torch.stack([stats for _, stats in self.pending]).tolist()
+        for (seen, _), row in zip(self.pending, values, strict=True):
+            rounded = (float(f"{value:.5g}") for value in row)
+            self.history.append({"images_seen": seen, **dict(zip(STATS, rounded, strict=True))})
+        self.pending.clear()
+        write_history(self.run / "history.jsonl", self.history)
+
+
+def restore(run: Path, nets: Networks, device: torch.device) -> int:
+    """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
+    path = run / "state" / "state.pt"
+    if not path.is_file():
+        return 0
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        nets.load_state_dict(state["networks"])
+        torch.set_rng_state(state["rng"].cpu())
+        if device.type == "cuda" and "rng_cuda" in state:
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["rng_cuda"]])
+        return state["seen"]
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"'{path}' cannot be read ({reason}): start again without --resume in another --out"
+        ) from None
+
+
+def pick_device(config: TrainConfig) -> torch.device:
+    """The first GPU, or the CPU where none is wanted or there is none (as the tutorial does)."""
+    return torch.device("cuda:0" if config.ngpu > 0 and torch.cuda.is_available() else "cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16 faster than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def autocast(precision: str, device: torch.device) -> Any:
+    """A context manager factory that runs the networks in the chosen precision; weights stay fp32."""
+    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
+        return lambda: torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext
+
+
+def crossed(before: int, seen: int, step: int) -> bool:
+    """Whether a multiple of `step` lies in (before, seen]."""
+    return before // step != seen // step
+
+
+def snapshot_due(before: int, seen: int, iteration: int, tick: int) -> bool:
+    """Every 500 iterations, at each tick, and often at the start, when most changes."""
+    early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
+    return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, tick)
+
+
+def statistics_line(seen: int, config: TrainConfig, target: int, epoch_length: int, stats: Tensor) -> str:
+    """The tutorial's line: [epoch/epochs][i/n] and the five figures."""
+    loss_d, loss_g, d_real, d_fake, d_fake_after = stats.tolist()
+    per_epoch = -(-epoch_length // config.batch_size)
+    epoch, within = divmod(seen - 1, epoch_length)
+    return (
+        f"[{epoch}/{-(-target // epoch_length)}][{within // config.batch_size}/{per_epoch}]\t"
+        f"Loss_D: {loss_d:.4f}\tLoss_G: {loss_g:.4f}\tD(x): {d_real:.4f}\t"
+        f"D(G(z)): {d_fake:.4f} / {d_fake_after:.4f}"
+    )
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that fills when Ctrl-C or SIGTERM arrives, so that the loop ends between two steps and saves."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def note(number: int, _frame: Any) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+        tqdm.write("stopping after this step and saving")
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

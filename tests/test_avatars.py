@@ -1,0 +1,148 @@
+"""The built-in drawn faces: the same everywhere, every factor visible, the head whole and centred."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan import avatars
+
+needs_drawing = pytest.mark.skipif(
+    find_spec("python_avatars") is None or find_spec("resvg_py") is None,
+    reason="drawing needs python-avatars and resvg-py",
+)
+
+# A face on which every factor can be seen.
+BASELINE = {name: values[0] for name, values in avatars.FACTORS.items()} | {"hair": "short", "skin": "light"}
+
+
+def pixels(factors: dict[str, str], size: int = 64) -> np.ndarray:
+    return np.asarray(avatars.draw(factors, size)).astype(int)
+
+
+def background(picture: np.ndarray) -> np.ndarray:
+    """Where the picture shows the colour of its top left corner."""
+    return np.abs(picture - picture[0, 0]).max(axis=-1) <= 2
+
+
+def test_factors_are_the_same_everywhere_and_need_no_drawing_package():
+    """In a fresh interpreter; another digest means another data set, not comparable with results on this one."""
+    code = (
+        "import json, sys; from dcgan import avatars; "
+        "print(json.dumps([avatars.factors(index) for index in range(1000)])); "
+        "print([name for name in ('python_avatars', 'resvg_py') if name in sys.modules])"
+    )
+    root = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONHASHSEED": "1"}
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, stdout=subprocess.PIPE, check=True)
+    listing, imported = run.stdout.splitlines()
+    assert json.loads(listing) == [avatars.factors(index) for index in range(1000)]
+    assert hashlib.sha256(listing).hexdigest() == "24ecb2201f4aad1c618a7fa1ff3e096cb87686ba3528335f89c6a9fb74fa054e"
+    assert imported == b"[]"
+
+
+def test_first_faces_show_every_value_and_no_face_twice():
+    faces = [avatars.factors(index) for index in range(500)]
+    for name, values in avatars.FACTORS.items():
+        assert {face[name] for face in faces} == set(values)
+    assert len({tuple(face.items()) for face in faces}) == 500
+
+
+def test_factors_are_independent_with_the_stated_shares():
+    faces = [avatars.factors(index) for index in range(10_000)]
+    bare = Counter((face["glasses"] == "none", face["facial_hair"] == "none") for face in faces)
+    for (no_glasses, no_hair), count in bare.items():
+        expected = (0.66 if no_glasses else 0.34) * (0.76 if no_hair else 0.24)
+        assert count / 10_000 == pytest.approx(expected, abs=0.02)
+    for name in ("skin", "hair", "background"):
+        shares = [count / 10_000 for count in Counter(face[name] for face in faces).values()]
+        assert shares == pytest.approx([1 / len(avatars.FACTORS[name])] * len(shares), rel=0.2)
+
+
+@needs_drawing
+def test_same_index_gives_same_pixels_also_in_a_worker_process():
+    here = [avatars.face(index, 64) for index in range(6)]
+    with ProcessPoolExecutor(2) as workers:
+        there = list(workers.map(avatars.face, range(6), [64] * 6))
+    assert [factors for _, factors in here] == [factors for _, factors in there]
+    assert [picture.tobytes() for picture, _ in here] == [picture.tobytes() for picture, _ in there]
+    assert len({picture.tobytes() for picture, _ in here}) == 6
+
+
+@needs_drawing
+@pytest.mark.parametrize("name", avatars.FACTORS)
+def test_every_value_of_a_factor_looks_different(name):
+    pictures = {value: pixels(BASELINE | {name: value}) for value in avatars.FACTORS[name]}
+    for one, other in combinations(pictures, 2):
+        changed = np.abs(pictures[one] - pictures[other]).max(axis=-1) > 15
+        assert changed.sum() >= 12, f"{one} and {other} look the same"
+
+
+@needs_drawing
+def test_picture_is_a_square_of_the_size_asked_for():
+    for size in (1, 33, 128):
+        picture, factors = avatars.face(5, size)
+        assert isinstance(picture, Image.Image)
+        assert (picture.mode, picture.size) == ("RGB", (size, size))
+        assert factors == avatars.factors(5)
+
+
+@needs_drawing
+@pytest.mark.parametrize("hair", avatars.FACTORS["hair"])
+def test_hair_is_inside_the_frame(hair):
+    """Hair may leave the picture only at the bottom, in front of the shoulders."""
+    ground = background(pixels(BASELINE | {"hair": hair}, 128))
+    assert ground[0].all()
+    assert ground[:90, 0].all() and ground[:90, -1].all()
+
+
+@needs_drawing
+def test_head_is_centred_and_large():
+    ground = background(pixels(BASELINE | {"hair": "balding"}, 128))
+    rows, columns = np.nonzero(~ground[:100])
+    assert abs((columns.min() + columns.max()) / 2 - 63.5) <= 1
+    assert columns.max() - columns.min() > 0.5 * 128
+    assert 8 < rows.min() < 32
+    shares = [background(pixels(avatars.factors(index))).mean() for index in range(40)]
+    assert min(shares) > 0.1 and max(shares) < 0.65
+
+
+@needs_drawing
+def test_flattening_keeps_the_drawing(monkeypatch):
+    flattened = [pixels(avatars.factors(index), 96) for index in range(12)]
+    monkeypatch.setattr(avatars, "_flatten", lambda drawing: None)
+    for index, picture in enumerate(flattened):
+        change = np.abs(picture - pixels(avatars.factors(index), 96)).max(axis=-1)
+        assert 0 < change.mean() < 4 and (change > 80).mean() < 0.002  # the rims, and nothing but the rims
+
+
+def test_bad_input_is_refused_with_one_clear_line():
+    refused = {
+        "count faces from 0": lambda: avatars.factors(-1),
+        "face index -7": lambda: avatars.face(-7),
+        "at least 1 pixel": lambda: avatars.draw(BASELINE, 0),
+        "choose one of none, round": lambda: avatars.draw(BASELINE | {"glasses": "monocle"}),
+        "unknown: hat;": lambda: avatars.draw(BASELINE | {"hat": "none"}),
+        "unknown: background, .*exactly skin, hair": lambda: avatars.draw({}),
+    }
+    for message, call in refused.items():
+        with pytest.raises(ValueError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["python_avatars", "resvg_py"])
+def test_drawing_without_its_packages_names_them(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"^drawing faces .*pip install python-avatars resvg-py$"):
+        avatars.draw(BASELINE)

@@ -1,0 +1,109 @@
+"""Train a DCGAN on your own pictures:  python train.py --dataroot PHOTOS --out runs/mine
+
+PHOTOS is a folder (flat or nested), a zip, or the word avatars (the built-in drawn faces, used when nothing is
+given). runs/mine/checkpoint comes out, which app.py opens. Ctrl-C saves; --resume goes on.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from dcgan.checkpoint import CONFIG
+from dcgan.data import DataError, load_images
+from dcgan.model import ModelConfig
+from dcgan.training import RECIPES, RESUMABLE, TrainConfig, TrainingError, train
+
+SETTINGS = Path("state") / "settings.json"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
+    flags = build_parser().parse_args(argv)
+    run = Path(flags.out or time.strftime("runs/%Y%m%d-%H%M%S"))
+    try:
+        saved = saved_settings(run, flags.resume)
+        model, config = choose_settings(flags, saved)
+        data = saved.get("data", {})
+        dataroot = flags.dataroot or data.get("dataroot", "avatars")
+        limit = flags.limit or data.get("limit")
+        print(f"{model}\n{config}\nRandom Seed: {config.seed}")
+        images = load_images(dataroot, model.image_size, model.nc, config.workers, limit)
+        if saved and data["digest"] != images.digest:
+            raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
+        about = {
+            "name": flags.data_name or data.get("name") or images.name,
+            "license": flags.data_license or data.get("license"),
+            "hub": flags.data_hub or data.get("hub"),
+            "source": "avatars" if images.name == "avatars" else None,
+        }
+        private = {"dataroot": dataroot, "limit": limit}
+        checkpoint = train(
+            model, config, images, run, flags.resume, flags.name or saved.get("name", ""), about, private
+        )
+    except (DataError, TrainingError, ValueError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    print(f"saved {checkpoint}; look at it with:  python app.py --checkpoints {run}")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataroot", help="folder or zip of images, or avatars (default: avatars)")
+    parser.add_argument("--out", help="run folder (default: runs/ and the time)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
+    parser.add_argument("--name", default="", help="name of the checkpoint (default: the run folder's)")
+    parser.add_argument("--limit", type=int, help="use only the first so many images")
+    parser.add_argument("--data-name", help="name of the data in the model card (default: the folder's or zip's)")
+    parser.add_argument("--data-license", help="terms of the data, in words, for the model card")
+    parser.add_argument("--data-hub", metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub")
+    for field in (*fields(ModelConfig), *fields(TrainConfig)):
+        flag, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
+        if field.name == "recipe":
+            parser.add_argument(flag, choices=tuple(RECIPES), help=f"{text} (default: best)")
+        elif isinstance(field.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            kind, choices = type(field.default), field.metadata.get("choices")
+            parser.add_argument(flag, type=kind, choices=choices, help=text)
+    return parser
+
+
+def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """Settings from a saved run or the recipe, then from the flags. Raises TrainingError where a run forbids it."""
+    given = {name: value for name, value in vars(flags).items() if value is not None}
+    if "epochs" in given and "max_images" not in given:
+        given["max_images"] = 0
+    recipe = given.get("recipe", "best")
+    base = {**saved["model"], **saved["train"]} if saved else {"recipe": recipe, **RECIPES[recipe]}
+    if saved:
+        names = {f.name for f in (*fields(ModelConfig), *fields(TrainConfig))} - set(RESUMABLE)
+        changed = [n for n in given.keys() & names if given[n] != base.get(n, given[n])]
+        if changed:
+            said = ", ".join(f"--{n.replace('_', '-')} was {base[n]}, not {given[n]}" for n in sorted(changed))
+            raise TrainingError(f"cannot resume with other settings: {said}. Leave them out, or start a new --out")
+    settings = {**base, **given}
+    return _build(ModelConfig, settings), _build(TrainConfig, settings)
+
+
+def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
+    """What the run in this folder was started with, {} for a new one. Raises TrainingError where the two do not fit."""
+    path = run / SETTINGS
+    if resume and not path.is_file():
+        raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
+    if not resume and (path.exists() or (run / "checkpoint" / CONFIG).exists()):
+        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
+    return json.loads(path.read_text(encoding="utf-8")) if resume else {}
+
+
+def _build(kind: type, settings: dict[str, Any]) -> Any:
+    return kind(**{f.name: settings[f.name] for f in fields(kind) if f.name in settings})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
