@@ -229,6 +229,7 @@ def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> lis
 def _save_net(net: nn.Module, path: Path) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, path)
+    path.chmod(0o644)  # safetensors makes it readable by its owner alone; a checkpoint is there to be shared
 
 
 def _load_net(net: Net, path: Path) -> Net:

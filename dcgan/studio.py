@@ -125,7 +125,7 @@ class Studio:
             "image_size": checkpoint.model.image_size,
             "channels": checkpoint.model.nc,
             "nz": checkpoint.model.nz,
-            "parameters": parameter_count(checkpoint.generator, trainable_only=False),
+            "parameters": parameter_count(checkpoint.generator),
             "images_seen": checkpoint.images_seen,
             "data": data.get("name") or "images without a name",
             "data_count": data.get("count") or 0,
@@ -144,10 +144,10 @@ class Studio:
         )
 
     def summary(self, checkpoint: str = "") -> dict[str, Any]:
-        """What the page has to know of a checkpoint."""
+        """What the page has to know of a checkpoint to begin with."""
         name = self._name(checkpoint)
         model = self._opened[name].checkpoint.model
-        return {"name": name, "size": model.image_size, "nz": model.nz, "ranking": self.ranking(name)}
+        return {"name": name, "names": self.names, "size": model.image_size, "nz": model.nz}
 
     # Faces
 
@@ -209,12 +209,15 @@ class Studio:
         format = _choice(format, "format", FORMATS)
         seconds = _number(seconds, "seconds", 0.5, 60.0)
         factor = max(1, 256 // frames.shape[1])
+        options: dict[str, Any] = {"quality": 85, "method": 2} if format == "webp" else {}
+        file = io.BytesIO()
         with self._slots:
             there = [enlarged(picture(frame), factor) for frame in frames]
+            if format == "gif":  # one palette for all: nothing flickers, and Pillow's own is a hundred times slower
+                palette = picture(grid(frames)).quantize()
+                there = [frame.quantize(palette=palette) for frame in there]
             loop = there + there[-2:0:-1]
             pace = max(20, round(1000 * seconds / len(loop)))  # browsers slow down anything faster
-            file = io.BytesIO()
-            options: dict[str, Any] = {"quality": 85, "method": 2} if format == "webp" else {}
             loop[0].save(file, format, save_all=True, append_images=loop[1:], duration=pace, loop=0, **options)
         return file.getvalue()
 
@@ -407,8 +410,8 @@ def _read(reading: Future[np.ndarray], where: str, size: int, nc: int) -> None:
         # No worker processes: a fork of a server full of threads may never wake up.
         images = load_images(where, size, nc, workers=0, limit=DRAWN if where == AVATARS else None, progress=False)
         reading.set_result(images.pixels)
-    except (DataError, ImportError, OSError) as error:
-        reading.set_exception(DataError(str(error)))
+    except Exception as error:  # whoever waits for the reading is to hear of it, whatever it was
+        reading.set_exception(DataError(str(error).rstrip(".")))
 
 
 @contextmanager

@@ -89,6 +89,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "best": {
         "epochs": 0,
         "max_images": 400_000,
+        "batch_size": 64,
+        "lr": 0.0005,
         "flip": True,
         "augment": "color,translation",
         "ema": 10_000,

@@ -1,0 +1,87 @@
+"""The demo: explore what a checkpoint can draw. `python app.py` opens it on http://127.0.0.1:7860."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dcgan.checkpoint import CheckpointError
+from dcgan.data import DataError
+from dcgan.studio import Studio
+from dcgan.tabs import STYLES, explore, interpolate, real_vs_fake, replay, spoken
+
+HERE = Path(__file__).parent
+SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
+THEME = gr.themes.Base(
+    primary_hue="teal",
+    secondary_hue="teal",
+    neutral_hue="stone",
+    font=SYSTEM_FONTS,
+    font_mono=("ui-monospace", "monospace"),
+).set(
+    body_background_fill="*neutral_50",
+    body_background_fill_dark="*neutral_950",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_400",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_400",
+    button_primary_background_fill_hover_dark="*primary_300",
+    button_primary_text_color="white",
+    button_primary_text_color_dark="*neutral_950",
+)
+LAUNCH: dict[str, Any] = {
+    "theme": THEME,
+    "css_paths": STYLES,
+    "footer_links": ["api"],
+    "run_history": False,  # it would store every call in the visitor's browser
+    "strict_cors": True,
+}
+
+
+def build_demo(studio: Studio) -> gr.Blocks:
+    """The page. Temporary files are looked through every hour and kept for a day."""
+    with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        with gr.Row(elem_classes="header"):
+            gr.Markdown("# Faces from noise\nNobody you see here exists. A neural network draws them from numbers.")
+            checkpoint = gr.Dropdown(
+                studio.names, value=studio.names[0], label="Checkpoint", filterable=False, container=False
+            )
+        about = gr.Markdown(studio.about(), elem_classes=["note", "about"])
+        if studio.broken:
+            gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes=["note", "about"])
+        with gr.Tabs():
+            with gr.Tab("Explore"):
+                explore.build(studio, checkpoint)
+            with gr.Tab("Interpolate"):
+                interpolate.build(studio, checkpoint)
+            with gr.Tab("Real vs fake") as tab:
+                real_vs_fake.build(studio, checkpoint, tab)
+            with gr.Tab("Training replay"):
+                replay.build(studio, checkpoint)
+        checkpoint.change(spoken(studio.about), checkpoint, about, api_name="about", show_progress="hidden")
+        gr.api(studio.checkpoints, api_name="checkpoints")
+    return demo
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument(
+        "--checkpoints", default=HERE / "checkpoints", help="a run, a checkpoint folder or a folder of them"
+    )
+    parser.add_argument("--dataroot", help="folder or zip of the real images that the checkpoints learned from")
+    arguments = parser.parse_args()
+    try:
+        studio = Studio(arguments.checkpoints, arguments.dataroot)
+    except (CheckpointError, DataError) as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    studio.warm_up()
+    build_demo(studio).launch(**LAUNCH)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

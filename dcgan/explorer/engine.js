@@ -1,0 +1,69 @@
+/* Where pixels come from. A page's components ask an engine; this one asks the server.
+
+   latent(checkpoint, seed)      -> [nz] the z of a seed, before truncation and edits
+   ranking(checkpoint)           -> [nz] dimensions, the most effective first
+   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits}
+   path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, a, b, kind, frames}
+   animation(way, format, seconds) -> Blob
+   replay(checkpoint)            -> {frames: [images seen], curves: {name: [value]}}
+   snapshot(checkpoint, index)   -> Blob
+
+   Each returns a promise; a refusal is an Error whose message is for the visitor. */
+
+function serverEngine(server) {
+  async function ask(name, request) {
+    let answer;
+    try {
+      answer = await server[name](request);
+    } catch {
+      throw new Error("The server does not answer. Is it still running?");
+    }
+    if (answer.error) throw new Error(answer.error);
+    return answer;
+  }
+  const blob = (base64, type) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type });
+  return {
+    latent: async (checkpoint, seed) => (await ask("latent", { checkpoint, seed })).z,
+    ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
+    face: async (state) => createImageBitmap(blob((await ask("face", state)).png, "image/png")),
+    path: async (way) => {
+      const { jpeg, columns, count } = await ask("path", way);
+      return { sheet: await createImageBitmap(blob(jpeg, "image/jpeg")), columns, count };
+    },
+    animation: async (way, format, seconds) =>
+      blob((await ask("animation", { ...way, format, seconds })).file, `image/${format}`),
+    replay: (checkpoint) => ask("replay", { checkpoint }),
+    snapshot: async (checkpoint, index) => blob((await ask("snapshot", { checkpoint, index })).webp, "image/webp"),
+  };
+}
+
+/* Latest wins: at most `limit` requests are on their way, and an answer overtaken by a later one is not shown.
+   Returns a function that takes a state; the last state given is always the last one shown. */
+function latest(request, show, fail, limit = 4) {
+  let wanted = null;
+  let sent = 0;
+  let shown = 0;
+  let flying = 0;
+  function pump() {
+    if (wanted === null || flying >= limit) return;
+    const state = wanted;
+    const number = ++sent;
+    wanted = null;
+    flying++;
+    request(state)
+      .then((answer) => {
+        if (number < shown) return;
+        shown = number;
+        show(answer, state);
+      })
+      .catch((error) => number === sent && fail(error))
+      .finally(() => {
+        flying--;
+        pump();
+      });
+  }
+  return (state) => {
+    wanted = state;
+    pump();
+  };
+}

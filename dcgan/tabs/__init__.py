@@ -1,0 +1,72 @@
+"""What the tabs share: the page's own components, and errors that a visitor can read."""
+
+import base64
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXPLORER = Path(__file__).parent.parent / "explorer"
+STYLES = [EXPLORER / "page.css", EXPLORER / "explorer.css"]
+
+
+def component(script: str, start: str, summary: dict[str, Any], functions: list[Callable]) -> gr.HTML:
+    """A component of our own, drawn by dcgan/explorer/`script`, that asks `functions` of the server.
+
+    start: the JavaScript call that makes it. Its value is the checkpoint's summary; a new value opens that checkpoint.
+    """
+    sources = [(EXPLORER / name).read_text(encoding="utf-8") for name in ("engine.js", "parts.js", script)]
+    begin = f"const shown = {start};\nwatch('value', () => shown.open(props.value));"
+    return gr.HTML(
+        summary,
+        html_template="",
+        js_on_load="\n".join([*sources, begin]),
+        apply_default_css=False,
+        server_functions=functions,
+    )
+
+
+def spoken(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as an event: a visitor's mistake becomes a message, not a traceback."""
+
+    @wraps(function)
+    def event(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return event
+
+
+def answer(function: Callable[..., dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """The function as one that the page's scripts call with a mapping; a mistake becomes {"error": one line}."""
+
+    def server_function(request: Any) -> dict[str, Any]:
+        try:
+            return function(**request)
+        except (ValueError, TypeError) as error:  # TypeError: a request with other names than the function's
+            return {"error": str(error)}
+
+    server_function.__name__ = function.__name__  # under which the page finds it
+    return server_function
+
+
+def base64_text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def served(data: bytes, name: str) -> gr.FileData:
+    """The data as a file of its own for one answer, in the folder that Gradio serves and tidies."""
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    file = Path(tempfile.mkdtemp(dir=folder)) / name
+    file.write_bytes(data)
+    return gr.FileData(path=str(file))

@@ -1,0 +1,47 @@
+"""Real vs fake: what a checkpoint learned from, beside what it makes up."""
+
+from typing import Any
+
+import gradio as gr
+
+from dcgan.studio import MAX_SHUFFLE, Studio, picture
+from dcgan.tabs import spoken
+
+
+def build(studio: Studio, checkpoint: gr.Dropdown, tab: gr.Tab) -> None:
+    note = gr.Markdown(elem_classes="note")
+    with gr.Row(equal_height=True):
+        real = _grid("Real", "64 real images in a grid")
+        fake = _grid("Fake", "64 generated faces in a grid")
+    with gr.Row(elem_classes="shuffle"):
+        shuffle = gr.Number(0, label="Shuffle number", precision=0, minimum=0, maximum=MAX_SHUFFLE, min_width=140)
+        again = gr.Button("Shuffle", variant="primary", min_width=140)
+
+    def real_vs_fake(shuffle: int, checkpoint: str) -> tuple[Any, Any, str]:
+        """64 real images beside 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
+        pair = studio.real_vs_fake(shuffle, checkpoint)
+        return None if pair.real is None else picture(pair.real), picture(pair.fake), pair.note
+
+    gr.on(
+        [tab.select, shuffle.change, checkpoint.change],
+        spoken(real_vs_fake),
+        [shuffle, checkpoint],
+        [real, fake, note],
+        api_name="real_vs_fake",
+        show_progress="minimal",
+        trigger_mode="always_last",
+    )
+    # The number is the visitor's own; the server keeps nothing.
+    again.click(None, None, shuffle, js=f"() => Math.floor(Math.random() * {MAX_SHUFFLE + 1})")
+
+
+def _grid(label: str, alt: str) -> gr.Image:
+    return gr.Image(
+        label=label,
+        alt_text=alt,
+        format="png",
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        min_width=280,
+        elem_classes="faces",
+    )

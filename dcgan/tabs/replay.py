@@ -1,0 +1,36 @@
+"""Training replay: the fixed-noise faces as they came to be, beside the curves of that time."""
+
+from typing import Any
+
+import gradio as gr
+
+from dcgan.studio import Studio
+from dcgan.tabs import answer, base64_text, component, served, spoken
+
+
+def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    @answer
+    def replay(checkpoint: str) -> dict[str, Any]:
+        return studio.replay(checkpoint)
+
+    @answer
+    def snapshot(checkpoint: str, index: int) -> dict[str, Any]:
+        return {"webp": base64_text(studio.snapshot(index, checkpoint))}
+
+    player = component(
+        "replay.js", "replayer(element, props.value, serverEngine(server))", studio.summary(), [replay, snapshot]
+    )
+    checkpoint.change(
+        spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"
+    )
+
+    def course(checkpoint: str = "") -> dict[str, Any]:
+        """The course of the training: the images seen at each frame, and the curves of losses and beliefs."""
+        return studio.replay(checkpoint)
+
+    def frame_file(index: int = 0, checkpoint: str = "") -> gr.FileData:
+        """One frame of the replay, as a WebP of 8 x 8 faces."""
+        return served(studio.snapshot(index, checkpoint), f"frame-{index}.webp")
+
+    gr.api(spoken(course), api_name="replay")
+    gr.api(spoken(frame_file), api_name="replay_frame")

@@ -1,0 +1,113 @@
+"""The fast convolutions against PyTorch's own: equal sums, in the outputs and in every gradient."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import unfold
+
+from dcgan import convolution
+from dcgan.convolution import Conv2d, ConvTranspose2d, gather, scatter
+from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+
+SHAPES = {
+    "down": (Conv2d, nn.Conv2d, (5, 12, 4, 2, 1), (3, 5, 8, 8)),
+    "judge": (Conv2d, nn.Conv2d, (6, 1, 4, 1, 0), (3, 6, 4, 4)),
+    "project": (ConvTranspose2d, nn.ConvTranspose2d, (10, 6, 4, 1, 0), (3, 10, 1, 1)),
+    "up": (ConvTranspose2d, nn.ConvTranspose2d, (6, 3, 4, 2, 1), (3, 6, 4, 4)),
+}
+CASES = [(shape, False) for shape in SHAPES] + [("down", True), ("judge", True)]
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+def pair(shape: str, bias: bool, layout: torch.memory_format) -> tuple[nn.Module, nn.Module, Tensor]:
+    """Ours and PyTorch's layer with the same weights, and an input."""
+    torch.manual_seed(0)
+    ours_type, theirs_type, sizes, inputs = SHAPES[shape]
+    ours = ours_type(*sizes, bias=bias).to(memory_format=layout)
+    theirs = theirs_type(*sizes, bias=bias).to(memory_format=layout)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs, torch.randn(inputs).to(memory_format=layout)
+
+
+def run(layer: nn.Module, images: Tensor, bf16: bool) -> dict[str, Tensor]:
+    """Output, and gradients by the input and the parameters, of a layer."""
+    images = images.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = layer(images)
+    seed = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
+    output.backward(seed)
+    gradients = {name: parameter.grad for name, parameter in layer.named_parameters()}
+    return {"output": output.detach(), "input": images.grad, **gradients}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(("shape", "bias"), CASES)
+def test_bf16_agrees_with_pytorch_in_outputs_and_gradients(shape, bias, layout):
+    ours, theirs, images = pair(shape, bias, layout)
+    exact = run(theirs, images, bf16=False)
+    ours.zero_grad(), theirs.zero_grad()
+    mine, reference = run(ours, images, bf16=True), run(theirs, images, bf16=True)
+    assert mine.keys() == reference.keys()
+    for name in mine:
+        assert mine[name].shape == reference[name].shape
+        assert mine[name].dtype == reference[name].dtype
+        scale = exact[name].abs().max()
+        assert (mine[name].float() - reference[name].float()).abs().max() < 0.02 * scale, name
+        assert (mine[name].float() - exact[name]).abs().max() < 0.02 * scale, name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(("shape", "bias"), CASES)
+def test_fp32_is_pytorch_bit_for_bit(shape, bias, layout):
+    ours, theirs, images = pair(shape, bias, layout)
+    mine, reference = run(ours, images, bf16=False), run(theirs, images, bf16=False)
+    assert all(torch.equal(mine[name], reference[name]) for name in reference)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_are_left_out_where_none_is_wanted(shape):
+    ours, _, images = pair(shape, False, torch.channels_last)
+    whole = run(ours, images, bf16=True)
+    ours.zero_grad(set_to_none=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = ours(images)
+    seed = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
+    output.backward(seed)
+    torch.testing.assert_close(ours.weight.grad, whole["weight"])
+    ours.requires_grad_(False)
+    assert torch.equal(run(ours, images, bf16=True)["input"], whole["input"])
+
+
+@pytest.mark.parametrize("size", [2, 4, 6, 16])
+def test_gather_lays_out_the_patches_that_unfold_finds(size):
+    images = torch.randn(2, 3, size, size)
+    patches = gather(images).view(2, -1, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, -1)
+    assert torch.equal(patches, unfold(images, 4, padding=1, stride=2))
+
+
+@pytest.mark.parametrize("size", [2, 4, 6, 16])
+def test_scatter_is_the_adjoint_of_gather(size):
+    images = torch.randn(2, 3, size, size, dtype=torch.float64)
+    patches = torch.randn_like(gather(images))
+    assert scatter(patches, images.shape).shape == images.shape
+    torch.testing.assert_close((gather(images) * patches).sum(), (images * scatter(patches, images.shape)).sum())
+
+
+def test_whole_networks_agree_with_pytorchs_kernels(monkeypatch):
+    torch.manual_seed(0)
+    config = ModelConfig(image_size=32, nz=16, ngf=8, ndf=8)
+    generator, discriminator = Generator(config), Discriminator(config)
+    for net in (generator, discriminator):
+        init_weights(net)
+        net.to(memory_format=torch.channels_last)
+    z = torch.randn(8, 16, 1, 1)
+
+    def outputs() -> tuple[Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            images = generator(z)
+            return images.float(), discriminator(images).float()
+
+    ours = outputs()
+    monkeypatch.setattr(convolution, "_as_products", lambda _: False)
+    for mine, reference in zip(ours, outputs(), strict=True):
+        assert (mine - reference).abs().max() < 0.05 * reference.abs().max()

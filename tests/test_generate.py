@@ -1,0 +1,118 @@
+"""Seeds to pictures: the same seed, the same pixels."""
+
+import itertools
+import os
+
+import pytest
+import torch
+
+from dcgan.generate import render, sample, sample_batches, to_uint8
+from dcgan.latents import latents
+from dcgan.model import Generator, ModelConfig
+
+
+def vivid(config: ModelConfig) -> Generator:
+    """An untrained generator whose pictures have full contrast, and BatchNorm statistics of its own."""
+    torch.manual_seed(0)
+    net = Generator(config)
+    with torch.no_grad():
+        net.main[-2].weight.mul_(3)
+        for _ in range(20):
+            net(torch.randn(16, config.nz, 1, 1))
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return vivid(ModelConfig(image_size=32, nz=20, ngf=8))
+
+
+def test_sample_gives_uint8_images_with_the_channels_last(generator):
+    images = sample(generator, range(3))
+    assert images.shape == (3, 32, 32, 3)
+    assert images.dtype == torch.uint8
+    assert images.is_contiguous()
+    assert images.float().std() > 10
+
+
+def test_a_grey_generator_gives_one_channel():
+    grey = vivid(ModelConfig(image_size=16, nc=1, nz=5, ngf=4))
+    assert sample(grey, [1, 2]).shape == (2, 16, 16, 1)
+
+
+def test_same_seed_gives_the_same_pixels_alone_and_in_a_batch_of_64(generator):
+    together = sample(generator, range(64))
+    for seed in (0, 1, 31, 63):
+        assert torch.equal(sample(generator, [seed])[0], together[seed])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 64])
+def test_same_seed_gives_the_same_pixels_in_batches_of_any_size(batch_size):
+    """At full width and on two threads, where PyTorch's kernels choose their way by the batch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    wide = vivid(ModelConfig(nz=100, ngf=64))
+    pieces = sample_batches(wide, range(96), batch_size=batch_size)
+    try:
+        assert torch.equal(torch.cat(list(pieces)), sample(wide, range(96)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_same_seed_gives_the_same_pixels_at_any_place(generator):
+    assert torch.equal(sample(generator, [9, 5, 9, 70]), sample(generator, range(71))[[9, 5, 9, 70]])
+
+
+def test_other_seeds_give_other_faces(generator):
+    images = sample(generator, range(8)).flatten(1)
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(images, 2))
+
+
+def test_sample_batches_yields_pieces_in_order_without_reading_ahead(generator):
+    seeds = itertools.count()
+    pieces = sample_batches(generator, seeds, batch_size=4)
+    first, second = next(pieces), next(pieces)
+    assert next(seeds) == 8
+    assert torch.equal(torch.cat([first, second]), sample(generator, range(8)))
+
+
+def test_the_last_piece_holds_the_rest(generator):
+    assert [len(piece) for piece in sample_batches(generator, range(10), batch_size=4)] == [4, 4, 2]
+
+
+def test_no_seeds_give_no_images(generator):
+    assert sample(generator, []).shape == (0, 32, 32, 3)
+    assert render(generator, torch.empty(0, 20)).shape == (0, 3, 32, 32)
+
+
+def test_truncation_to_zero_gives_everyone_the_same_face(generator):
+    images = sample(generator, range(5), truncation=0.0)
+    assert torch.equal(images, images[:1].expand_as(images))
+    assert torch.equal(images[0], render(generator, torch.zeros(1, 20))[0].permute(1, 2, 0))
+
+
+def test_truncation_scales_the_latent(generator):
+    half = render(generator, 0.5 * latents([3], 20)).permute(0, 2, 3, 1)
+    assert torch.equal(sample(generator, [3], truncation=0.5), half)
+    assert not torch.equal(half, sample(generator, [3]))
+
+
+def test_a_generator_in_train_mode_is_refused():
+    with pytest.raises(AssertionError, match="eval"):
+        sample(Generator(ModelConfig(image_size=16, nz=4, ngf=4)), [0])
+
+
+def test_sampling_changes_nothing_in_the_generator(generator):
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    sample(generator, range(4))
+    assert all(torch.equal(before[name], value) for name, value in generator.state_dict().items())
+
+
+def test_values_map_to_a_fixed_range():
+    ends = to_uint8(torch.tensor([-1.0, 1.0, -3.0, 3.0, 0.2]))
+    assert ends.tolist() == [0, 255, 0, 255, 153]
+
+
+def test_the_tutorials_image_scaling_is_undone_exactly():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(levels.float() / 127.5 - 1), levels)
