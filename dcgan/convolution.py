@@ -5,6 +5,8 @@ convolutions, above all their weight gradients, run several times slower than it
 (`make bench` shows both). Modules and weights are PyTorch's; a GPU and float32 training use PyTorch's own kernels.
 """
 
+import contextlib
+import ctypes
 from typing import Any
 
 import torch
@@ -38,6 +40,17 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             output = input.bfloat16().flatten(1) @ _rows(self.weight.bfloat16())
             return output.view(len(input), 4, 4, self.out_channels).permute(0, 3, 1, 2)
         return _Up.apply(input.bfloat16(), self.weight.bfloat16())
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory for the next step. By default it returns the large patches to the system each time,
+    and a step then spends longer on fresh pages than on sums. Elsewhere than on glibc this does nothing.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # from malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def _as_products(input: Tensor) -> bool:

@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
             layers.append(self._normalised(conv))
             if config.d_norm == "batch" and i > 0:
                 layers.append(nn.BatchNorm2d(conv.out_channels))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            layers.append(nn.LeakyReLU(0.2))
         layers.append(self._normalised(Conv2d(widths[-1], 1, 4, 1, 0, bias=bias)))
         self.main = nn.Sequential(*layers)
 
@@ -103,7 +103,7 @@ def _up(inputs: int, outputs: int, stride: int = 2, padding: int = 1) -> list[nn
     return [
         ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False),
         nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
     ]
 
 

@@ -23,6 +23,7 @@ from dcgan import figures
 from dcgan.augment import ALTERATIONS, augment
 from dcgan.card import model_card
 from dcgan.checkpoint import list_snapshots, read_history, recover, save_checkpoint, write_history, writing
+from dcgan.convolution import keep_freed_memory
 from dcgan.data import Images
 from dcgan.generate import render
 from dcgan.latents import latents
@@ -172,6 +173,8 @@ def train(
     Raises TrainingError or DataError, before anything is written, when it cannot start.
     """
     device = pick_device(config)
+    if device.type == "cpu":
+        keep_freed_memory()
     cast = autocast(config.precision, device)
     nets = Networks(model, config, device)
     seen = restore(run, nets, device) if resume else 0
