@@ -10,7 +10,7 @@ import gradio as gr
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
-from dcgan.tabs import STYLES, explore, interpolate, real_vs_fake, replay, spoken
+from dcgan.tabs import HEAD, explore, interpolate, real_vs_fake, replay, spoken
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -34,7 +34,7 @@ THEME = gr.themes.Base(
 )
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
-    "css_paths": STYLES,
+    "head": HEAD,
     "footer_links": ["api"],
     "run_history": False,  # it would store every call in the visitor's browser
     "strict_cors": True,
@@ -52,7 +52,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
         about = gr.Markdown(studio.about(), elem_classes=["note", "about"])
         if studio.broken:
             gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes=["note", "about"])
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Explore"):
                 explore.build(studio, checkpoint)
             with gr.Tab("Interpolate"):

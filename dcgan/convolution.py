@@ -58,28 +58,32 @@ def _as_products(input: Tensor) -> bool:
 
 
 class _Down(torch.autograd.Function):
+    """Stride-2 convolution: images [N, C, H, W], weight [A, C, 4, 4] -> [N * H/2 * W/2, A]."""
+
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
         patches = gather(images)
         ctx.save_for_backward(patches, weight)
-        ctx.shape = images.shape
+        ctx.size = images.shape[2] // 2, images.shape[3] // 2
         return patches @ _rows(weight).T
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         patches, weight = ctx.saved_tensors
-        by_images = scatter(gradient @ _rows(weight), ctx.shape) if ctx.needs_input_grad[0] else None
+        coarse = gradient.view(-1, *ctx.size, len(weight)).permute(0, 3, 1, 2)
+        by_images = spread(coarse, weight) if ctx.needs_input_grad[0] else None
         by_weight = _kernels(gradient.T @ patches, weight) if ctx.needs_input_grad[1] else None
         return by_images, by_weight
 
 
 class _Up(torch.autograd.Function):
+    """Its transpose: images [N, A, H, W], weight [A, C, 4, 4] -> [N, C, 2H, 2W]."""
+
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(images, weight)
-        n, _, h, w = images.shape
-        return scatter(_pixels(images) @ _rows(weight), torch.Size((n, weight.shape[1], 2 * h, 2 * w)))
+        return spread(images, weight)
 
     @staticmethod
     @once_differentiable
@@ -91,33 +95,41 @@ class _Up(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             by_images = (patches @ _rows(weight).T).view(n, h, w, -1).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[1]:
-            by_weight = _kernels(_pixels(images).T @ patches, weight)
+            pixels = images.permute(0, 2, 3, 1).reshape(len(patches), -1)
+            by_weight = _kernels(pixels.T @ patches, weight)
         return by_images, by_weight
 
 
 def gather(images: Tensor) -> Tensor:
-    """Images [N, C, H, W] -> the 4 x 4 patch under each output of a stride-2 convolution, [N*H/2*W/2, 16*C]."""
+    """Images [N, C, H, W] -> the 4 x 4 patch under each output of a stride-2 convolution, [N * H/2 * W/2, 16 C]."""
     n, c, h, w = images.shape
-    padded = images.new_zeros(n, h + 2, w + 2, c)
-    padded[:, 1:-1, 1:-1] = images.permute(0, 2, 3, 1)
-    image, row, column, _ = padded.stride()
+    padded, (image, row, column) = _padded(images)
     patches = padded.as_strided((n, h // 2, w // 2, 4, 4 * c), (image, 2 * row, 2 * column, row, 1))
     return patches.reshape(-1, 16 * c)
 
 
-def scatter(patches: Tensor, shape: torch.Size) -> Tensor:
-    """The adjoint of `gather`: overlapping patches added up into images of `shape` [N, C, H, W].
+def spread(images: Tensor, weight: Tensor) -> Tensor:
+    """The adjoint convolution, images [N, A, H, W] and weight [A, C, 4, 4] -> [N, C, 2H, 2W].
 
-    A patch is 2 x 2 blocks of 2 x 2 pixels; the blocks of one position tile the plane without overlap.
+    In the plane padded by one pixel, each block of 2 x 2 outputs depends on exactly one window of 2 x 2 inputs, by
+    all 16 kernel values: one matrix product makes all blocks, and no overlapping patches have to be added up.
     """
-    n, c, h, w = shape
-    blocks = patches.view(n, h // 2, w // 2, 2, 2, 2, 2 * c)
-    padded = patches.new_zeros(n, h // 2 + 1, 2, w // 2 + 1, 2 * c)
-    for down in (0, 1):
-        for right in (0, 1):
-            target = padded[:, down : down + h // 2, :, right : right + w // 2]
-            target += blocks[:, :, :, down, :, right].transpose(2, 3)
-    return padded.view(n, h + 2, w + 2, c)[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
+    n, a, h, w = images.shape
+    c = weight.shape[1]
+    padded, (image, row, column) = _padded(images)
+    windows = padded.as_strided((n, h + 1, w + 1, 2, 2 * a), (image, row, column, row, 1)).reshape(-1, 4 * a)
+    # Kernel row 2 (1 - p) + r leads from row p of a window to row r of its block; columns likewise.
+    kernel = weight.reshape(a, c, 2, 2, 2, 2).flip(2, 4).permute(2, 4, 0, 3, 5, 1).reshape(4 * a, 4 * c)
+    blocks = (windows @ kernel).view(n, h + 1, w + 1, 2, 2, c).transpose(2, 3)
+    return blocks.reshape(n, 2 * h + 2, 2 * w + 2, c)[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
+
+
+def _padded(images: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+    """Images channels last [N, H+2, W+2, C] with a border of zeros, and the strides of image, row and column."""
+    n, c, h, w = images.shape
+    padded = images.new_zeros(n, h + 2, w + 2, c)
+    padded[:, 1:-1, 1:-1] = images.permute(0, 2, 3, 1)
+    return padded, padded.stride()[:3]
 
 
 def _rows(weight: Tensor) -> Tensor:
@@ -133,6 +145,3 @@ def _kernels(rows: Tensor, like: Tensor) -> Tensor:
 def _flat(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(1)
 
-
-def _pixels(images: Tensor) -> Tensor:
-    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])

@@ -45,7 +45,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
         make("div", { className: "bar" }, seed.element,
           make("div", { className: "field truncation" },
             make("div", { className: "caption" }, "Truncation", truncation), truncationSlider)),
-        make("div", { className: "bar" },
+        make("div", { className: "bar wrap" },
           choice("Enlarge", [["smooth", "Smooth"], ["pixels", "Pixels"]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")),
           make("span", { className: "grow" }),
           saveNative, saveLarge)),
@@ -99,6 +99,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
         const z = current(dimension);
         if (Number(input.value) !== z) input.value = z;
         value.value = z.toFixed(2);
+        const part = 50 + (50 * Math.max(-REACH, Math.min(REACH, z))) / REACH;
+        input.style.setProperty("--from", `${Math.min(50, part)}%`);
+        input.style.setProperty("--to", `${Math.max(50, part)}%`);
         element.classList.toggle("edited", dimension in state.edits);
         reset.disabled = !(dimension in state.edits);
       },

@@ -14,7 +14,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXPLORER = Path(__file__).parent.parent / "explorer"
-STYLES = [EXPLORER / "page.css", EXPLORER / "explorer.css"]
+# In the head rather than as Gradio's `css`, which rewrites every selector.
+HEAD = "".join(
+    f"<style>{(EXPLORER / name).read_text(encoding='utf-8')}</style>" for name in ("page.css", "explorer.css")
+)
 
 
 def component(script: str, start: str, summary: dict[str, Any], functions: list[Callable]) -> gr.HTML:

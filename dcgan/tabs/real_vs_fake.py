@@ -9,13 +9,13 @@ from dcgan.tabs import spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown, tab: gr.Tab) -> None:
-    note = gr.Markdown(elem_classes="note")
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="shuffle"):
+        note = gr.Markdown(elem_classes="note")
+        shuffle = gr.Number(0, label="Shuffle number", precision=0, minimum=0, maximum=MAX_SHUFFLE, container=False)
+        again = gr.Button("Shuffle", variant="primary")
+    with gr.Row():
         real = _grid("Real", "64 real images in a grid")
         fake = _grid("Fake", "64 generated faces in a grid")
-    with gr.Row(elem_classes="shuffle"):
-        shuffle = gr.Number(0, label="Shuffle number", precision=0, minimum=0, maximum=MAX_SHUFFLE, min_width=140)
-        again = gr.Button("Shuffle", variant="primary", min_width=140)
 
     def real_vs_fake(shuffle: int, checkpoint: str) -> tuple[Any, Any, str]:
         """64 real images beside 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
