@@ -37,9 +37,11 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if not _as_products(input):
             return super().forward(input, output_size)
         if self.stride == (1, 1):
-            output = input.bfloat16().flatten(1) @ _rows(self.weight.bfloat16())
-            return output.view(len(input), 4, 4, self.out_channels).permute(0, 3, 1, 2)
-        return _Up.apply(input.bfloat16(), self.weight.bfloat16())
+            rows = input.bfloat16().flatten(1) @ _rows(self.weight.bfloat16())
+            output = rows.view(len(input), 4, 4, self.out_channels).permute(0, 3, 1, 2)
+        else:
+            output = _Up.apply(input.bfloat16(), self.weight.bfloat16())
+        return output if self.bias is None else output + self.bias[:, None, None].bfloat16()
 
 
 def keep_freed_memory() -> None:

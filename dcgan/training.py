@@ -374,7 +374,8 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the hardware computes in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    can = torch.cpu.get_capabilities()
+    return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def autocast(precision: str, device: torch.device) -> Any:

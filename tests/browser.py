@@ -33,7 +33,9 @@ def install_chromium() -> None:
     """Try Debian's package where we may, then Playwright's own download; say what went wrong, but do not fail."""
     attempts = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and os.geteuid() == 0:
-        attempts.insert(0, ["sh", "-c", "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium"])
+        attempts.insert(
+            0, ["sh", "-c", "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium"]
+        )
     for command in attempts:
         print("no Chromium yet, trying:", *command, flush=True)
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)

@@ -47,10 +47,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
             make("div", { className: "caption" }, "Truncation", truncation), truncationSlider)),
         make("div", { className: "bar wrap" },
           choice("Enlarge", [["smooth", "Smooth"], ["pixels", "Pixels"]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")),
-          make("span", { className: "grow" }),
-          saveNative, saveLarge)),
+          make("div", { className: "bar" }, saveNative, saveLarge))),
       make("section", { className: "sliders", "aria-label": "Latent dimensions" },
-        make("div", { className: "bar heading" }, make("h2", {}, "What changes the face most"), make("span", { className: "grow" }), resetAll),
+        make("div", { className: "bar heading" }, make("h2", {}, "Strongest first"), make("span", { className: "grow" }), resetAll),
         top, rest)),
   );
 

@@ -35,13 +35,16 @@ def build(studio: Studio, checkpoint: gr.Dropdown, tab: gr.Tab) -> None:
     again.click(None, None, shuffle, js=f"() => Math.floor(Math.random() * {MAX_SHUFFLE + 1})")
 
 
-def _grid(label: str, alt: str) -> gr.Image:
-    return gr.Image(
-        label=label,
-        alt_text=alt,
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        min_width=280,
-        elem_classes="faces",
-    )
+def _grid(title: str, alt: str) -> gr.Image:
+    with gr.Column(min_width=280, elem_classes="grid"):
+        gr.Markdown(f"### {title}")
+        return gr.Image(
+            label=title,
+            alt_text=alt,
+            format="png",
+            interactive=False,
+            show_label=False,
+            container=False,
+            buttons=[],
+            elem_classes="faces",
+        )

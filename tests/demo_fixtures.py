@@ -1,0 +1,75 @@
+"""For the tests of the demo: tiny checkpoints, and the demo itself on a free port."""
+
+import math
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcgan.checkpoint import save_checkpoint
+from dcgan.figures import save_montage
+from dcgan.generate import render
+from dcgan.latents import latents
+from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+
+FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
+NZ = 20
+
+
+def make_checkpoint(folder: Path, source: str | None = None, seed: int = 1, nc: int = 3) -> Path:
+    """A checkpoint of random weights whose faces differ clearly, with a course of training that never was."""
+    torch.manual_seed(seed)
+    model = ModelConfig(image_size=64, nc=nc, nz=NZ, ngf=8, ndf=8)
+    generator, discriminator = Generator(model), Discriminator(model)
+    init_weights(generator)
+    init_weights(discriminator)
+    with torch.no_grad():
+        generator.main[-2].weight.mul_(8)  # type: ignore[union-attr, operator]
+        for _ in range(30):  # BatchNorm learns what to expect
+            generator(torch.randn(64, NZ, 1, 1))
+    generator.eval()
+    snapshots = folder.with_name(f".{folder.name}-snapshots")
+    snapshots.mkdir(parents=True)
+    for i, seen in enumerate(FRAMES):
+        save_montage(render(generator, latents(range(64), NZ) * (i + 1) / 4), snapshots / f"{seen:010d}.webp")
+    history = [
+        {"images_seen": 500 * (i + 1), "loss_d": 1.5 - i / 40, "loss_g": 1 + i / 20, "d_real": 0.6, "d_fake": 0.4}
+        for i in range(40)
+    ]
+    history[7]["loss_d"] = math.nan
+    data = {"name": f"{folder.name} set", "count": 1234, "source": source, "license": "for tests only"}
+    config = {"name": folder.name, "model": asdict(model), "train": {}, "data": data, "images_seen": 20_000}
+    save_checkpoint(folder, generator, discriminator, config, history, snapshots, "# a card\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `people`, whose reals are elsewhere, `toons`, whose reals are drawn, and a broken one."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    make_checkpoint(folder / "people", seed=1)
+    make_checkpoint(folder / "toons", "avatars", seed=2)
+    (folder / "wreck").mkdir()
+    (folder / "wreck" / "config.json").write_text("{")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the running demo."""
+    from app import LAUNCH, build_demo
+    from dcgan.studio import Studio
+
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("served")))
+        patch.setattr("dcgan.studio.DRAWN", 70)  # drawing takes time, and one grid is enough
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        blocks = build_demo(Studio(checkpoints))
+        _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **LAUNCH)
+        yield url
+        blocks.close()
