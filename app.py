@@ -75,11 +75,11 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
-    except (CheckpointError, DataError) as error:
+        studio.warm_up()
+        build_demo(studio).launch(**LAUNCH)
+    except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"app.py: {error}", file=sys.stderr)
         return 2
-    studio.warm_up()
-    build_demo(studio).launch(**LAUNCH)
     return 0
 
 

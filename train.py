@@ -63,9 +63,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-license", help="terms of the data, in words, for the model card")
     parser.add_argument("--data-hub", metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub")
     for field in (*fields(ModelConfig), *fields(TrainConfig)):
-        flag, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
+        flag = "--" + field.name.replace("_", "-")
+        best = RECIPES["best"].get(field.name, field.default)
+        defaults = repr(best) if best == field.default else f"{best!r}, {field.default!r} with --recipe dcgan"
+        text = f"{field.metadata['help']} (default: {defaults})"
         if field.name == "recipe":
-            parser.add_argument(flag, choices=tuple(RECIPES), help=f"{text} (default: best)")
+            parser.add_argument(flag, choices=tuple(RECIPES), help=f"{field.metadata['help']} (default: best)")
         elif isinstance(field.default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
         else:

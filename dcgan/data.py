@@ -154,6 +154,10 @@ class Images:
         """The images at `indices`, uint8 [len(indices), nc, S, S]."""
         return torch.from_numpy(self.pixels[indices])
 
+    def some(self, count: int) -> Tensor:
+        """Up to `count` training images, always the same ones, from all over the set: uint8 [count, nc, S, S]."""
+        return self.batch(np.sort(np.random.default_rng(0).permutation(self.training)[:count]))
+
     def epoch_length(self, batch_size: int, drop_last: bool) -> int:
         """How many images one epoch shows."""
         return len(self.training) // batch_size * batch_size if drop_last else len(self.training)

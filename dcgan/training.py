@@ -288,8 +288,8 @@ class Writer:
         with writing(self.run / "state" / "settings.json") as temporary:
             temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
         if not seen:
-            first = self.images.batch(self.images.training[: figures.GRID])
-            figures.labelled(self.run / "training_images.png", [("Training images", figures.montage(first))])
+            some = figures.montage(self.images.some(figures.GRID))
+            figures.labelled(self.run / "training_images.png", [("Training images", some)])
             self.snapshot(0)
 
     def record(self, seen: int, stats: Tensor) -> None:
@@ -325,8 +325,7 @@ class Writer:
         if self.history:
             figures.loss_plot(self.run / "loss.png", self.history)
         figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
-        real = self.images.batch(self.images.training[: figures.GRID])
-        pictures = [("Real images", real), ("Fake images", self._render(self.noise))]
+        pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self._render(self.noise))]
         figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
 
     def _render(self, noise: Tensor) -> Tensor:

@@ -1,0 +1,149 @@
+"""Every public endpoint over HTTP, checked for pixels, and the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from dcgan import load_checkpoint, sample
+from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def client(demo: str) -> Client:  # noqa: F811
+    return Client(demo, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def expected(checkpoints: Path) -> np.ndarray:  # noqa: F811
+    """Seeds 0 to 63 of `people`, as `sample` makes them in one batch."""
+    return sample(load_checkpoint(checkpoints / "people").generator, range(64)).numpy()
+
+
+def pixels(path: str) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:
+    public = client.view_api(return_format="dict")["named_endpoints"]
+    assert sorted(public) == [
+        "/about",
+        "/checkpoints",
+        "/face",
+        "/interpolate",
+        "/interpolate_file",
+        "/random_seed",
+        "/real_vs_fake",
+        "/replay",
+        "/replay_frame",
+    ]
+    assert all(p["parameter_has_default"] for endpoint in public.values() for p in endpoint["parameters"])
+    assert all(endpoint["description"] for endpoint in public.values())
+
+
+def test_face_has_the_pixels_of_sample(client: Client, expected: np.ndarray) -> None:
+    path = client.predict(seed=7, api_name="/face")
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+    assert np.array_equal(pixels(path), expected[7])
+
+
+def test_face_takes_edits_truncation_and_checkpoint(
+    client: Client,
+    checkpoints: Path,  # noqa: F811
+) -> None:
+    from dcgan.generate import render
+    from dcgan.latents import latent
+
+    z = 0.5 * latent(7, NZ)
+    z[3] = 2.0
+    generator = load_checkpoint(checkpoints / "toons").generator
+    wanted = render(generator, z[None])[0].permute(1, 2, 0).numpy()
+    path = client.predict(7, 0.5, {"3": 2.0}, "toons", api_name="/face")
+    assert np.array_equal(pixels(path), wanted)
+
+
+def test_two_visitors_get_files_of_their_own(client: Client, demo: str) -> None:  # noqa: F811
+    other = Client(demo, verbose=False)
+    paths = [visitor.predict(seed=1, api_name="/face") for visitor in (client, other)]
+    assert paths[0] != paths[1]
+    assert np.array_equal(*map(pixels, paths))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "wrong", "message"),
+    [
+        ("/face", {"seed": -1}, "seed must be a whole number from 0 to 4294967295, not -1"),
+        ("/face", {"edits": {"99": 1}}, "dimension must be"),
+        ("/face", {"checkpoint": "nobody"}, "checkpoint must be one of people, toons, not 'nobody'"),
+        ("/interpolate", {"frames": 1000}, "frames must be a whole number from 2 to 64, not 1000"),
+        ("/interpolate", {"path": "round"}, "path must be spherical or linear"),
+        ("/interpolate_file", {"format": "exe"}, "format must be gif or webp"),
+        ("/replay_frame", {"index": 4}, "frame must be"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_line(client: Client, endpoint: str, wrong: dict, message: str) -> None:
+    with pytest.raises(AppError, match=message) as raised:
+        client.predict(**wrong, api_name=endpoint)
+    assert "\n" not in str(raised.value)
+
+
+def test_random_seeds_differ(client: Client) -> None:
+    seeds = {client.predict(api_name="/random_seed") for _ in range(4)}
+    assert len(seeds) > 1
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_interpolate_is_a_strip_from_a_to_b(client: Client, expected: np.ndarray) -> None:
+    strip = pixels(client.predict(3, 5, frames=4, api_name="/interpolate")).astype(int)
+    assert strip.shape == (64, 4 * 64, 3)
+    assert np.abs(strip[:, :64] - expected[3]).max() <= 1
+    assert np.abs(strip[:, -64:] - expected[5]).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_interpolate_file_is_an_animation(client: Client, format: str) -> None:
+    with Image.open(client.predict(frames=4, format=format, api_name="/interpolate_file")) as image:
+        assert image.format == format.upper()
+        assert image.n_frames == 6  # there and back
+
+
+def test_real_vs_fake_shows_64_of_each(client: Client, checkpoints: Path) -> None:  # noqa: F811
+    real, fake, note = client.predict(shuffle=1, checkpoint="toons", api_name="/real_vs_fake")
+    assert pixels(real).shape == (512, 512, 3)
+    wanted = sample(load_checkpoint(checkpoints / "toons").generator, range(64, 128)).numpy()
+    assert np.array_equal(pixels(fake)[:64, :64], wanted[0])
+    assert np.array_equal(pixels(fake)[-64:, -64:], wanted[63])
+    assert "drawn faces" in note
+
+
+def test_replay_gives_curves_and_frames(client: Client) -> None:
+    course = client.predict(api_name="/replay")
+    assert course["frames"] == list(FRAMES)
+    assert course["curves"]["loss_d"][7] is None  # JSON has no NaN
+    assert pixels(client.predict(0, api_name="/replay_frame")).shape == (512, 512, 3)
+
+
+def test_checkpoints_and_about_say_what_there_is(client: Client) -> None:
+    people, toons = client.predict(api_name="/checkpoints")
+    assert (people["name"], toons["name"]) == ("people", "toons")
+    assert people["images_seen"] == 20_000
+    assert "toons set" in client.predict("toons", api_name="/about")
+
+
+@pytest.mark.parametrize("wrong", [["--checkpoints", "nowhere"], ["--dataroot", "nowhere"]])
+def test_a_wrong_path_is_one_line_and_exit_code_2(checkpoints: Path, wrong: list[str]) -> None:  # noqa: F811
+    command = [sys.executable, str(ROOT / "app.py"), "--checkpoints", str(checkpoints), *wrong]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert done.stderr.count("\n") == 1
