@@ -2,7 +2,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+DATAROOT ?= avatars
+
+.PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python app.py
@@ -26,6 +28,12 @@ $(VENV)/installed: requirements.txt | $(VENV)/bin/python
 $(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $(VENV)/installed $@
+
+# Speed beside the tutorial's loop; DATAROOT=... for pictures of your own.
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/train_speed.py --dataroot $(DATAROOT)
+	$(BIN)/python benchmarks/data_speed.py --dataroot $(DATAROOT)
+	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
 
 clean:
 	rm -rf $(VENV)

@@ -34,6 +34,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", "
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 CROP_VERSION = 1  # part of the cache's key: raise it when the same file would come out as other pixels
 MAX_ASPECT = 4
+RESIDENT_SHARE = 0.5  # of a GPU's free memory: the images may take so much
 
 
 class DataError(Exception):
@@ -163,29 +164,51 @@ class Images:
         return len(self.training) // batch_size * batch_size if drop_last else len(self.training)
 
     def batches(
-        self, batch_size: int, seed: int, seen: int = 0, flip: bool = False, drop_last: bool = True
+        self,
+        batch_size: int,
+        seed: int,
+        seen: int = 0,
+        flip: bool = False,
+        drop_last: bool = True,
+        device: torch.device | str = "cpu",
     ) -> Iterator[Tensor]:
-        """Training batches without end, uint8 [B, nc, S, S], going on after `seen` images.
+        """Training batches without end, uint8 [B, nc, S, S] on `device`, going on after `seen` images.
 
         Each epoch shows every training image once, in an order (and mirrored, with `flip`) that follows from the seed
-        and the epoch alone: a resumed run sees what an unbroken one would have seen.
+        and the epoch alone: a resumed run sees what an unbroken one would have seen. On a GPU the whole set lies in
+        its memory where that leaves room; else batches are copied there while the step before still runs.
         """
         if len(self.training) < batch_size:
             raise DataError(
                 f"'{self.name}' has {len(self)} images, {len(self.training)} of them for training (a tenth is held "
                 f"out): fewer than one batch of {batch_size}. Add images or lower --batch-size"
             )
+        device = torch.device(device)
+        resident = self._resident(device)
         length = self.epoch_length(batch_size, drop_last)
         epoch, start = divmod(seen, length)
         while True:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-            order = self.training[torch.randperm(len(self.training), generator=generator).numpy()]
-            mirrored = torch.rand(len(order), generator=generator) < 0.5
+            order = torch.from_numpy(self.training)[torch.randperm(len(self.training), generator=generator)]
+            mirrored = (torch.rand(len(order), generator=generator) < 0.5).to(device)
+            if resident is not None:
+                order = order.to(device)
             for i in range(start, length, batch_size):
                 j = min(i + batch_size, length)
-                batch = self.batch(order[i:j])
+                if resident is not None:
+                    batch = resident[order[i:j]]
+                else:
+                    batch = self.batch(order[i:j].numpy())
+                    if device.type == "cuda":
+                        batch = batch.pin_memory().to(device, non_blocking=True)
                 yield torch.where(mirrored[i:j, None, None, None], batch.flip(3), batch) if flip else batch
             epoch, start = epoch + 1, 0
+
+    def _resident(self, device: torch.device) -> Tensor | None:
+        """All pixels in a GPU's memory, if they take no more than RESIDENT_SHARE of what is free there."""
+        if device.type != "cuda" or self.pixels.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return None
+        return torch.from_numpy(np.array(self.pixels)).to(device)
 
 
 def is_heldout(name: str) -> bool:

@@ -87,7 +87,7 @@ class Studio:
             try:
                 checkpoint = load_checkpoint(folder)
             except CheckpointError as error:
-                self.broken.append(str(error))
+                self.broken.append(str(error).replace(f"{source}{os.sep}", ""))  # visitors need not know where
                 continue
             name, number = checkpoint.name, 2
             while name in self._opened:

@@ -178,7 +178,7 @@ def train(
     cast = autocast(config.precision, device)
     nets = Networks(model, config, device)
     seen = restore(run, nets, device) if resume else 0
-    batches = images.batches(config.batch_size, config.seed, seen, config.flip, config.drop_last)
+    batches = images.batches(config.batch_size, config.seed, seen, config.flip, config.drop_last, device)
     epoch_length = images.epoch_length(config.batch_size, config.drop_last)
     target = config.max_images or config.epochs * epoch_length
     writer = Writer(run, nets, images, model, config, name or run.name, about_data or {})
@@ -187,8 +187,7 @@ def train(
     with stop_signals() as stop, tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0) as bar:
         while seen < target and not stop:
             before = seen
-            pixels = next(batches)
-            real = pixels.to(device, non_blocking=True).to(memory_format=torch.channels_last).float() / 127.5 - 1
+            real = normalised(next(batches))
             noise = torch.randn(len(real), model.nz, 1, 1, device=device)
             with_penalty = config.r1 > 0 and before // config.batch_size % R1_EVERY == 0
             stats = adversarial_step(nets, config, real, noise, cast, with_penalty)
@@ -382,6 +381,11 @@ def autocast(precision: str, device: torch.device) -> Any:
     if precision == "bf16" or (precision == "auto" and has_bf16(device)):
         return lambda: torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """uint8 [N, nc, S, S] -> [-1, 1], channels last."""
+    return pixels.to(memory_format=torch.channels_last).float() / 127.5 - 1
 
 
 def crossed(before: int, seen: int, step: int) -> bool:

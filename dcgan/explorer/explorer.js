@@ -30,6 +30,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       canvas.width = bitmap.width;
       canvas.height = bitmap.height;
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
+      bitmap.close();
       canvas.dataset.shown = link(shown);
       canvas.setAttribute("aria-label", `Generated face, seed ${shown.seed}`);
       message.clear();

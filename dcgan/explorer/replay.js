@@ -84,6 +84,7 @@ function replayer(root, checkpoint, engine) {
   }
 
   function seek(value) {
+    if (!frames.length) return;
     position = value;
     const index = Math.floor(value);
     scrubber.value = index;
