@@ -43,7 +43,8 @@ def large(folder: Path, batches: int = 500) -> None:
     seconds, peak = timed(lambda: max(anonymous_mib() for _ in zip(range(batches), stream, strict=False)))
     speed = batches * 128 / seconds
     print(
-        f"{CELEBA:,} images, {pixels.nbytes / 2**30:.2f} GiB mapped: {speed:,.0f} images/s, RssAnon at most {peak:,.0f} MiB"
+        f"{CELEBA:,} images, {pixels.nbytes / 2**30:.2f} GiB mapped: {speed:,.0f} images/s, "
+        f"RssAnon at most {peak:,.0f} MiB"
     )
 
 

@@ -34,7 +34,8 @@ def main() -> None:
                 times.setdefault((name, count), []).append((time.perf_counter() - start) * 1000)
     differ = (render(plain, z).int() - render(fast, z).int()).abs().max().item()
     print(
-        f"{torch.get_num_threads()} threads, {plain.config.image_size} px; folding moves a pixel by at most {differ}/255\n"
+        f"{torch.get_num_threads()} threads, {plain.config.image_size} px; "
+        f"folding moves a pixel by at most {differ}/255\n"
     )
     print("| | faces | median ms | least | most |\n|---|---|---|---|---|")
     for (name, count), values in times.items():

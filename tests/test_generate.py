@@ -22,6 +22,9 @@ def vivid(config: ModelConfig) -> Generator:
     """An untrained generator whose pictures have full contrast, and BatchNorm statistics of its own."""
     torch.manual_seed(0)
     net = Generator(config)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain average of all batches
     with torch.no_grad():
         net.main[-2].weight.mul_(3)
         for _ in range(4):
@@ -176,7 +179,7 @@ def test_the_command_line_writes_the_same_pngs_into_a_zip(checkpoint, tmp_path):
             assert np.asarray(picture).tolist() == expected(checkpoint, 9)
 
 
-@pytest.mark.parametrize("seeds", ["", "a", "1-", "5-2", "-3", "1,,2", "4294967296", "1.5", "0-99999999999"])
+@pytest.mark.parametrize("seeds", ["", "a", "5-2", "-3", "1,,2", "4294967296", "1.5", "0-99999999999"])
 def test_seeds_that_are_none_are_refused_in_one_line(checkpoint, tmp_path, capsys, seeds):
     assert main([str(checkpoint), f"--seeds={seeds}", "--out", str(tmp_path / "faces")]) == 2
     errors = capsys.readouterr().err
