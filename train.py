@@ -15,9 +15,8 @@ from typing import Any
 from dcgan.checkpoint import CONFIG
 from dcgan.data import DataError, load_images
 from dcgan.model import ModelConfig
-from dcgan.training import RECIPES, RESUMABLE, TrainConfig, TrainingError, train
-
-SETTINGS = Path("state") / "settings.json"
+from dcgan.runs import SETTINGS, TrainingError
+from dcgan.training import RECIPES, RESUMABLE, TrainConfig, train
 
 
 def main(argv: list[str] | None = None) -> int:

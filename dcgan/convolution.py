@@ -146,4 +146,3 @@ def _kernels(rows: Tensor, like: Tensor) -> Tensor:
 
 def _flat(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(1)
-

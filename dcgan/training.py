@@ -1,11 +1,9 @@
 """The training loop: two networks against each other, over images that come without end.
 
-A run folder holds `checkpoint/` (what the demo opens), `state/` (what resuming needs), `history.jsonl` with every
-iteration, `snapshots/` with every frame, and the figures.
+What it writes, and resumes from, is in dcgan/runs.py.
 """
 
 import contextlib
-import json
 import math
 import signal
 import threading
@@ -19,23 +17,17 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
-from dcgan import figures
 from dcgan.augment import ALTERATIONS, augment
-from dcgan.card import model_card
-from dcgan.checkpoint import list_snapshots, read_history, recover, save_checkpoint, write_history, writing
 from dcgan.convolution import keep_freed_memory
 from dcgan.data import Images
-from dcgan.generate import render
-from dcgan.latents import latents
 from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.runs import Writer, restore
 
-STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 R1_EVERY = 16  # iterations; the penalty is scaled to match (lazy regularisation, Karras et al. 2020)
-FIXED_SEEDS = range(figures.GRID)
 
 
 def setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -93,7 +85,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "lr": 0.0005,
         "flip": True,
-        "augment": "color,translation",
+        "augment": "translation",
         "ema": 10_000,
         "drop_last": True,
         "precision": "auto",
@@ -102,10 +94,6 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 # What may change when a run is resumed; anything else would make it another run.
 RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick")
-
-
-class TrainingError(Exception):
-    """Training that cannot start or go on; the message is one line that says what to do."""
 
 
 class Networks:
@@ -181,7 +169,8 @@ def train(
     batches = images.batches(config.batch_size, config.seed, seen, config.flip, config.drop_last, device)
     epoch_length = images.epoch_length(config.batch_size, config.drop_last)
     target = config.max_images or config.epochs * epoch_length
-    writer = Writer(run, nets, images, model, config, name or run.name, about_data or {})
+    settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
+    writer = Writer(run, nets, images, settings, about_data or {})
     writer.start(seen, private or {})
 
     with stop_signals() as stop, tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0) as bar:
@@ -246,121 +235,6 @@ def adversarial_step(
 
     beliefs = [probability(config.loss, logits.detach()).mean() for logits in (on_real, on_fake, on_fake_after)]
     return torch.stack([loss_d.detach(), loss_g.detach(), *beliefs])
-
-
-class Writer:
-    """All that a run writes, in the order in which it is written."""
-
-    def __init__(
-        self,
-        run: Path,
-        nets: Networks,
-        images: Images,
-        model: ModelConfig,
-        config: TrainConfig,
-        name: str,
-        about_data: dict[str, Any],
-    ):
-        self.run, self.nets, self.images = run, nets, images
-        data = {"name": images.name, "count": len(images.training), "digest": images.digest, **about_data}
-        self.settings: dict[str, Any] = {"name": name, "model": asdict(model), "train": asdict(config), "data": data}
-        self.noise = latents(FIXED_SEEDS, model.nz)
-        self.pending: list[tuple[int, Tensor]] = []
-        self.history: list[dict[str, float]] = []
-
-    def start(self, seen: int, private: dict[str, Any]) -> None:
-        """Make the folders, forget what lies after `seen`, and show what training will look at."""
-        try:
-            for folder in (self.run, self.run / "state", self.run / "snapshots"):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.history = [row for row in read_history(self.run / "history.jsonl") if row["images_seen"] <= seen]
-            write_history(self.run / "history.jsonl", self.history)
-        except OSError as error:
-            raise TrainingError(
-                f"the run folder '{self.run}' cannot be written ({error.strerror}): choose another --out"
-            ) from None
-        recover(self.run / "checkpoint")
-        for snapshot in list_snapshots(self.run / "snapshots"):
-            if snapshot.images_seen > seen:
-                snapshot.path.unlink()
-        settings = {**self.settings, "data": {**self.settings["data"], **private}}
-        with writing(self.run / "state" / "settings.json") as temporary:
-            temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-        if not seen:
-            some = figures.montage(self.images.some(figures.GRID))
-            figures.labelled(self.run / "training_images.png", [("Training images", some)])
-            self.snapshot(0)
-
-    def record(self, seen: int, stats: Tensor) -> None:
-        self.pending.append((seen, stats))
-
-    def snapshot(self, seen: int) -> None:
-        """The fixed-noise grid: seeds 0 to 63."""
-        figures.save_montage(self._render(self.noise), self.run / "snapshots" / f"{seen:010d}.webp")
-
-    def save(self, seen: int) -> None:
-        """History, checkpoint and, last, the state that resuming starts from."""
-        self._flush()
-        config = {**self.settings, "images_seen": seen, "metrics": {}}
-        save_checkpoint(
-            self.run / "checkpoint",
-            self.nets.shown,
-            self.nets.discriminator,
-            config,
-            self.history,
-            self.run / "snapshots",
-            model_card(config),
-        )
-        state = {"networks": self.nets.state_dict(), "seen": seen, "rng": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            state["rng_cuda"] = torch.cuda.get_rng_state_all()
-        with writing(self.run / "state" / "state.pt") as temporary:
-            torch.save(state, temporary)
-
-    def finish(self, seen: int) -> None:
-        """The last snapshot, the last save, and the tutorial's figures."""
-        self.snapshot(seen)
-        self.save(seen)
-        if self.history:
-            figures.loss_plot(self.run / "loss.png", self.history)
-        figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
-        pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self._render(self.noise))]
-        figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
-
-    def _render(self, noise: Tensor) -> Tensor:
-        training = self.nets.shown.training
-        images = render(self.nets.shown.eval(), noise)
-        self.nets.shown.train(training)
-        return images
-
-    def _flush(self) -> None:
-        if not self.pending:
-            return
-        values = torch.stack([stats for _, stats in self.pending]).tolist()
-        for (seen, _), row in zip(self.pending, values, strict=True):
-            rounded = (float(f"{value:.5g}") for value in row)
-            self.history.append({"images_seen": seen, **dict(zip(STATS, rounded, strict=True))})
-        self.pending.clear()
-        write_history(self.run / "history.jsonl", self.history)
-
-
-def restore(run: Path, nets: Networks, device: torch.device) -> int:
-    """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
-    path = run / "state" / "state.pt"
-    if not path.is_file():
-        return 0
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        nets.load_state_dict(state["networks"])
-        torch.set_rng_state(state["rng"].cpu())
-        if device.type == "cuda" and "rng_cuda" in state:
-            torch.cuda.set_rng_state_all([s.cpu() for s in state["rng_cuda"]])
-        return state["seen"]
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(
-            f"'{path}' cannot be read ({reason}): start again without --resume in another --out"
-        ) from None
 
 
 def pick_device(config: TrainConfig) -> torch.device:

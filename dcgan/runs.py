@@ -1,0 +1,175 @@
+"""The run folder: all that a training writes, in which order, and what it resumes from.
+
+`checkpoint/` is what the demo opens, `state/` what resuming needs, `history.jsonl` has every iteration, `snapshots/`
+every fixed-noise grid, and beside them lie the tutorial's figures.
+"""
+
+import copy
+import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dcgan import figures
+from dcgan.card import model_card
+from dcgan.checkpoint import list_snapshots, read_history, recover, save_checkpoint, write_history, writing
+from dcgan.data import Images
+from dcgan.generate import render
+from dcgan.latents import latents
+from dcgan.model import Discriminator, Generator
+
+STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
+SETTINGS = Path("state") / "settings.json"
+STATE = Path("state") / "state.pt"
+FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
+
+
+class TrainingError(Exception):
+    """Training that cannot start or go on; the message is one line that says what to do."""
+
+
+class Trained(Protocol):
+    """What a training has to show: the generator to be shown, the discriminator, and all that resuming needs."""
+
+    shown: Generator
+    discriminator: Discriminator
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Writer:
+    """Writes a run. What takes long is done by a thread, from copies, while training goes on."""
+
+    def __init__(self, run: Path, nets: Trained, images: Images, settings: dict[str, Any], about_data: dict[str, Any]):
+        """settings: name, and the dictionaries model and train, as they go into config.json."""
+        self.run, self.nets, self.images = run, nets, images
+        data = {"name": images.name, "count": len(images.training), "digest": images.digest, **about_data}
+        self.settings = {**settings, "data": data}
+        self.noise = latents(FIXED_SEEDS, settings["model"]["nz"])
+        self.pending: list[tuple[int, Tensor]] = []
+        self.history: list[dict[str, float]] = []
+        self.thread = ThreadPoolExecutor(1)
+        self.jobs: list[Future[None]] = []
+
+    def start(self, seen: int, private: dict[str, Any]) -> None:
+        """Make the folders, forget what lies after `seen`, and show what training will look at."""
+        try:
+            for name in ("state", "snapshots"):
+                (self.run / name).mkdir(parents=True, exist_ok=True)
+            self.history = [row for row in read_history(self.run / "history.jsonl") if row["images_seen"] <= seen]
+            write_history(self.run / "history.jsonl", self.history)
+            recover(self.run / "checkpoint")
+            for snapshot in list_snapshots(self.run / "snapshots"):
+                if snapshot.images_seen > seen:
+                    snapshot.path.unlink()
+            settings = {**self.settings, "data": {**self.settings["data"], **private}}
+            with writing(self.run / SETTINGS) as temporary:
+                temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(
+                f"the run folder '{self.run}' cannot be written ({error.strerror}): choose another --out"
+            ) from None
+        if not seen:
+            some = figures.montage(self.images.some(figures.GRID))
+            figures.labelled(self.run / "training_images.png", [("Training images", some)])
+            self.snapshot(0)
+
+    def record(self, seen: int, stats: Tensor) -> None:
+        """Note an iteration's STATS, without waiting for the device to have computed them."""
+        self.pending.append((seen, stats))
+
+    def snapshot(self, seen: int) -> None:
+        """The fixed-noise grid: seeds 0 to 63."""
+        faces, path = self._faces(), self.run / "snapshots" / f"{seen:010d}.webp"
+        self._later(lambda: figures.save_montage(faces, path))
+
+    def save(self, seen: int) -> None:
+        """History, checkpoint and, last, the state that resuming starts from."""
+        self._collect()
+        history, config = list(self.history), {**self.settings, "images_seen": seen, "metrics": {}}
+        shown, discriminator = (copy.deepcopy(net) for net in (self.nets.shown, self.nets.discriminator))
+        state = {"networks": copy.deepcopy(self.nets.state_dict()), "seen": seen, "rng": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            state["rng_cuda"] = torch.cuda.get_rng_state_all()
+
+        def write() -> None:
+            write_history(self.run / "history.jsonl", history)
+            save_checkpoint(
+                self.run / "checkpoint",
+                shown,
+                discriminator,
+                config,
+                history,
+                self.run / "snapshots",
+                model_card(config),
+            )
+            with writing(self.run / STATE) as temporary:
+                torch.save(state, temporary)
+
+        self._later(write)
+
+    def finish(self, seen: int) -> None:
+        """The last snapshot, the last save, and the tutorial's figures."""
+        self.snapshot(seen)
+        self.save(seen)
+        self.wait()
+        if self.history:
+            figures.loss_plot(self.run / "loss.png", self.history)
+        figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
+        pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self._faces())]
+        figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
+
+    def wait(self) -> None:
+        """Until all is written. Raises TrainingError if something could not be."""
+        while self.jobs:
+            try:
+                self.jobs.pop(0).result()
+            except OSError as error:
+                raise TrainingError(
+                    f"cannot write to '{self.run}' ({error.strerror}): the last save stands; make room, then --resume"
+                ) from None
+
+    def _later(self, job: Callable[[], None]) -> None:
+        if len(self.jobs) > 8:  # writing is slower than training: let it catch up
+            self.wait()
+        self.jobs = [*(j for j in self.jobs if not j.done() or j.exception()), self.thread.submit(job)]
+
+    def _faces(self) -> Tensor:
+        training = self.nets.shown.training
+        images = render(self.nets.shown.eval(), self.noise)
+        self.nets.shown.train(training)
+        return images
+
+    def _collect(self) -> None:
+        if not self.pending:
+            return
+        values = torch.stack([stats for _, stats in self.pending]).tolist()
+        for (seen, _), row in zip(self.pending, values, strict=True):
+            rounded = (float(f"{value:.5g}") for value in row)
+            self.history.append({"images_seen": seen, **dict(zip(STATS, rounded, strict=True))})
+        self.pending.clear()
+
+
+def restore(run: Path, nets: Trained, device: torch.device) -> int:
+    """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
+    path = run / STATE
+    if not path.is_file():
+        return 0
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        nets.load_state_dict(state["networks"])
+        torch.set_rng_state(state["rng"].cpu())
+        if device.type == "cuda" and "rng_cuda" in state:
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["rng_cuda"]])
+        return state["seen"]
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"'{path}' cannot be read ({reason}): start again without --resume in another --out"
+        ) from None
