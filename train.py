@@ -6,15 +6,22 @@ given). runs/mine/checkpoint comes out, which app.py opens. Ctrl-C saves; --resu
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import main as torchrun
+
 from dcgan.checkpoint import CONFIG
-from dcgan.data import DataError, load_images
+from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
+from dcgan.ranks import Ranks, join, launched
 from dcgan.runs import SETTINGS, TrainingError
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, train
 
@@ -26,11 +33,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         saved = saved_settings(run, flags.resume)
         model, config = choose_settings(flags, saved)
+        if config.ngpu > 1 and not launched():
+            return launch(config.ngpu, sys.argv[1:] if argv is None else argv)
+        ranks = join(config.ngpu, config.batch_size)
         data = saved.get("data", {})
         dataroot = flags.dataroot or data.get("dataroot", "avatars")
         limit = flags.limit or data.get("limit")
-        print(f"{model}\n{config}\nRandom Seed: {config.seed}")
-        images = load_images(dataroot, model.image_size, model.nc, config.workers, limit)
+        if ranks.first:
+            print(f"{model}\n{config}\nRandom Seed: {config.seed}")
+        images = read_once(ranks, lambda: load_images(dataroot, model.image_size, model.nc, config.workers, limit))
         if saved and data["digest"] != images.digest:
             raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
         about = {
@@ -40,14 +51,35 @@ def main(argv: list[str] | None = None) -> int:
             "source": "avatars" if images.name == "avatars" else None,
         }
         private = {"dataroot": dataroot, "limit": limit}
-        checkpoint = train(
-            model, config, images, run, flags.resume, flags.name or saved.get("name", ""), about, private
-        )
+        name = flags.name or saved.get("name", "")
+        checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks)
+        leave()
     except (DataError, TrainingError, ValueError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    print(f"saved {checkpoint}; look at it with:  python app.py --checkpoints {run}")
+    if ranks.first:
+        print(f"saved {checkpoint}; look at it with:  python app.py --checkpoints {run}")
     return 0
+
+
+def launch(ngpu: int, argv: list[str]) -> int:
+    """Start a rank for each GPU of this machine with torchrun, which ends all when one of them fails."""
+    found = torch.cuda.device_count()
+    if ngpu > found:
+        raise TrainingError(f"--ngpu {ngpu}, but this machine has {found} GPUs")
+    try:
+        torchrun(["--standalone", f"--nproc-per-node={ngpu}", str(Path(__file__).resolve()), *argv])
+    except ChildFailedError as error:  # the rank has said why
+        return error.get_first_failure()[1].exitcode
+    return 0
+
+
+def read_once(ranks: Ranks, read: Callable[[], Images]) -> Images:
+    """The images, decoded by the first rank of each machine; the others find them packed."""
+    decodes = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    images = read() if decodes else None
+    ranks.wait()
+    return read() if images is None else images
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.convolution import keep_freed_memory
 from dcgan.data import Images, load_images, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
-from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, normalised, pick_device
+from dcgan.ranks import join
+from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, normalised
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")
@@ -88,7 +89,7 @@ def tutorial_steps(dataroot: str):
     from torch import nn, optim
     from torchvision import datasets, transforms
 
-    device = pick_device(TrainConfig())
+    device = join(1, BATCH).device
     normalise = transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     steps = [transforms.Resize(64), transforms.CenterCrop(64), transforms.ToTensor(), normalise]
     dataset = datasets.ImageFolder(dataroot, transform=transforms.Compose(steps))
@@ -127,7 +128,7 @@ def tutorial_steps(dataroot: str):
 def our_steps(dataroot: str):
     """Our loop, with everything that it does between two ticks."""
     model, config = ModelConfig(), TrainConfig(**{"recipe": "best", **RECIPES["best"], "batch_size": BATCH})
-    device = pick_device(config)
+    device = join(config.ngpu, BATCH).device
     keep_freed_memory()
     nets, cast = Networks(model, config, device), autocast(config.precision, device)
     images: Images = load_images(dataroot, 64, progress=False)
@@ -144,7 +145,7 @@ def our_steps(dataroot: str):
 def ceiling_steps(dataroot: str, precision: str):
     """Our step on one batch that stays where it is."""
     model, config = ModelConfig(), TrainConfig(**{"recipe": "best", **RECIPES["best"], "batch_size": BATCH})
-    device = pick_device(config)
+    device = join(config.ngpu, BATCH).device
     keep_freed_memory()
     nets, cast = Networks(model, config, device), autocast(precision, device)
     images = load_images(dataroot, 64, progress=False)

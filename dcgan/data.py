@@ -159,9 +159,10 @@ class Images:
         """Up to `count` training images, always the same ones, from all over the set: uint8 [count, nc, S, S]."""
         return self.batch(np.sort(np.random.default_rng(0).permutation(self.training)[:count]))
 
-    def epoch_length(self, batch_size: int, drop_last: bool) -> int:
-        """How many images one epoch shows."""
-        return len(self.training) // batch_size * batch_size if drop_last else len(self.training)
+    def epoch_length(self, batch_size: int, drop_last: bool, world: int = 1) -> int:
+        """How many images one epoch shows; a last, smaller batch is cut to what `world` ranks can share evenly."""
+        last = len(self.training) % batch_size
+        return len(self.training) - (last if drop_last else last % world)
 
     def batches(
         self,
@@ -171,8 +172,12 @@ class Images:
         flip: bool = False,
         drop_last: bool = True,
         device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
     ) -> Iterator[Tensor]:
         """Training batches without end, uint8 [B, nc, S, S] on `device`, going on after `seen` images.
+
+        Of `world` ranks each gets its own part of every batch, [B / world, nc, S, S].
 
         Each epoch shows every training image once, in an order (and mirrored, with `flip`) that follows from the seed
         and the epoch alone: a resumed run sees what an unbroken one would have seen. On a GPU the whole set lies in
@@ -185,7 +190,7 @@ class Images:
             )
         device = torch.device(device)
         resident = self._resident(device)
-        length = self.epoch_length(batch_size, drop_last)
+        length = self.epoch_length(batch_size, drop_last, world)
         epoch, start = divmod(seen, length)
         while True:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
@@ -194,14 +199,14 @@ class Images:
             if resident is not None:
                 order = order.to(device)
             for i in range(start, length, batch_size):
-                j = min(i + batch_size, length)
+                part = slice(i + rank, min(i + batch_size, length), world)
                 if resident is not None:
-                    batch = resident[order[i:j]]
+                    batch = resident[order[part]]
                 else:
-                    batch = self.batch(order[i:j].numpy())
+                    batch = self.batch(order[part].numpy())
                     if device.type == "cuda":
                         batch = batch.pin_memory().to(device, non_blocking=True)
-                yield torch.where(mirrored[i:j, None, None, None], batch.flip(3), batch) if flip else batch
+                yield torch.where(mirrored[part, None, None, None], batch.flip(3), batch) if flip else batch
             epoch, start = epoch + 1, 0
 
     def _resident(self, device: torch.device) -> Tensor | None:

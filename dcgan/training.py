@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from dcgan.convolution import keep_freed_memory
 from dcgan.data import Images
 from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.ranks import Ranks, join
 from dcgan.runs import Writer, restore
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
@@ -114,6 +115,11 @@ class Networks:
         betas = (config.beta1, 0.999)
         self.opt_g = Adam(self.generator.parameters(), config.lr, betas, fused=True)
         self.opt_d = Adam(self.discriminator.parameters(), config.lr_d or config.lr, betas, fused=True)
+        self.spread(Ranks())
+
+    def spread(self, ranks: Ranks) -> None:
+        """Train over these ranks: the two networks as the step calls them, with gradients averaged over all ranks."""
+        self.trained_g, self.trained_d = ranks.wrap(self.generator), ranks.wrap(self.discriminator)
 
     def _parts(self) -> dict[str, Any]:
         names = ("generator", "discriminator", "shown", "opt_g", "opt_d")
@@ -151,39 +157,48 @@ def train(
     name: str = "",
     about_data: dict[str, Any] | None = None,
     private: dict[str, Any] | None = None,
+    ranks: Ranks | None = None,
 ) -> Path:
     """Train on `images` into the folder `run`, and return its checkpoint folder.
 
     about_data: what config.json says of the data besides name, count and digest (license, hub, source).
     private: what the run folder, but not the checkpoint, remembers of the data (dataroot, limit).
+    ranks: this process's place among others, where there are any.
     Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C and SIGTERM save and return early.
     With `resume` a run goes on from its last save, on a CPU bit for bit as if it had never stopped.
     Raises TrainingError or DataError, before anything is written, when it cannot start.
     """
-    device = pick_device(config)
-    if device.type == "cpu":
+    ranks = ranks or join(config.ngpu, config.batch_size)
+    if ranks.device.type == "cpu":
         keep_freed_memory()
-    cast = autocast(config.precision, device)
-    nets = Networks(model, config, device)
-    seen = restore(run, nets, device) if resume else 0
-    batches = images.batches(config.batch_size, config.seed, seen, config.flip, config.drop_last, device)
-    epoch_length = images.epoch_length(config.batch_size, config.drop_last)
+    cast = autocast(config.precision, ranks.device)
+    nets = Networks(model, config, ranks.device)
+    seen = restore(run, nets, ranks.device) if resume else 0
+    nets.spread(ranks)
+    order = (config.batch_size, config.seed, seen, config.flip, config.drop_last)
+    batches = images.batches(*order, ranks.device, ranks.rank, ranks.world)
+    epoch_length = images.epoch_length(config.batch_size, config.drop_last, ranks.world)
     target = config.max_images or config.epochs * epoch_length
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
-    writer = Writer(run, nets, images, settings, about_data or {})
-    writer.start(seen, private or {})
+    writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
+    if writer:
+        writer.start(seen, private or {})
 
-    with stop_signals() as stop, tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0) as bar:
-        while seen < target and not stop:
+    with stop_signals() as stop, progress(target, seen, quiet=not ranks.first) as bar:
+        while seen < target and not ranks.any(bool(stop)):
             before = seen
             real = normalised(next(batches))
-            noise = torch.randn(len(real), model.nz, 1, 1, device=device)
+            seen += len(real) * ranks.world
+            # The whole batch's noise on every rank: how many there are does not change what is drawn.
+            noise = ranks.share(torch.randn(seen - before, model.nz, 1, 1, device=ranks.device))
             with_penalty = config.r1 > 0 and before // config.batch_size % R1_EVERY == 0
             stats = adversarial_step(nets, config, real, noise, cast, with_penalty)
-            seen += len(real)
-            nets.average(len(real), config.ema, seen)
-            writer.record(seen, stats)
+            nets.average(seen - before, config.ema, seen)
+            bar.update(seen - before)
+            if writer is None:
+                continue
 
+            writer.record(seen, stats)
             iteration = -(-seen // config.batch_size)
             if (iteration - 1) % STATS_EVERY == 0:
                 bar.write(statistics_line(seen, config, target, epoch_length, stats))
@@ -191,9 +206,10 @@ def train(
                 writer.snapshot(seen)
             if crossed(before, seen, config.tick) and seen < target:
                 writer.save(seen)
-            bar.update(len(real))
 
-    writer.finish(seen)
+    if writer:
+        writer.finish(seen)
+    ranks.wait()
     return run / "checkpoint"
 
 
@@ -204,18 +220,17 @@ def adversarial_step(
 
     Returns the five STATS as a tensor on the device, so that nothing waits for it.
     """
-    generator, discriminator = nets.generator, nets.discriminator
 
-    def judge(images: Tensor, cast: Any = cast) -> Tensor:
+    def judge(images: Tensor, discriminator: nn.Module = nets.trained_d, cast: Any = cast) -> Tensor:
         with cast():
             return discriminator(augment(images, config.augment)).float()
 
     # D: reals up, fakes down. Apart, so that BatchNorm in D never mixes them.
     with cast():
-        fake = generator(noise)
+        fake = nets.trained_g(noise)
     seen_by_d = real.requires_grad_(with_penalty)
     # The penalty differentiates twice, and does so in fp32.
-    on_real = judge(seen_by_d, contextlib.nullcontext if with_penalty else cast)
+    on_real = judge(seen_by_d, cast=contextlib.nullcontext if with_penalty else cast)
     on_fake = judge(fake.detach())
     loss_d = discriminator_loss(config.loss, on_real, on_fake)
     penalty = config.r1 / 2 * R1_EVERY * gradient_penalty(on_real, seen_by_d) if with_penalty else 0.0
@@ -224,22 +239,17 @@ def adversarial_step(
     nets.opt_d.step()
 
     # G: the same fakes up, against the discriminator just updated and now held still.
-    discriminator.requires_grad_(False)
-    real_again = judge(real.detach()) if config.loss == "relativistic" else None
-    on_fake_after = judge(fake)
+    critic = nets.discriminator.requires_grad_(False)
+    real_again = judge(real.detach(), critic) if config.loss == "relativistic" else None
+    on_fake_after = judge(fake, critic)
     loss_g = generator_loss(config.loss, on_fake_after, real_again)
     nets.opt_g.zero_grad(set_to_none=True)
     loss_g.backward()
     nets.opt_g.step()
-    discriminator.requires_grad_(True)
+    critic.requires_grad_(True)
 
     beliefs = [probability(config.loss, logits.detach()).mean() for logits in (on_real, on_fake, on_fake_after)]
     return torch.stack([loss_d.detach(), loss_g.detach(), *beliefs])
-
-
-def pick_device(config: TrainConfig) -> torch.device:
-    """The first GPU, or the CPU where none is wanted or there is none (as the tutorial does)."""
-    return torch.device("cuda:0" if config.ngpu > 0 and torch.cuda.is_available() else "cpu")
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -260,6 +270,11 @@ def autocast(precision: str, device: torch.device) -> Any:
 def normalised(pixels: Tensor) -> Tensor:
     """uint8 [N, nc, S, S] -> [-1, 1], channels last."""
     return pixels.to(memory_format=torch.channels_last).float() / 127.5 - 1
+
+
+def progress(target: int, seen: int, quiet: bool) -> tqdm:
+    """A bar over the images seen, with images/s and the time left."""
+    return tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0, disable=quiet)
 
 
 def crossed(before: int, seen: int, step: int) -> bool:
