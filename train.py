@@ -21,7 +21,7 @@ from torch.distributed.run import main as torchrun
 from dcgan.checkpoint import CONFIG
 from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
-from dcgan.ranks import Ranks, join, launched
+from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import SETTINGS, TrainingError
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, train
 

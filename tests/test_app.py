@@ -72,11 +72,10 @@ def test_face_takes_edits_truncation_and_checkpoint(
     assert np.array_equal(pixels(path), wanted)
 
 
-def test_two_visitors_get_files_of_their_own(client: Client, demo: str) -> None:  # noqa: F811
-    other = Client(demo, verbose=False)
-    paths = [visitor.predict(seed=1, api_name="/face") for visitor in (client, other)]
-    assert paths[0] != paths[1]
-    assert np.array_equal(*map(pixels, paths))
+def test_two_visitors_get_files_of_their_own(demo: str) -> None:  # noqa: F811
+    visitors = [Client(demo, verbose=False, download_files=False) for _ in range(2)]
+    files = [visitor.predict(seed=1, api_name="/face")["path"] for visitor in visitors]
+    assert files[0] != files[1]
 
 
 @pytest.mark.parametrize(
