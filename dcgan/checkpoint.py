@@ -38,6 +38,11 @@ class CheckpointError(Exception):
     """A checkpoint that is not there or cannot be read; the message is one line that says what to do."""
 
 
+def reason(error: Exception) -> str:
+    """An exception in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One frame of the training replay: the fixed-noise grid after `images_seen` images."""
@@ -245,8 +250,7 @@ def _load_net(net: Net, path: Path) -> Net:
     except FileNotFoundError:
         raise CheckpointError(f"'{path}' is missing: the checkpoint is incomplete, fetch or train it anew") from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"'{path}' is damaged ({reason}); fetch or train it anew") from None
+        raise CheckpointError(f"'{path}' is damaged ({reason(error)}); fetch or train it anew") from None
     if not all(torch.isfinite(p).all() for p in net.parameters()):
         raise CheckpointError(f"'{path}' holds weights that are not finite; fetch or train it anew")
     return net.eval().requires_grad_(False)

@@ -28,6 +28,7 @@ from torchvision.transforms import functional as transforms
 from tqdm import tqdm
 
 from dcgan import avatars
+from dcgan.checkpoint import reason
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
@@ -182,15 +183,28 @@ class Images:
         Each epoch shows every training image once, in an order (and mirrored, with `flip`) that follows from the seed
         and the epoch alone: a resumed run sees what an unbroken one would have seen. On a GPU the whole set lies in
         its memory where that leaves room; else batches are copied there while the step before still runs.
+        Raises DataError, at once, where there are fewer images than a batch takes.
         """
         if len(self.training) < batch_size:
             raise DataError(
                 f"'{self.name}' has {len(self)} images, {len(self.training)} of them for training (a tenth is held "
                 f"out): fewer than one batch of {batch_size}. Add images or lower --batch-size"
             )
-        device = torch.device(device)
-        resident = self._resident(device)
         length = self.epoch_length(batch_size, drop_last, world)
+        return self._stream(batch_size, seed, seen, flip, length, torch.device(device), rank, world)
+
+    def _stream(
+        self,
+        batch_size: int,
+        seed: int,
+        seen: int,
+        flip: bool,
+        length: int,
+        device: torch.device,
+        rank: int,
+        world: int,
+    ) -> Iterator[Tensor]:
+        resident = self._resident(device)
         epoch, start = divmod(seen, length)
         while True:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
@@ -321,7 +335,7 @@ class _Decoder(Dataset):
         except ImportError:
             raise
         except Exception as error:  # whatever a broken file makes a decoder say, the other files go on
-            return str(error).splitlines()[0] if str(error) else type(error).__name__
+            return reason(error)
 
 
 def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from dcgan import figures
 from dcgan.card import model_card
-from dcgan.checkpoint import list_snapshots, read_history, recover, save_checkpoint, write_history, writing
+from dcgan.checkpoint import list_snapshots, read_history, reason, recover, save_checkpoint, write_history, writing
 from dcgan.data import Images
 from dcgan.generate import render
 from dcgan.latents import latents
@@ -130,9 +131,13 @@ class Writer:
         while self.jobs:
             try:
                 self.jobs.pop(0).result()
-            except OSError as error:
+            except (
+                OSError,
+                SafetensorError,
+                RuntimeError,
+            ) as error:  # safetensors and torch have their own for a full disk
                 raise TrainingError(
-                    f"cannot write to '{self.run}' ({error.strerror}): the last save stands; make room, then --resume"
+                    f"cannot write to '{self.run}' ({reason(error)}): the last save stands; make room, then --resume"
                 ) from None
 
     def _later(self, job: Callable[[], None]) -> None:
@@ -169,7 +174,6 @@ def restore(run: Path, nets: Trained, device: torch.device) -> int:
             torch.cuda.set_rng_state_all([s.cpu() for s in state["rng_cuda"]])
         return state["seen"]
     except Exception as error:
-        reason = str(error).splitlines()[0]
         raise TrainingError(
-            f"'{path}' cannot be read ({reason}): start again without --resume in another --out"
+            f"'{path}' cannot be read ({reason(error)}): start again without --resume in another --out"
         ) from None

@@ -4,6 +4,7 @@ What it writes, and resumes from, is in dcgan/runs.py.
 """
 
 import contextlib
+import copy
 import math
 import signal
 import threading
@@ -105,13 +106,11 @@ class Networks:
         self.generator, self.discriminator = Generator(model), Discriminator(model)
         for net in (self.generator, self.discriminator):
             init_weights(net)
-            net.to(device).to(memory_format=torch.channels_last)
+            net.to(device).to(memory_format=layout(config.precision, device))
         # The net that snapshots, metrics and the checkpoint show: the average, or the generator as trained.
         self.shown = self.generator
         if config.ema:
-            self.shown = Generator(model).to(device).to(memory_format=torch.channels_last)
-            self.shown.load_state_dict(self.generator.state_dict())
-            self.shown.eval().requires_grad_(False)
+            self.shown = copy.deepcopy(self.generator).eval().requires_grad_(False)
         betas = (config.beta1, 0.999)
         self.opt_g = Adam(self.generator.parameters(), config.lr, betas, fused=True)
         self.opt_d = Adam(self.discriminator.parameters(), config.lr_d or config.lr, betas, fused=True)
@@ -187,7 +186,7 @@ def train(
     with stop_signals() as stop, progress(target, seen, quiet=not ranks.first) as bar:
         while seen < target and not ranks.any(bool(stop)):
             before = seen
-            real = normalised(next(batches))
+            real = normalised(next(batches)).contiguous(memory_format=layout(config.precision, ranks.device))
             seen += len(real) * ranks.world
             # The whole batch's noise on every rank: how many there are does not change what is drawn.
             noise = ranks.share(torch.randn(seen - before, model.nz, 1, 1, device=ranks.device))
@@ -199,7 +198,7 @@ def train(
                 continue
 
             writer.record(seen, stats)
-            iteration = -(-seen // config.batch_size)
+            iteration = iterations(seen, config.batch_size, epoch_length)
             if (iteration - 1) % STATS_EVERY == 0:
                 bar.write(statistics_line(seen, config, target, epoch_length, stats))
             if snapshot_due(before, seen, iteration, config.tick):
@@ -260,16 +259,26 @@ def has_bf16(device: torch.device) -> bool:
     return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
+def in_bf16(precision: str, device: torch.device) -> bool:
+    """Whether the networks run in bfloat16; weights stay fp32."""
+    return precision == "bf16" or (precision == "auto" and has_bf16(device))
+
+
 def autocast(precision: str, device: torch.device) -> Any:
-    """A context manager factory that runs the networks in the chosen precision; weights stay fp32."""
-    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
+    """A context manager factory that runs the networks in the chosen precision."""
+    if in_bf16(precision, device):
         return lambda: torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext
 
 
+def layout(precision: str, device: torch.device) -> torch.memory_format:
+    """Channels last is faster in bfloat16 alone; in fp32 the tutorial's layout sums in the tutorial's order."""
+    return torch.channels_last if in_bf16(precision, device) else torch.contiguous_format
+
+
 def normalised(pixels: Tensor) -> Tensor:
-    """uint8 [N, nc, S, S] -> [-1, 1], channels last."""
-    return pixels.to(memory_format=torch.channels_last).float() / 127.5 - 1
+    """uint8 [N, nc, S, S] -> [-1, 1]."""
+    return pixels.float() / 127.5 - 1
 
 
 def progress(target: int, seen: int, quiet: bool) -> tqdm:
@@ -280,6 +289,12 @@ def progress(target: int, seen: int, quiet: bool) -> tqdm:
 def crossed(before: int, seen: int, step: int) -> bool:
     """Whether a multiple of `step` lies in (before, seen]."""
     return before // step != seen // step
+
+
+def iterations(seen: int, batch_size: int, epoch_length: int) -> int:
+    """How many steps showed so many images; the last batch of an epoch may be smaller."""
+    epochs, within = divmod(seen, epoch_length)
+    return epochs * -(-epoch_length // batch_size) + -(-within // batch_size)
 
 
 def snapshot_due(before: int, seen: int, iteration: int, tick: int) -> bool:
