@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay")
-PATIENCE = 240_000  # milliseconds; a busy machine is slow
+PATIENCE = 60_000  # milliseconds; a busy machine is slow
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,141 @@
+"""Each alteration does what its name says, image by image, and lets gradients through."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from dcgan.augment import ALTERATIONS, augment, color, cutout, translation
+
+POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
+
+
+def faces(count: int = 64, size: int = 16, channels: int = 3) -> Tensor:
+    torch.manual_seed(0)
+    return torch.rand(count, channels, size, size) * 1.8 - 0.9
+
+
+def test_an_empty_policy_changes_nothing():
+    images = faces()
+    assert augment(images, "") is images
+
+
+@pytest.mark.parametrize("size", [16, 64])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_shape_and_type_stay(policy, channels, size):
+    images = faces(4, size, channels)
+    altered = augment(images, policy)
+    assert altered.shape == images.shape
+    assert altered.dtype == images.dtype
+    assert torch.isfinite(altered).all()
+    assert not torch.equal(altered, images)
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(KeyError, match="blur"):
+        augment(faces(), "color,blur")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_images_given_are_left_alone(policy):
+    images = faces()
+    before = images.clone()
+    augment(images, policy)
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_gradients_reach_the_images(policy):
+    images = faces(8).requires_grad_()
+    augment(images, policy).square().sum().backward()
+    assert images.grad is not None
+    assert (images.grad.flatten(1).abs().sum(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_gradient_is_the_one_of_finite_differences(policy):
+    images = faces(2, size=16, channels=1).double()[:, :, :8, :8].requires_grad_()
+
+    def altered(x: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return augment(x, policy)
+
+    assert torch.autograd.gradcheck(altered, images, fast_mode=True)
+
+
+@pytest.mark.parametrize("policy", ALTERATIONS)
+def test_each_image_of_a_batch_is_altered_on_its_own(policy):
+    altered = augment(faces(1).expand(32, -1, -1, -1), policy)
+    assert len({image.numpy().tobytes() for image in altered}) > 10
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_same_draws_give_the_same_alterations(policy):
+    images = faces()
+    torch.manual_seed(7)
+    first = augment(images, policy)
+    torch.manual_seed(7)
+    assert torch.equal(first, augment(images, policy))
+
+
+def test_translation_shifts_by_up_to_an_eighth_and_fills_with_grey():
+    size, reach = 16, 2
+    images = faces(400, size)
+    padded = torch.nn.functional.pad(images, (reach,) * 4)
+    found = set()
+    for moved, frame in zip(translation(images), padded, strict=True):
+        (shift,) = [
+            (y, x)
+            for y in range(2 * reach + 1)
+            for x in range(2 * reach + 1)
+            if torch.equal(moved, frame[:, y : y + size, x : x + size])
+        ]
+        found.add(shift)
+    assert len(found) == (2 * reach + 1) ** 2
+
+
+def test_cutout_greys_a_square_of_half_the_side_that_may_lie_partly_outside():
+    size = 16
+    areas = set()
+    for image, cut in zip(faces(400, size), cutout(faces(400, size)), strict=True):
+        hole = (cut == 0).all(dim=0)
+        rows, columns = hole.any(dim=1).nonzero().flatten(), hole.any(dim=0).nonzero().flatten()
+        height, width = len(rows), len(columns)
+        assert rows.tolist() == list(range(rows[0], rows[0] + height))
+        assert columns.tolist() == list(range(columns[0], columns[0] + width))
+        assert hole.sum() == height * width
+        assert size // 4 <= height <= size // 2
+        assert size // 4 <= width <= size // 2
+        assert torch.equal(cut[:, ~hole], image[:, ~hole])
+        areas.add(height * width)
+    assert max(areas) == (size // 2) ** 2
+    assert min(areas) < max(areas)
+
+
+def test_color_keeps_an_even_grey_image_even():
+    altered = color(torch.full((200, 3, 8, 8), 0.25))
+    assert (altered.flatten(1).std(dim=1) < 1e-6).all()
+    brightness = altered.flatten(1).mean(dim=1) - 0.25
+    assert -0.5 <= brightness.min() < -0.4
+    assert 0.4 < brightness.max() <= 0.5
+
+
+def test_color_scales_contrast_by_a_half_to_one_and_a_half():
+    images = faces(300, channels=1)
+    ratio = color(images).flatten(1).std(dim=1) / images.flatten(1).std(dim=1)
+    assert 0.5 - 1e-4 <= ratio.min() < 0.6
+    assert 1.4 < ratio.max() <= 1.5 + 1e-4
+
+
+def test_color_takes_saturation_from_none_to_double():
+    images = faces(300)
+    altered = color(images)
+
+    def saturation(pictures: Tensor) -> Tensor:
+        spread = pictures - pictures.mean(dim=1, keepdim=True)
+        grey = pictures.mean(dim=1).flatten(1)
+        return spread.flatten(1).std(dim=1) / grey.std(dim=1)  # contrast scales both
+
+    ratio = saturation(altered) / saturation(images)
+    assert 0 <= ratio.min() < 0.1
+    assert 1.9 < ratio.max() <= 2 + 1e-3

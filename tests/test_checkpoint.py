@@ -1,0 +1,517 @@
+"""The checkpoint folder: whole or not there, and an error of one line for everything else."""
+
+import ast
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from dcgan import checkpoint as module
+from dcgan.checkpoint import (
+    CheckpointError,
+    Snapshot,
+    find_checkpoints,
+    list_snapshots,
+    load_checkpoint,
+    read_history,
+    recover,
+    replacing,
+    save_checkpoint,
+    thin_history,
+    thin_snapshots,
+    write_history,
+    writing,
+)
+from dcgan.generate import sample
+from dcgan.model import Discriminator, Generator, ModelConfig
+
+MODEL = {"image_size": 16, "nc": 3, "nz": 6, "ngf": 4, "ndf": 4, "d_norm": "batch"}
+
+
+def networks(seed: int = 0) -> tuple[Generator, Discriminator]:
+    """A small pair whose weights and BatchNorm statistics are all their own."""
+    torch.manual_seed(seed)
+    config = ModelConfig(**MODEL)
+    generator, discriminator = Generator(config), Discriminator(config)
+    with torch.no_grad():
+        for _ in range(5):
+            discriminator(generator(torch.randn(8, 6, 1, 1)) * 3)
+    return generator.eval(), discriminator.eval()
+
+
+def save(folder: Path, images_seen: int = 640, **changes) -> tuple[Generator, Discriminator]:
+    generator, discriminator = networks(images_seen)
+    config = {"name": "tiny", "model": MODEL, "images_seen": images_seen, **changes}
+    history = [{"images_seen": images_seen, "loss_d": 1.5, "loss_g": 0.5}]
+    snapshots = folder.parent / "made"
+    snapshots.mkdir(exist_ok=True, parents=True)
+    Image.new("RGB", (8, 8), "red").save(snapshots / f"{images_seen:010d}.webp")
+    save_checkpoint(folder, generator, discriminator, config, history, snapshots, "# tiny")
+    return generator, discriminator
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def edit_config(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def refused(folder: Path) -> str:
+    """The one line with which this checkpoint is refused."""
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# What is written
+
+
+def test_a_loaded_generator_paints_what_the_saved_one_did_within_fp16(tmp_path):
+    generator, _ = save(tmp_path / "tiny")
+    loaded = load_checkpoint(tmp_path / "tiny").generator
+    difference = sample(loaded, range(32)).int() - sample(generator, range(32)).int()
+    assert difference.abs().max() <= 1
+
+
+def test_both_networks_come_back_rounded_to_fp16_with_their_batch_norm_statistics(tmp_path):
+    generator, discriminator = save(tmp_path / "tiny")
+    loaded = load_checkpoint(tmp_path / "tiny")
+    for before, after in ((generator, loaded.generator), (discriminator, loaded.discriminator)):
+        state = after.state_dict()
+        assert any("running_var" in name for name in state)
+        for name, value in before.state_dict().items():
+            assert torch.equal(state[name], value.half().float() if value.is_floating_point() else value), name
+
+
+def test_loaded_networks_are_fp32_in_eval_mode_and_frozen(folder):
+    loaded = load_checkpoint(folder)
+    for net in (loaded.generator, loaded.discriminator):
+        assert not net.training
+        assert all(p.dtype == torch.float32 and not p.requires_grad for p in net.parameters())
+
+
+def test_the_folder_holds_everything_and_no_pickle(folder):
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "README.md",
+        "config.json",
+        "discriminator.safetensors",
+        "generator.safetensors",
+        "history.jsonl",
+        "snapshots/0000000640.webp",
+    }
+    for path in (folder / "generator.safetensors", folder / "discriminator.safetensors"):
+        content = path.read_bytes()
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        assert header["main.0.weight"]["dtype"] == "F16"
+
+
+def test_history_snapshots_and_config_come_back(folder):
+    loaded = load_checkpoint(folder)
+    assert loaded.name == "tiny"
+    assert loaded.images_seen == 640
+    assert loaded.model == ModelConfig(**MODEL)
+    assert loaded.history == [{"images_seen": 640, "loss_d": 1.5, "loss_g": 0.5}]
+    assert [s.images_seen for s in loaded.snapshots] == [640]
+    assert loaded.config["versions"]["torch"] == torch.__version__
+
+
+def test_a_checkpoint_can_be_moved(folder, tmp_path):
+    before = sample(load_checkpoint(folder).generator, range(4))
+    folder.rename(tmp_path / "elsewhere")
+    moved = load_checkpoint(tmp_path / "elsewhere")
+    assert torch.equal(sample(moved.generator, range(4)), before)
+    assert moved.snapshots[0].path.is_file()
+
+
+def test_a_spectral_discriminator_comes_back(tmp_path):
+    model = ModelConfig(**{**MODEL, "d_norm": "spectral"})
+    torch.manual_seed(0)
+    generator, discriminator = Generator(model), Discriminator(model)
+    config = {"model": {**MODEL, "d_norm": "spectral"}, "images_seen": 1}
+    save_checkpoint(tmp_path / "s", generator, discriminator, config, [], tmp_path / "none", "")
+    images = torch.rand(4, 3, 16, 16)
+    loaded = load_checkpoint(tmp_path / "s").discriminator
+    torch.testing.assert_close(loaded(images), discriminator.eval()(images), atol=1e-2, rtol=1e-2)
+
+
+# Atomic
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, target: object, name: str, call: int, error: BaseException) -> None:
+    """Make the n-th call of a function fail."""
+    real, count = getattr(target, name), 0
+
+    def wrapped(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == call:
+            raise error
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(target, name, wrapped)
+
+
+FULL = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "call", "error"),
+    [
+        (module, "save_file", 1, FULL),
+        (module, "save_file", 2, FULL),
+        (module.shutil, "copyfile", 1, KeyboardInterrupt()),
+        (module.json, "dumps", 2, FULL),
+        (Path, "rename", 1, FULL),
+        (Path, "rename", 2, FULL),
+        (Path, "rename", 2, KeyboardInterrupt()),
+    ],
+)
+def test_a_save_that_fails_leaves_the_old_checkpoint_whole(folder, monkeypatch, target, name, call, error):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        fail_at(patch, target, name, call, error)
+        with pytest.raises(type(error)):
+            save(folder, images_seen=1280)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["made", "tiny"]
+    assert load_checkpoint(folder).images_seen == 640
+
+
+def test_a_first_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    fail_at(monkeypatch, module, "save_file", 2, FULL)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path / "tiny")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_later_save_replaces_the_whole_folder(folder):
+    (folder / "stale.txt").write_text("from an older version")
+    save(folder, images_seen=1280)
+    assert load_checkpoint(folder).images_seen == 1280
+    assert not (folder / "stale.txt").exists()
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["made", "tiny"]
+
+
+def test_a_replacement_cut_between_its_moves_is_undone(folder):
+    folder.rename(folder.with_name("tiny.old"))
+    recover(folder)
+    assert load_checkpoint(folder).images_seen == 640
+    assert not folder.with_name("tiny.old").exists()
+
+
+def test_a_replacement_cut_after_its_moves_is_tidied(folder):
+    (folder.with_name("tiny.old") / "snapshots").mkdir(parents=True)
+    recover(folder)
+    assert load_checkpoint(folder).images_seen == 640
+    assert not folder.with_name("tiny.old").exists()
+
+
+def test_a_save_goes_ahead_over_what_a_killed_one_left(folder):
+    folder.rename(folder.with_name("tiny.old"))
+    folder.with_name("tiny.new").mkdir()
+    (folder.with_name("tiny.new") / "generator.safetensors").write_bytes(b"half")
+    save(folder, images_seen=1280)
+    assert load_checkpoint(folder).images_seen == 1280
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["made", "tiny"]
+
+
+def test_replacing_gives_an_empty_folder_whatever_was_left(tmp_path):
+    (tmp_path / "a.new").mkdir()
+    (tmp_path / "a.new" / "rest").write_text("")
+    with replacing(tmp_path / "a") as new:
+        assert list(new.iterdir()) == []
+        (new / "one").write_text("1")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["one"]
+
+
+def test_writing_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "rows"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), writing(path) as temporary:
+        temporary.write_text("ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# What cannot be read
+
+
+def test_nothing_there_is_named(tmp_path):
+    assert str(tmp_path / "none") in refused(tmp_path / "none")
+    assert str(tmp_path) in refused(tmp_path)
+
+
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"x")
+    assert "model.pt" in refused(tmp_path / "model.pt")
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut": b'{"format": 1, "mod',
+    "list": b"[]",
+    "null": b"null",
+    "text": b'"format"',
+    "not utf-8": b"\xff\xfe{}",
+    "deep": b"[" * 100_000,
+    "no model": b'{"format": 1}',
+    "no format": json.dumps({"model": MODEL}).encode(),
+    "model is a list": b'{"format": 1, "model": [1]}',
+    "model is null": b'{"format": 1, "model": null}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_config_is_one_line_that_names_it(folder, content):
+    (folder / "config.json").write_bytes(content)
+    assert str(folder / "config.json") in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"image_size": 60}, {"image_size": "64"}, {"image_size": 16.0}, {"nc": 3.0}, {"nz": -1}, {"d_norm": 3}],
+    ids=str,
+)
+def test_a_config_with_an_impossible_model_is_one_line_that_names_it(folder, wrong):
+    edit_config(folder, model={**MODEL, **wrong})
+    assert str(folder / "config.json") in refused(folder)
+
+
+def test_a_newer_format_asks_for_an_update(folder):
+    edit_config(folder, format=2)
+    assert "update" in refused(folder)
+
+
+@pytest.mark.parametrize("model", [{**MODEL, "image_size": 512}, {**MODEL, "d_norm": "group"}, "described elsewhere"])
+def test_a_newer_format_asks_for_an_update_even_where_its_model_makes_no_sense_here(folder, model):
+    edit_config(folder, format=2, model=model)
+    assert "update" in refused(folder)
+
+
+def test_fields_of_the_model_that_are_unknown_here_are_passed_over(folder):
+    edit_config(folder, model={**MODEL, "comment": "x"})
+    assert load_checkpoint(folder).model == ModelConfig(**MODEL)
+
+
+def test_missing_weights_are_named(folder):
+    (folder / "generator.safetensors").unlink()
+    assert str(folder / "generator.safetensors") in refused(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 8, 100, 0.5, -1])
+def test_truncated_weights_are_named(folder, kept):
+    path = folder / "generator.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept) if isinstance(kept, float) else kept])
+    assert str(path) in refused(folder)
+
+
+def test_any_flipped_bit_in_the_header_is_refused_or_harmless(folder):
+    path = folder / "generator.safetensors"
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    outcomes = set()
+    for place in [*range(8), *range(8, header, 5)]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 7
+        path.write_bytes(damaged)
+        try:
+            load_checkpoint(folder)
+            outcomes.add("loaded")
+        except CheckpointError as error:
+            assert str(path) in str(error)
+            assert "\n" not in str(error)
+            outcomes.add("refused")
+    assert "refused" in outcomes
+
+
+def test_weights_of_another_shape_are_named(folder):
+    edit_config(folder, model={**MODEL, "ngf": 8})
+    assert str(folder / "generator.safetensors") in refused(folder)
+
+
+def test_weights_of_another_network_are_named(folder):
+    (folder / "discriminator.safetensors").replace(folder / "generator.safetensors")
+    assert str(folder / "generator.safetensors") in refused(folder)
+
+
+def test_a_pickle_under_the_weights_name_is_not_opened(folder, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sprung",))
+
+    (folder / "generator.safetensors").write_bytes(pickle.dumps(Trap()))
+    assert str(folder / "generator.safetensors") in refused(folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["main.0.weight", "main.1.running_var"])
+def test_weights_that_are_not_finite_are_named(tmp_path, name):
+    generator, discriminator = networks()
+    with torch.no_grad():
+        generator.state_dict()[name].view(-1)[0] = float("nan")
+    config = {"model": MODEL, "images_seen": 1}
+    save_checkpoint(tmp_path / "nan", generator, discriminator, config, [], tmp_path / "none", "")
+    assert "finite" in refused(tmp_path / "nan")
+
+
+def test_a_missing_discriminator_is_named_when_it_is_asked_for(folder):
+    (folder / "discriminator.safetensors").unlink()
+    loaded = load_checkpoint(folder)
+    with pytest.raises(CheckpointError) as caught:
+        _ = loaded.discriminator
+    assert str(folder / "discriminator.safetensors") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_without_history_and_snapshots_opens(folder):
+    (folder / "history.jsonl").unlink()
+    for path in (folder / "snapshots").iterdir():
+        path.unlink()
+    (folder / "snapshots").rmdir()
+    loaded = load_checkpoint(folder)
+    assert loaded.history == []
+    assert loaded.snapshots == []
+
+
+# Where they are
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A folder of two checkpoints and a run, beside things that are none."""
+    for name in ("beta", "alpha", "run/checkpoint"):
+        save(tmp_path / "house" / name)
+    (tmp_path / "house" / "empty").mkdir()
+    (tmp_path / "house" / "notes.txt").write_text("")
+    return tmp_path / "house"
+
+
+def test_a_run_folder_opens_as_its_checkpoint(house):
+    assert load_checkpoint(house / "run").folder == (house / "run" / "checkpoint").resolve()
+
+
+def test_find_checkpoints_takes_a_checkpoint_a_run_or_a_folder_of_them(house):
+    run = house / "run" / "checkpoint"
+    assert find_checkpoints(house / "alpha") == [house / "alpha"]
+    assert find_checkpoints(house / "run") == [run]
+    assert find_checkpoints(house) == [house / "alpha", house / "beta", run]
+
+
+def test_find_checkpoints_finds_none_where_there_is_none(house):
+    assert find_checkpoints(house / "empty") == []
+    assert find_checkpoints(house / "notes.txt") == []
+    assert find_checkpoints(house / "nowhere") == []
+
+
+# History and snapshots
+
+
+def test_a_history_line_cut_by_a_kill_is_left_out(tmp_path):
+    (tmp_path / "h").write_text('{"images_seen": 1}\n{"images_seen": 2}\n{"images_se')
+    assert read_history(tmp_path / "h") == [{"images_seen": 1}, {"images_seen": 2}]
+
+
+def test_history_comes_back_as_written(tmp_path):
+    rows = [{"images_seen": i, "loss_g": i / 7} for i in range(20)]
+    write_history(tmp_path / "h", rows)
+    assert read_history(tmp_path / "h") == rows
+
+
+def test_a_saved_history_has_at_most_2000_rows_and_ends_where_the_run_did(tmp_path):
+    history = [{"images_seen": 64 * (i + 1), "loss_d": 1.0} for i in range(5_001)]
+    generator, discriminator = networks()
+    config = {"model": MODEL, "images_seen": 1}
+    save_checkpoint(tmp_path / "long", generator, discriminator, config, history, tmp_path / "none", "")
+    rows = load_checkpoint(tmp_path / "long").history
+    assert len(rows) == 2_000
+    assert rows[-1] == {"images_seen": 64 * 5_001, "loss_d": 1.0}
+
+
+@given(st.integers(1, 120), st.integers(1, 40))
+def test_a_thinned_history_is_in_order_and_keeps_the_mean(count, limit):
+    rows = [{"images_seen": i, "loss_d": float(i % 5)} for i in range(count)]
+    thinned = thin_history(rows, limit)
+    assert len(thinned) == min(count, limit)
+    seen = [row["images_seen"] for row in thinned]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == count - 1
+    weights = [after - before for before, after in zip([-1, *seen], seen, strict=False)]
+    mean = sum(w * row["loss_d"] for w, row in zip(weights, thinned, strict=True)) / count
+    assert mean == pytest.approx(sum(row["loss_d"] for row in rows) / count, abs=1e-4)
+
+
+def test_figures_that_are_not_in_every_row_are_averaged_where_they_are():
+    rows = [{"images_seen": i} | ({"fid": 9.0} if i == 3 else {}) for i in range(4)]
+    assert thin_history(rows, 2) == [{"images_seen": 1}, {"images_seen": 3, "fid": 9.0}]
+
+
+@given(st.integers(0, 500), st.integers(10, 100))
+def test_thinned_snapshots_keep_the_start_and_the_last(count, limit):
+    shots = [Snapshot(i, Path(str(i))) for i in range(count)]
+    thinned = thin_snapshots(shots, limit)
+    assert len(thinned) == min(count, limit)
+    assert len(set(thinned)) == len(thinned)
+    assert thinned == sorted(thinned, key=lambda s: s.images_seen)
+    assert thinned[: limit // 10] == shots[: limit // 10]
+    assert thinned[-1:] == shots[-1:]
+
+
+def test_a_saved_checkpoint_has_at_most_100_snapshots(tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    for i in range(130):
+        (made / f"{i * 500:010d}.webp").write_bytes(b"frame")
+    generator, discriminator = networks()
+    save_checkpoint(tmp_path / "a", generator, discriminator, {"model": MODEL, "images_seen": 1}, [], made, "")
+    kept = load_checkpoint(tmp_path / "a").snapshots
+    assert len(kept) == 100
+    assert kept[0].images_seen == 0
+    assert kept[-1].images_seen == 129 * 500
+
+
+def test_snapshots_are_listed_by_images_seen_and_strangers_left_out(tmp_path):
+    for name in ("0000000900.webp", "0000010000.webp", "00.webp", "grid.webp", "0000000005.webp.tmp"):
+        (tmp_path / name).touch()
+    assert [s.images_seen for s in list_snapshots(tmp_path)] == [0, 900, 10_000]
+    assert list_snapshots(tmp_path / "none") == []
+
+
+# No pickles
+
+
+def sources() -> list[Path]:
+    root = Path(__file__).parents[1]
+    return [*sorted((root / "dcgan").rglob("*.py")), root / "train.py"]
+
+
+def test_torch_load_is_called_nowhere_without_weights_only():
+    calls = 0
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "torch.jit.load"):
+                calls += 1
+                safe = [k for k in node.keywords if k.arg == "weights_only" and ast.unparse(k.value) == "True"]
+                assert safe, f"{path}:{node.lineno}"
+    assert calls >= 1
+
+
+def test_no_module_imports_a_pickle_reader():
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & set(names), f"{path}"

@@ -1,0 +1,325 @@
+"""`python train.py`: its flags, its defaults, and one line for each mistake."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import train
+from dcgan import figures
+from dcgan.checkpoint import load_checkpoint
+from dcgan.data import load_images
+from dcgan.model import ModelConfig
+from dcgan.training import RESUMABLE, TrainConfig
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", "--batch-size=8", "--workers=0", "--ngpu=0"]
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch) -> None:
+    """These are looked at in test_training.py."""
+    for name in ("labelled", "loss_plot", "animation"):
+        monkeypatch.setattr(figures, name, lambda *_: None)
+
+
+def chosen(*flags: str) -> tuple[ModelConfig, TrainConfig]:
+    return train.choose_settings(train.build_parser().parse_args(list(flags)), {})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(capsys, *flags: str) -> str:
+    """The one line on stderr with which these flags end, with exit code 2."""
+    capsys.readouterr()
+    assert train.main(list(flags)) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert errors.startswith("train.py: ")
+    return errors
+
+
+# Flags
+
+
+def test_help_explains_every_setting(capsys):
+    with pytest.raises(SystemExit) as done:
+        train.main(["--help"])
+    assert done.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "python train.py --dataroot" in text
+    for field in (*fields(ModelConfig), *fields(TrainConfig)):
+        assert f"--{field.name.replace('_', '-')} " in text
+        assert field.metadata["help"] in text
+
+
+def test_the_tutorials_names_are_flags():
+    flags = {option for action in train.build_parser()._actions for option in action.option_strings}
+    assert {"--dataroot", "--workers", "--batch-size", "--image-size", "--nc", "--nz", "--ngf", "--ndf"} <= flags
+    assert {"--epochs", "--lr", "--beta1", "--ngpu", "--seed"} <= flags
+    assert {"--recipe", "--max-images", "--resume", "--name", "--out"} <= flags  # and ours
+
+
+def test_the_dcgan_recipe_has_the_tutorials_defaults():
+    model, config = chosen("--recipe", "dcgan")
+    assert asdict(model) == {"image_size": 64, "nc": 3, "nz": 100, "ngf": 64, "ndf": 64, "d_norm": "batch"}
+    tutorials = {"workers": 2, "batch_size": 128, "epochs": 5, "lr": 0.0002, "beta1": 0.5, "ngpu": 1, "seed": 999}
+    assert {name: getattr(config, name) for name in tutorials} == tutorials
+    beyond = {"loss": "bce", "r1": 0, "flip": False, "augment": "", "ema": 0, "drop_last": False, "precision": "fp32"}
+    assert {name: getattr(config, name) for name in beyond} == beyond
+    assert config.max_images == 0
+    assert config.lr_d in (0, 0.0002)
+
+
+def test_the_recipe_is_the_best_one_unless_another_is_named():
+    model, config = chosen()
+    assert config.recipe == "best"
+    assert model == ModelConfig()
+    assert config.ema > 0
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "best"])
+def test_a_flag_goes_before_its_recipe(recipe):
+    model, config = chosen(
+        "--recipe", recipe, "--lr", "0.01", "--flip", "--ema", "5", "--image-size", "32", "--nc", "1"
+    )
+    assert (config.recipe, config.lr, config.flip, config.ema) == (recipe, 0.01, True, 5)
+    assert (model.image_size, model.nc) == (32, 1)
+    assert chosen("--recipe", recipe, "--no-flip")[1].flip is False
+
+
+def test_epochs_given_decide_how_long_it_runs():
+    config = chosen("--epochs", "3")[1]
+    assert (config.epochs, config.max_images) == (3, 0)
+    config = chosen("--recipe", "dcgan", "--max-images", "2560")[1]
+    assert config.max_images == 2560
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--image-size", "60"], "image_size"),
+        (["--nc", "2"], "nc"),
+        (["--nz", "0"], "nz"),
+        (["--batch-size", "1"], "batch_size"),
+        (["--epochs", "0", "--max-images", "0"], "epochs"),
+        (["--max-images", "-5"], "max_images"),
+        (["--lr", "nan"], "lr"),
+        (["--beta1", "1"], "beta1"),
+        (["--augment", "blur"], "augment"),
+        (["--tick", "0"], "tick"),
+        (["--seed", "100000000000000000000"], "seed"),
+        (["--seed", "100000000000000"], "seed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_a_setting_that_cannot_be_is_one_line_that_names_it(tmp_path, capsys, photos, flags, named):
+    """One flag wrong, all others right."""
+    load_images(str(photos), 16, workers=0)  # so that no progress bar stands before the line
+    command = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY, "--max-images", "8", *flags]
+    assert named in refused(capsys, *command)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dataroot_that_is_not_there_is_named(tmp_path, capsys):
+    line = refused(capsys, "--dataroot", str(tmp_path / "none"), "--out", str(tmp_path / "run"), *TINY)
+    assert str(tmp_path / "none") in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_dataroot_is_named(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    line = refused(capsys, "--dataroot", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *TINY)
+    assert str(tmp_path / "photos") in line
+
+
+def test_fewer_photos_than_a_batch_is_one_line_and_leaves_no_run(tmp_path, capsys, photos):
+    load_images(str(photos), 16, workers=0)
+    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY, "--batch-size", "64"]
+    line = refused(capsys, *flags)
+    assert "40 images" in line
+    assert "64" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path, capsys, photos):
+    load_images(str(photos), 16, workers=0)
+    (tmp_path / "file").write_text("in the way")
+    line = refused(capsys, "--dataroot", str(photos), "--out", str(tmp_path / "file"), *TINY)
+    assert str(tmp_path / "file") in line
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_there_must_be_something_to_resume(tmp_path, capsys):
+    line = refused(capsys, "--out", str(tmp_path / "none"), "--resume")
+    assert str(tmp_path / "none") in line
+    assert not (tmp_path / "none").exists()
+
+
+# A run and its continuation
+
+
+@pytest.fixture(scope="module")
+def original(photos, tmp_path_factory) -> Path:
+    """A run of two iterations."""
+    run = tmp_path_factory.mktemp("cli") / "mine"
+    about = ["--data-name", "Blots", "--data-license", "made by code, free", "--data-hub", "me/blots"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("labelled", "loss_plot", "animation"):
+            patch.setattr(figures, name, lambda *_: None)
+        assert train.main(["--dataroot", str(photos), "--out", str(run), "--max-images", "16", *about, *TINY]) == 0
+    return run
+
+
+@pytest.fixture
+def run(original, tmp_path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(original, tmp_path / "mine"))
+
+
+def test_a_run_ends_with_the_command_that_shows_it(tmp_path, photos, capsys):
+    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY]
+    assert train.main(flags) == 0
+    assert f"app.py --checkpoints {tmp_path / 'run'}" in capsys.readouterr().out.splitlines()[-1]
+    assert load_checkpoint(tmp_path / "run").images_seen == 8
+
+
+def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
+    checkpoint = load_checkpoint(original)
+    data = checkpoint.config["data"]
+    assert (data["name"], data["license"], data["hub"]) == ("Blots", "made by code, free", "me/blots")
+    card = (checkpoint.folder / "README.md").read_text()
+    assert "Blots" in card
+    assert "made by code, free" in card
+
+
+def test_a_name_is_kept(tmp_path, photos):
+    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY]
+    train.main([*flags, "--name", "Visages"])
+    assert load_checkpoint(tmp_path / "run").name == "Visages"
+    train.main(["--out", str(tmp_path / "run"), "--resume", "--max-images", "16"])
+    assert load_checkpoint(tmp_path / "run").name == "Visages"
+
+
+def test_a_run_that_is_there_is_not_overwritten(original, photos, capsys):
+    before = contents(original)
+    line = refused(capsys, "--dataroot", str(photos), "--out", str(original), *TINY)
+    assert str(original) in line
+    assert "--resume" in line
+    assert contents(original) == before
+
+
+def test_a_checkpoint_that_is_there_is_not_overwritten(original, tmp_path, photos, capsys):
+    shutil.copytree(original / "checkpoint", tmp_path / "run" / "checkpoint")
+    assert "--out" in refused(capsys, "--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY)
+    assert load_checkpoint(tmp_path / "run").images_seen == 16
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--image-size", "32"], ["--image-size"]),
+        (["--batch-size", "4"], ["--batch-size"]),
+        (["--lr", "0.1"], ["--lr"]),
+        (["--seed", "1"], ["--seed"]),
+        (["--recipe", "dcgan"], ["--recipe"]),
+        (["--no-flip"], ["--flip"]),
+        (["--augment", ""], ["--augment"]),
+        (["--loss", "hinge", "--ngf", "4"], ["--loss", "--ngf"]),
+        (["--max-images", "32", "--precision", "bf16"], ["--precision"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_resuming_with_other_settings_is_refused_by_name(original, capsys, flags, named):
+    before = contents(original)
+    line = refused(capsys, "--out", str(original), "--resume", *flags)
+    assert all(f"{name} was" in line for name in named)
+    assert line.count(" was ") == len(named)
+    assert contents(original) == before
+
+
+def test_what_may_change_on_resuming():
+    assert {"epochs", "max_images", "workers", "ngpu", "tick"} <= set(RESUMABLE)
+    assert not set(RESUMABLE) & {"lr", "batch_size", "seed", "loss", "recipe", "precision", "ema", "image_size", "nz"}
+
+
+def test_resuming_goes_on_with_the_runs_settings_and_takes_the_changes_that_are_allowed(run):
+    changes = ["--max-images", "32", "--tick", "8", "--workers", "1", "--ngpu", "0"]
+    assert train.main(["--out", str(run), "--resume", *changes]) == 0
+    checkpoint = load_checkpoint(run)
+    assert checkpoint.images_seen == 32
+    assert checkpoint.model.nz == 8
+    settings = checkpoint.config["train"]
+    assert (settings["tick"], settings["workers"], settings["batch_size"]) == (8, 1, 8)
+    assert checkpoint.config["data"]["license"] == "made by code, free"
+
+
+def test_resuming_with_more_epochs_goes_on(run):
+    assert train.main(["--out", str(run), "--resume", "--epochs", "1"]) == 0
+    assert load_checkpoint(run).images_seen > 16
+
+
+def test_resuming_with_the_same_settings_named_again_is_fine(run, photos):
+    flags = ["--dataroot", str(photos), *TINY, "--recipe", "best", "--max-images", "24"]
+    assert train.main(["--out", str(run), "--resume", *flags]) == 0
+    assert load_checkpoint(run).images_seen == 24
+
+
+def test_resuming_on_other_photos_is_refused(run, tmp_path, photos, capsys):
+    shutil.copytree(photos, tmp_path / "photos")
+    Image.new("RGB", (24, 28), "red").save(tmp_path / "photos" / "new.png")
+    load_images(str(tmp_path / "photos"), 16, workers=0)
+    before = contents(run)
+    line = refused(capsys, "--out", str(run), "--resume", "--dataroot", str(tmp_path / "photos"))
+    assert "data" in line
+    assert str(tmp_path / "photos") in line
+    assert contents(run) == before
+
+
+def test_resuming_finds_the_same_photos_elsewhere(run, tmp_path, photos):
+    shutil.copytree(photos, tmp_path / "moved")
+    flags = ["--out", str(run), "--resume", "--max-images", "24"]
+    assert train.main([*flags, "--dataroot", str(tmp_path / "moved")]) == 0
+    assert load_checkpoint(run).images_seen == 24
+
+
+def test_resuming_where_the_photos_are_gone_names_where_they_were(run, tmp_path, capsys):
+    settings = json.loads((run / "state" / "settings.json").read_text())
+    settings["data"]["dataroot"] = str(tmp_path / "gone")
+    (run / "state" / "settings.json").write_text(json.dumps(settings))
+    assert str(tmp_path / "gone") in refused(capsys, "--out", str(run), "--resume")
+
+
+@pytest.mark.parametrize("content", ["", "{", "\xff"])
+def test_damaged_settings_are_one_line_that_names_them(run, capsys, content):
+    (run / "state" / "settings.json").write_text(content)
+    assert "settings.json" in refused(capsys, "--out", str(run), "--resume")
+
+
+# In a process of its own
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_mistake_exits_with_2_and_one_line():
+    process = python("train.py", "--image-size", "60")
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1
+    assert process.stderr.startswith("train.py: image_size must be one of 16, 32, 64, 128, 256")
+
+
+def test_training_imports_neither_gradio_nor_what_draws_the_faces():
+    code = "import sys, train; print({'gradio', 'python_avatars', 'resvg_py'} & set(sys.modules))"
+    assert python("-c", code).stdout == "set()\n"
