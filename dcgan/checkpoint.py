@@ -100,8 +100,9 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         version = config["format"]
-        known = {f.name for f in fields(ModelConfig)}
-        model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
+        if version == FORMAT:
+            known = {f.name for f in fields(ModelConfig)}
+            model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"'{folder / CONFIG}' is damaged ({error}); train again or fetch it anew") from None
     if version != FORMAT:
@@ -251,6 +252,6 @@ def _load_net(net: Net, path: Path) -> Net:
         raise CheckpointError(f"'{path}' is missing: the checkpoint is incomplete, fetch or train it anew") from None
     except (SafetensorError, RuntimeError, OSError) as error:
         raise CheckpointError(f"'{path}' is damaged ({reason(error)}); fetch or train it anew") from None
-    if not all(torch.isfinite(p).all() for p in net.parameters()):
+    if not all(torch.isfinite(value).all() for value in net.state_dict().values()):
         raise CheckpointError(f"'{path}' holds weights that are not finite; fetch or train it anew")
     return net.eval().requires_grad_(False)

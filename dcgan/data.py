@@ -233,7 +233,7 @@ class Images:
 def is_heldout(name: str) -> bool:
     """Whether the image of this name belongs to the held-out tenth."""
     stem = PurePosixPath(name).stem
-    return zlib.crc32(stem.encode()) % 10 == 0
+    return zlib.crc32(os.fsencode(stem)) % 10 == 0
 
 
 def load_images(
@@ -266,7 +266,7 @@ def load_images(
         _pack(found, image_size, nc, workers, folder, progress)
     images = _open_packed(folder, found.name, image_size, nc)
     if images.skipped:
-        shown = ", ".join(f"{name} ({reason})" for name, reason in images.skipped[:3])
+        shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
         more = f" and {len(images.skipped) - 3} more, listed in {folder / 'index.json'}" * (len(images.skipped) > 3)
         print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")
     if not len(images):
@@ -352,10 +352,10 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
     try:
         bar = tqdm(total=len(source.names), desc=f"reading {source.name}", unit="img", disable=not progress)
         with bar, (working / "pixels.u8").open("wb") as pixels:
+            names = iter(source.names)
             for items in loader:
-                for item in items:
-                    name = source.names[bar.n]
-                    bar.update()
+                bar.update(len(items))
+                for item, name in zip(items, names, strict=False):
                     if isinstance(item, str):
                         skipped.append((name, item))
                         continue
@@ -393,6 +393,11 @@ def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
         np.memmap(folder / "pixels.u8", np.uint8, "r", shape=shape) if index["names"] else np.empty(shape, np.uint8)
     )
     return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"])
+
+
+def printable(name: str) -> str:
+    """A file's name for the screen, whatever bytes it is made of."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _is_image(name: str) -> bool:

@@ -34,9 +34,9 @@ class ModelConfig:
     d_norm: str = field(default="batch", metadata={"help": "normalisation in the discriminator", "choices": D_NORMS})
 
     def __post_init__(self) -> None:
-        if self.image_size not in IMAGE_SIZES:
+        if self.image_size not in IMAGE_SIZES or not isinstance(self.image_size, int):
             raise ValueError(f"image_size must be one of {', '.join(map(str, IMAGE_SIZES))}, not {self.image_size}")
-        if self.nc not in (1, 3):
+        if self.nc not in (1, 3) or not isinstance(self.nc, int):
             raise ValueError(f"nc must be 3 (RGB) or 1 (grey), not {self.nc}")
         for name in ("nz", "ngf", "ndf"):
             value = getattr(self, name)

@@ -234,18 +234,18 @@ class Studio:
         try:
             reals = self._reals(name)
             what = "drawn faces" if self._is_drawn(name) else "pictures"
-            note = f"Left, 64 of {len(reals):,} {what} at hand; right, 64 that {name} made up."
+            note = f"Real: 64 of {len(reals):,} {what} at hand. Fake: 64 that the checkpoint {name} made up."
         except DataError as reason:
             # Another checkpoint may be the built-in model; else this one's own fakes stand beside drawn faces.
             name, wanted = next(filter(self._is_drawn, self.names), name), name
             note = f"The pictures that {wanted} learned from cannot be shown: {reason}. "
             try:
                 reals = self._reals(name, AVATARS)
-                note += f"Meanwhile, drawn faces on the left and what {name} makes up on the right."
+                note += f"Meanwhile, real are drawn faces, and fake is what the checkpoint {name} makes up."
             except DataError as another:
                 return Pair(None, self._fakes(name, shuffle), note + f"Nor can drawn faces: {another}.")
         chosen = np.random.default_rng(shuffle).permutation(len(reals))[: GRID * GRID]
-        return Pair(grid(reals[np.sort(chosen)].transpose(0, 2, 3, 1)), self._fakes(name, shuffle), note)
+        return Pair(grid(reals[chosen].transpose(0, 2, 3, 1)), self._fakes(name, shuffle), note)
 
     def _fakes(self, name: str, shuffle: int) -> Pixels:
         checkpoint, count = self._checkpoint(name), GRID * GRID

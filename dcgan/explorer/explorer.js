@@ -98,7 +98,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       show: () => {
         const z = current(dimension);
         if (Number(input.value) !== z) input.value = z;
-        value.value = z.toFixed(2);
+        value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
         const part = 50 + (50 * Math.max(-REACH, Math.min(REACH, z))) / REACH;
         input.style.setProperty("--from", `${Math.min(50, part)}%`);
         input.style.setProperty("--to", `${Math.max(50, part)}%`);

@@ -13,7 +13,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown, tab: gr.Tab) -> None:
         note = gr.Markdown(elem_classes="note")
         shuffle = gr.Number(0, label="Shuffle number", precision=0, minimum=0, maximum=MAX_SHUFFLE, container=False)
         again = gr.Button("Shuffle", variant="primary")
-    with gr.Row():
+    with gr.Row(elem_classes="grids"):
         real = _grid("Real", "64 real images in a grid")
         fake = _grid("Fake", "64 generated faces in a grid")
 
