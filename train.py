@@ -18,7 +18,7 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
-from dcgan.checkpoint import CONFIG
+from dcgan.checkpoint import CONFIG, reason
 from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
@@ -132,7 +132,13 @@ def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
         raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
     if not resume and (path.exists() or (run / "checkpoint" / CONFIG).exists()):
         raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
-    return json.loads(path.read_text(encoding="utf-8")) if resume else {}
+    if not resume:
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return {part: settings[part] for part in ("name", "model", "train", "data")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"'{path}' is damaged ({reason(error)}): start again in another --out") from None
 
 
 def _build(kind: type, settings: dict[str, Any]) -> Any:

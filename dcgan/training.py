@@ -70,6 +70,8 @@ class TrainConfig:
         for name in ("lr", "lr_d", "beta1", "r1", "ema"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, not {self.seed}")
         if self.beta1 >= 1:
             raise ValueError(f"beta1 must be below 1, not {self.beta1}")
         if not self.epochs and not self.max_images:

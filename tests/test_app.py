@@ -1,8 +1,5 @@
 """Every public endpoint over HTTP, checked for pixels, and the command line."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +8,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+import app
 from dcgan import load_checkpoint, sample
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +136,14 @@ def test_checkpoints_and_about_say_what_there_is(client: Client) -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--checkpoints", "nowhere"], ["--dataroot", "nowhere"]])
-def test_a_wrong_path_is_one_line_and_exit_code_2(checkpoints: Path, wrong: list[str]) -> None:  # noqa: F811
-    command = [sys.executable, str(ROOT / "app.py"), "--checkpoints", str(checkpoints), *wrong]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
-    assert done.returncode == 2
-    assert "nowhere" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_wrong_path_is_one_line_and_exit_code_2(
+    checkpoints: Path,  # noqa: F811
+    wrong: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["app.py", "--checkpoints", str(checkpoints), *wrong])
+    assert app.main() == 2
+    error = capsys.readouterr().err
+    assert "nowhere" in error
+    assert error.count("\n") == 1

@@ -736,6 +736,15 @@ def test_a_batch_has_the_images_asked_for_in_order():
     assert batch.dtype == torch.uint8
 
 
+def test_some_are_always_the_same_training_images_from_all_over_the_set():
+    images = in_memory(200)
+    shown = indices(images.some(20))
+    assert shown == indices(images.some(20))
+    assert len(set(shown) & set(images.training.tolist())) == 20
+    assert max(shown) > 150
+    assert sorted(indices(in_memory(30).some(64))) == in_memory(30).training.tolist()
+
+
 def test_the_fingerprint_of_a_source_is_the_same_at_every_start(tmp_path):
     put(tmp_path, "a.png", "x/b.png")
     assert open_source(str(tmp_path)).fingerprint == open_source(str(tmp_path)).fingerprint

@@ -1,9 +1,11 @@
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dcgan import CheckpointError, load_checkpoint, sample
 from dcgan.data import DataError
@@ -62,7 +64,6 @@ def test_a_checkpoint_in_words(studio: Studio) -> None:
 def test_same_seed_same_pixels_alone_and_among_64(studio: Studio, expected: np.ndarray) -> None:
     for seed in (0, 7, 63):
         assert np.array_equal(studio.face(seed), expected[seed])
-    assert np.array_equal(studio.real_vs_fake(0, "people").fake[:64, 64:128], expected[1]) or studio.dataroot is None
 
 
 def test_edits_replace_values_of_z(studio: Studio, expected: np.ndarray) -> None:
@@ -123,10 +124,6 @@ def test_a_path_leads_from_one_seed_to_the_other(studio: Studio, expected: np.nd
 
 @pytest.mark.parametrize("format", ["gif", "webp"])
 def test_an_animation_goes_there_and_back(studio: Studio, format: str) -> None:
-    import io
-
-    from PIL import Image
-
     with Image.open(io.BytesIO(studio.animation(studio.path(frames=8), format, 2))) as image:
         assert image.format == format.upper()
         assert image.size == (256, 256)
@@ -138,7 +135,7 @@ def test_reals_come_from_dataroot(checkpoints: Path, photos: Path) -> None:  # n
     studio = Studio(checkpoints, str(photos))
     pair = studio.real_vs_fake(checkpoint="people")
     assert pair.real is not None
-    assert pair.real.shape == pair.fake.shape[:0] + pair.real.shape
+    assert pair.real.shape == (5 * 64, 8 * 64, 3)  # there are only 40
     assert "40 pictures" in pair.note
     assert np.array_equal(pair.fake[:64, :64], studio.face(0, checkpoint="people"))
 

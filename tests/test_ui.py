@@ -1,11 +1,14 @@
 """The page in a real browser, at the sizes of a desk and of a phone."""
 
+import base64
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from dcgan.studio import Studio
@@ -70,10 +73,9 @@ def shown(page: Page, link: str = "") -> dict[str, str]:
 
 def pixels(canvas: Locator) -> np.ndarray:
     """What is painted, [H, W, 3]."""
-    data, width = canvas.evaluate(
-        "c => [Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data), c.width]"
-    )
-    return np.array(data, np.uint8).reshape(-1, width, 4)[:, :, :3]
+    png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def slider_value(page: Page, name: str) -> str:
