@@ -28,7 +28,7 @@ def make_checkpoint(folder: Path, source: str | None = None, seed: int = 1, nc: 
     init_weights(discriminator)
     with torch.no_grad():
         generator.main[-2].weight.mul_(8)  # type: ignore[union-attr, operator]
-        for _ in range(20):  # BatchNorm learns what to expect
+        for _ in range(40):  # BatchNorm learns what to expect
             generator(torch.randn(16, NZ, 1, 1))
     generator.eval()
     snapshots = folder.with_name(f".{folder.name}-snapshots")

@@ -45,8 +45,8 @@ def page(request: pytest.FixtureRequest, browser: Browser, demo: str) -> Iterato
     page.on("pageerror", lambda error: complaints.append(str(error)))
     ours = (demo, "data:", "blob:")
     page.on("request", lambda sent: None if sent.url.startswith(ours) else complaints.append(sent.url))
-    page.goto(demo)
-    shown(page)
+    page.goto(f"{demo}#face=people&seed=3")
+    shown(page, "seed=3&")
     yield page
     context.close()
     assert complaints == []
