@@ -260,7 +260,7 @@ class Studio:
         """What a checkpoint learned from, uint8 [N, nc, S, S]. Raises DataError, with the reason, if not at hand."""
         reading = self._read_reals(name, where)
         if reading is None:
-            raise DataError("they are not on this machine; start the demo with --dataroot and their folder or zip")
+            raise DataError("they are not on this machine; start the demo with `--dataroot` and their folder or zip")
         try:
             return reading.result(PATIENCE)
         except StillReading:
