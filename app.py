@@ -39,6 +39,7 @@ LAUNCH: dict[str, Any] = {
     "footer_links": ["api"],
     "run_history": False,  # it would store every call in the visitor's browser
     "strict_cors": True,
+    "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
 }
 
 

@@ -78,7 +78,7 @@ class Checkpoint:
     @property
     def hub(self) -> str | None:
         """Where the data is on the Hub, as OWNER/NAME[@revision][/file]."""
-        return self.data.get("hub")
+        return (self.data.get("hub") or "").removeprefix("hf://datasets/") or None
 
     @cached_property
     def sampler(self) -> Generator:

@@ -119,10 +119,11 @@ def trouble(error: Exception, what: str) -> str:
         return "the Hub asks for patience after too many requests: try again in a few minutes"
     if status >= 500:
         return f"the Hub itself is in trouble (status {status}): try again later"
-    if isinstance(error, IncompleteSnapshotError):
-        return f"the Hub cannot be reached, and only a part of the {what} is in its cache"
-    if not status and isinstance(error, HTTPError | LocalEntryNotFoundError | ConnectionError):
-        return f"the Hub cannot be reached, and its cache has no {what}"
+    if isinstance(error, LocalEntryNotFoundError):
+        there = "only a part" if isinstance(error, IncompleteSnapshotError) else "nothing"
+        return f"the Hub cannot be reached, and {there} of the {what} is in its cache"
+    if not status and isinstance(error, HTTPError | ConnectionError):
+        return "the Hub cannot be reached"
     said = isinstance(error, HfHubHTTPError) and error.server_message
     return textwrap.shorten(re.sub(r"\?\S+", "", said or str(error) or type(error).__name__), 300)  # no signed address
 
@@ -281,4 +282,6 @@ def make_space(flags: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from dcgan import hub  # the one whose errors others raise, not the copy that runs
+
+    sys.exit(hub.main())

@@ -55,7 +55,7 @@ class HubSource:
         key = f"{self.repo.replace('/', '--')}-{hashlib.sha256(f'{source} {limit}'.encode()).hexdigest()[:12]}"
         try:
             revision = unquote(address["revision"] or "main")
-            self.commit = HfApi().dataset_info(self.repo, revision=revision, timeout=10).sha or revision
+            self.commit = str(HfApi().dataset_info(self.repo, revision=revision, timeout=10).sha)
             self.zip = cache / f"{key}-{self.commit}.zip"
             if not self.zip.is_file():
                 there = HfApi().list_repo_files(self.repo, repo_type="dataset", revision=self.commit)
@@ -63,7 +63,8 @@ class HubSource:
         except TROUBLE as error:
             fetched = sorted(cache.glob(f"{key}-*.zip"), key=lambda path: path.stat().st_mtime)
             if not fetched or isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
-                raise DataError(f"no images at '{source}': {trouble(error, 'data set of that name')}") from None
+                why = trouble(error, "data set of that name")
+                raise DataError(f"no images at '{source}', nor from there in the cache: {why}") from None
             self.zip = fetched[-1]
         self.fingerprint = self.zip.name
 

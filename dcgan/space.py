@@ -2,18 +2,19 @@
 
 import re
 import shutil
+from functools import cache
 from modulefinder import ModuleFinder
 from pathlib import Path
 
-from huggingface_hub import SpaceCard
+from huggingface_hub import HfApi, SpaceCard
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
 from dcgan.generate import sample
-from dcgan.hub import HubError, copy_checkpoint, dataset_id
+from dcgan.hub import TROUBLE, HubError, copy_checkpoint, dataset_id
 from dcgan.studio import enlarged, grid, picture
 
 ROOT = Path(__file__).resolve().parent.parent
-APP = "app.py"  # and all of ours that it imports
+APP = "app.py"
 ALONG = ("LICENSE", "dcgan/explorer/*")
 THUMBNAIL = "thumbnail.jpg"
 # What is ours in a Space: deleted there where a new version has none of that name.
@@ -61,7 +62,8 @@ def write_space(folder: Path, space: str, source: str, title: str | None = None)
 
     card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
     card.data["title"] = title or card.data["title"]
-    card.data["models"] = card.data["preload_from_hub"] = [model] if model else None
+    card.data["models"] = [model] if model else None
+    card.data["preload_from_hub"] = [model] if model and not _is_private(model) else None  # a build has no token
     card.data["datasets"] = sorted({dataset_id(c.hub) for c in checkpoints if c.hub}) or None
     card.data["thumbnail"] = f"https://huggingface.co/spaces/{space}/resolve/main/{THUMBNAIL}"
     card.text = _words(card.data["title"], checkpoints, model)
@@ -87,11 +89,16 @@ def problems(folder: Path) -> list[str]:
     return wrong + [f"{path.name} is larger than 10 MB" for path in plain if path.stat().st_size > MAX_PLAIN]
 
 
-def _write_program(folder: Path) -> None:
-    finder = ModuleFinder([str(ROOT)])  # looks at no other place, so that it finds what is ours
+@cache
+def _modules() -> list[Path]:
+    """The app and all of ours that it imports."""
+    finder = ModuleFinder([str(ROOT)])  # looks at no other place, so that it finds nothing else
     finder.run_script(str(ROOT / APP))
-    modules = [Path(file) for module in finder.modules.values() if (file := getattr(module, "__file__", None))]
-    for path in [*modules, *(found for pattern in ALONG for found in ROOT.glob(pattern))]:
+    return [Path(file) for module in finder.modules.values() if (file := getattr(module, "__file__", None))]
+
+
+def _write_program(folder: Path) -> None:
+    for path in [*_modules(), *(found for pattern in ALONG for found in ROOT.glob(pattern))]:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
@@ -105,6 +112,13 @@ def _write_checkpoints(folder: Path, checkpoints: list[Checkpoint]) -> None:
         # Its name is its author's, who may be anyone: of it goes into a path what can do no harm there.
         name = re.sub(r"[^\w-]+", "-", checkpoint.name, flags=re.ASCII).strip("-")
         copy_checkpoint(checkpoint.folder, folder / f"{number}-{name}")
+
+
+def _is_private(model: str) -> bool:
+    try:
+        return bool(HfApi().model_info(model).private)
+    except TROUBLE:  # no network: it came from the cache
+        return False
 
 
 def _words(title: str, checkpoints: list[Checkpoint], model: str | None) -> str:

@@ -3,16 +3,25 @@
 import json
 import os
 import re
+import runpy
 import shutil
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from gradio_client import Client
+from httpx import HTTPError
 from huggingface_hub import ModelCard, SpaceCard
+from PIL import Image
 
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
 from dcgan.hub import main
@@ -45,6 +54,9 @@ def maker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logged in as the user `maker`."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
 
+
+# The client's own way to upload bytes.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 Command = Callable[..., tuple[int, str]]
 
@@ -366,7 +378,9 @@ def test_without_a_network_what_is_in_the_cache_is_opened(hub: Hub, run: Path) -
     with hub.unreachable():
         offline = load_checkpoint("maker/faces")
         assert tree(offline.folder) == tree(online.folder)
-        assert "the Hub cannot be reached, and its cache has no model of that name" in refusal("maker/other")
+        assert "the Hub cannot be reached, and nothing of the model of that name is in its cache" in refusal(
+            "maker/other"
+        )
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(
@@ -525,6 +539,27 @@ def test_a_space_is_not_written_over_anything(run: Path, tmp_path: Path, command
     assert (out / "precious.txt" if there == "folder" else out).read_text() == "x"
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_errors_are_one_line_when_it_runs_as_a_module_too(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--checkpoint", str(run), "--title", "\n", "--out", str(tmp_path / "space")]
+    monkeypatch.setattr("sys.argv", ["hub", "space", "maker/demo", *arguments])
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_module("dcgan.hub", run_name="__main__")
+    assert raised.value.code == 2
+    assert capsys.readouterr().err.startswith("hub: the Hub would not take this Space: title must not be")
+    assert not (tmp_path / "space").exists()
+
+
+@pytest.mark.usefixtures("maker")
+def test_a_private_model_is_not_preloaded(hub: Hub, run: Path, tmp_path: Path, command: Command) -> None:
+    hub.add("models", "maker/own", tree(run / "checkpoint"), private=True)
+    command("space", "maker/demo", "--checkpoint", "maker/own", "--out", tmp_path / "space")
+    front = SpaceCard((tmp_path / "space" / "README.md").read_text()).data.to_dict()
+    assert (front["models"], front.get("preload_from_hub")) == (["maker/own"], None)
+
+
 def test_a_space_of_nothing_is_one_line(tmp_path: Path, command: Command) -> None:
     code, line = command("space", "maker/demo", "--checkpoint", tmp_path, "--out", tmp_path / "space")
     assert code == 2
@@ -572,3 +607,76 @@ def test_a_large_file_outside_lfs_is_named(run: Path, tmp_path: Path, command: C
     assert code == 2
     assert "history.jsonl is larger than 10 MB" in line
     assert not (tmp_path / "space").exists()
+
+
+def test_a_space_starts_by_itself_and_streams_its_reals(
+    hub: Hub, run: Path, photos: Path, tmp_path: Path, command: Command
+) -> None:
+    edit(run / "checkpoint", data={"hub": "some/photos"})
+    hub.add("models", "maker/faces", tree(run / "checkpoint"))
+    hub.add("datasets", "some/photos", tree(photos))
+    command("space", "maker/demo", "--checkpoint", "maker/faces", "--out", tmp_path / "space")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "SYSTEM": "spaces",
+        "SPACE_ID": "maker/demo",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(tmp_path / "served"),
+        "HF_HOME": str(tmp_path / "home"),
+    }
+    with (tmp_path / "log").open("w") as log:
+        app = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=tmp_path / "space", env=environment, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 600
+
+        def awaited(answer: Callable[[], Any]) -> Any:
+            """The answer, once there is one."""
+            while time.monotonic() < deadline and app.poll() is None:
+                with suppress(OSError, ValueError, HTTPError):
+                    if (found := answer()) is not None:
+                        return found
+                time.sleep(0.2)
+            raise AssertionError((tmp_path / "log").read_text())
+
+        client = awaited(lambda: Client(f"http://127.0.0.1:{port}", verbose=False))
+        (about,) = client.predict(api_name="/checkpoints")
+        assert (about["name"], about["images_seen"]) == ("people", 20_000)
+        real, _, note = awaited(
+            lambda: got if "at hand" in (got := client.predict(api_name="/real_vs_fake"))[2] else None
+        )
+        assert "of 40 pictures" in note
+        with Image.open(real) as grid:
+            assert grid.size == (512, 320)
+    finally:
+        app.terminate()
+        app.wait()
+
+
+def test_the_workflow_mirrors_the_repository_to_a_space(hub: Hub, tmp_path: Path) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "space.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    upload = job["steps"][-1]
+    for name in ("README.md", "app.py", "dcgan/studio.py", "docs/faces.webp", ".github/workflows/space.yml"):
+        (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / "clone" / name)
+    (tmp_path / "clone" / ".git").mkdir()
+    (tmp_path / "clone" / ".git" / "config").write_text("secret")
+    repo = hub.add("spaces", "maker/demo", {"dcgan/gone.py": b""}, sdk="gradio")
+    assert set(upload["env"]) == {"SPACE", "HF_TOKEN"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    about = {"PATH": path, "SPACE": "maker/demo", "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", upload["run"]],
+        cwd=tmp_path / "clone",
+        env={**os.environ, **about},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(repo.files) == [".gitattributes", "README.md", "app.py", "dcgan/studio.py", "docs/faces.webp"]
