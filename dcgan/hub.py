@@ -28,7 +28,6 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HTTPError,
-    IncompleteSnapshotError,
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     RepositoryNotFoundError,
@@ -120,8 +119,7 @@ def trouble(error: Exception, what: str) -> str:
     if status >= 500:
         return f"the Hub itself is in trouble (status {status}): try again later"
     if isinstance(error, LocalEntryNotFoundError):
-        there = "only a part" if isinstance(error, IncompleteSnapshotError) else "nothing"
-        return f"the Hub cannot be reached, and {there} of the {what} is in its cache"
+        return f"the Hub cannot be reached, and its cache has no whole {what}"
     if not status and isinstance(error, HTTPError | ConnectionError):
         return "the Hub cannot be reached"
     said = isinstance(error, HfHubHTTPError) and error.server_message
