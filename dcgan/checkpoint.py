@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dcgan.generate import folded
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -67,11 +66,6 @@ class Checkpoint:
     @property
     def images_seen(self) -> int:
         return int(self.config.get("images_seen", 0))
-
-    @cached_property
-    def sampler(self) -> Generator:
-        """The generator made ready for sampling, once: the same images, sooner."""
-        return folded(self.generator)
 
     @cached_property
     def discriminator(self) -> Discriminator:
