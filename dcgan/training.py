@@ -8,8 +8,9 @@ import copy
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from dcgan.augment import ALTERATIONS, augment
 from dcgan.convolution import has_bf16, keep_freed_memory
+from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
 from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
@@ -114,8 +116,11 @@ class Networks:
         if config.ema:
             self.shown = copy.deepcopy(self.generator).eval().requires_grad_(False)
         betas = (config.beta1, 0.999)
-        self.opt_g = Adam(self.generator.parameters(), config.lr, betas, fused=True)
-        self.opt_d = Adam(self.discriminator.parameters(), config.lr_d or config.lr, betas, fused=True)
+        self.on_cuda = device.type == "cuda"
+        # The tutorial's recipe keeps PyTorch's plain Adam, which rounds in another order than the fused one.
+        adam = partial(Adam, betas=betas, fused=config.recipe != "dcgan", capturable=self.on_cuda)
+        self.opt_g = adam(self.generator.parameters(), config.lr)
+        self.opt_d = adam(self.discriminator.parameters(), config.lr_d or config.lr)
         self.spread(Ranks())
 
     def spread(self, ranks: Ranks) -> None:
@@ -132,6 +137,14 @@ class Networks:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        for optimizer in (self.opt_g, self.opt_d):  # the state may come from another kind of device
+            optimizer.param_groups[0]["capturable"] = self.on_cuda
+
+    def tensors(self) -> list[Tensor]:
+        """All that a training step changes."""
+        nets = [tensor for net in (self.generator, self.discriminator) for tensor in net.state_dict().values()]
+        adams = [s for adam in (self.opt_g, self.opt_d) for state in adam.state.values() for s in state.values()]
+        return nets + adams
 
     @torch.no_grad()
     def average(self, batch_size: int, half_life: int, seen: int) -> None:
@@ -181,6 +194,7 @@ def train(
     epoch_length = images.epoch_length(config.batch_size, config.drop_last, ranks.world)
     target = config.max_images or config.epochs * epoch_length
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
+    step = stepper(nets, config, cast, ranks)
     writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
     if writer:
         writer.start(seen, private or {})
@@ -193,7 +207,7 @@ def train(
             # The whole batch's noise on every rank: how many there are does not change what is drawn.
             noise = ranks.share(torch.randn(seen - before, model.nz, 1, 1, device=ranks.device))
             with_penalty = config.r1 > 0 and before // config.batch_size % R1_EVERY == 0
-            stats = adversarial_step(nets, config, real, noise, cast, with_penalty)
+            stats = step(real, noise, with_penalty)
             nets.average(seen - before, config.ema, seen)
             bar.update(seen - before)
             if writer is None:
@@ -212,6 +226,19 @@ def train(
         writer.finish(seen)
     ranks.wait()
     return run / "checkpoint"
+
+
+def stepper(nets: Networks, config: TrainConfig, cast: Any, ranks: Ranks | None = None) -> Callable[..., Tensor]:
+    """The step as the loop calls it, (real, noise, with_penalty) -> STATS; on one GPU a CUDA graph where that works."""
+
+    def step(real: Tensor, noise: Tensor, with_penalty: bool = False) -> Tensor:
+        return adversarial_step(nets, config, real, noise, cast, with_penalty)
+
+    if not nets.on_cuda or (ranks and ranks.world > 1):
+        return step
+    graphed = GraphedStep(step, nets.tensors, tqdm.write)
+    # A step with the penalty is another one than the one recorded.
+    return lambda real, noise, penalty=False: step(real, noise, True) if penalty else graphed(real, noise)
 
 
 def adversarial_step(
