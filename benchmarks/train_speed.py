@@ -186,13 +186,15 @@ def prepared(precision: str) -> tuple[Networks, TrainConfig, Any, torch.device]:
 def class_folder(dataroot: str, folder: Path, count: int) -> Path:
     """The first `count` pictures as the tutorial's ImageFolder reads them, files in a class folder."""
     source = open_source(dataroot)
+    names = source.names[:count]
     (folder / "all").mkdir(parents=True)
-    for i, name in enumerate(source.names[:count]):
+    packed = zipfile.ZipFile(dataroot) if Path(dataroot).is_file() else None
+    for i, name in enumerate(names):
         if isinstance(source, DrawnSource):
             source.open(i).save(folder / "all" / f"{name}.png")
         else:
-            data = zipfile.Path(dataroot, name) if Path(dataroot).is_file() else Path(dataroot, name)
-            (folder / "all" / f"{i:06d}{Path(name).suffix}").write_bytes(data.read_bytes())
+            data = packed.read(name) if packed else Path(dataroot, name).read_bytes()
+            (folder / "all" / f"{i:06d}{Path(name).suffix}").write_bytes(data)
     return folder
 
 

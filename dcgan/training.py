@@ -23,15 +23,17 @@ from dcgan.augment import ALTERATIONS, augment
 from dcgan.convolution import has_bf16, keep_freed_memory
 from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
-from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
+from dcgan.logs import LOGS
+from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, lecam_distance, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.ranks import Ranks, join
-from dcgan.runs import Writer, restore
+from dcgan.runs import TrainingError, Writer, restore
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
-R1_EVERY = 16  # iterations; the penalty is scaled to match (lazy regularisation, Karras et al. 2020)
+RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
+ANCHOR_DECAY = 0.99  # of LeCam's running averages, for each iteration (Tseng et al. 2021)
 
 
 def setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -54,7 +56,10 @@ class TrainConfig:
     lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
     beta1: float = setting(0.5, "Adam's first momentum")
     loss: str = setting("bce", "adversarial loss", LOSSES)
-    r1: float = setting(0.0, "weight of the gradient penalty on reals (0: none)")
+    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)")
+    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)")
+    penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match")
+    lecam: float = setting(0.0, "weight that ties D's outputs to their running averages, for few photos (0: none)")
     flip: bool = setting(False, "mirror half of the training images")
     augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
     ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: keep the raw one)")
@@ -64,12 +69,16 @@ class TrainConfig:
     workers: int = setting(2, "processes that decode images")
     ngpu: int = setting(1, "GPUs to use (0: the CPU)")
     tick: int = setting(25_000, "images between two saves")
+    quality: int = setting(0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)")
+    log: str = setting("", "also draw the curves with one of " + ", ".join(LOGS) + ", if installed", ("", *LOGS))
 
     def __post_init__(self) -> None:
-        for name, low in {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}.items():
+        least = {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}
+        least |= {"penalty_every": 1, "quality": 0}
+        for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
-        for name in ("lr", "lr_d", "beta1", "r1", "ema"):
+        for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "ema"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
@@ -95,11 +104,12 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema": 10_000,
         "drop_last": True,
         "precision": "auto",
+        "quality": 4,
     },
 }
 
 # What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick")
+RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick", "quality", "log")
 
 
 class Networks:
@@ -121,6 +131,8 @@ class Networks:
         adam = partial(Adam, betas=betas, fused=config.recipe != "dcgan", capturable=self.on_cuda)
         self.opt_g = adam(self.generator.parameters(), config.lr)
         self.opt_d = adam(self.discriminator.parameters(), config.lr_d or config.lr)
+        self.anchors = torch.zeros(2, device=device)  # LeCam's averages of D's outputs for reals and for fakes
+        self.rescued = False
         self.spread(Ranks())
 
     def spread(self, ranks: Ranks) -> None:
@@ -132,11 +144,14 @@ class Networks:
         return {name: getattr(self, name) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {**parts, "anchors": self.anchors, "rescued": self.rescued}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        self.anchors.copy_(state.get("anchors", self.anchors))
+        self.rescued = state.get("rescued", False)
         for optimizer in (self.opt_g, self.opt_d):  # the state may come from another kind of device
             optimizer.param_groups[0]["capturable"] = self.on_cuda
 
@@ -144,7 +159,17 @@ class Networks:
         """All that a training step changes."""
         nets = [tensor for net in (self.generator, self.discriminator) for tensor in net.state_dict().values()]
         adams = [s for adam in (self.opt_g, self.opt_d) for state in adam.state.values() for s in state.values()]
-        return nets + adams
+        return [*nets, *adams, self.anchors]
+
+    def good(self, seen: int) -> "Good":
+        """A copy of the state that the networks are in."""
+        return Good(seen, copy.deepcopy(self.state_dict()))
+
+    def broken(self, stats: Tensor) -> bool:
+        """Whether the last step's figures, or the weights since, hold anything that is no number. Waits for them."""
+        parameters = [p for net in (self.generator, self.discriminator) for p in net.parameters()]
+        norms = torch.stack(torch._foreach_norm([p.detach() for p in parameters]))
+        return not bool((stats.isfinite().all() & norms.isfinite().all()).item())
 
     @torch.no_grad()
     def average(self, batch_size: int, half_life: int, seen: int) -> None:
@@ -189,43 +214,89 @@ def train(
     nets = Networks(model, config, ranks.device)
     seen = restore(run, nets, ranks.device) if resume else 0
     nets.spread(ranks)
-    order = (config.batch_size, config.seed, seen, config.flip, config.drop_last)
-    batches = images.batches(*order, ranks.device, ranks.rank, ranks.world)
+    good = nets.good(seen)
+    batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
     epoch_length = images.epoch_length(config.batch_size, config.drop_last, ranks.world)
     target = config.max_images or config.epochs * epoch_length
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
-    step = stepper(nets, config, cast, ranks)
     writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
     if writer:
         writer.start(seen, private or {})
 
+    failure = ""
     with stop_signals() as stop, progress(target, seen, quiet=not ranks.first) as bar:
-        while seen < target and not ranks.any(bool(stop)):
+        while seen < target and not failure and not ranks.any(bool(stop)):
             before = seen
             real = normalised(next(batches)).contiguous(memory_format=layout(config.precision, ranks.device))
             seen += len(real) * ranks.world
             # The whole batch's noise on every rank: how many there are does not change what is drawn.
             noise = ranks.share(torch.randn(seen - before, model.nz, 1, 1, device=ranks.device))
-            with_penalty = config.r1 > 0 and before // config.batch_size % R1_EVERY == 0
+            with_penalty = config.r1 + config.r2 > 0 and before // config.batch_size % config.penalty_every == 0
             stats = step(real, noise, with_penalty)
             nets.average(seen - before, config.ema, seen)
             bar.update(seen - before)
+
+            iteration = iterations(seen, config.batch_size, epoch_length)
+            line_due = (iteration - 1) % STATS_EVERY == 0
+            tick_due = crossed(before, seen, config.tick) or seen >= target
+            if (line_due or tick_due) and ranks.any(nets.broken(stats)):
+                failure = rescue(nets, good, seen, bar.write)
+                seen = bar.n = good.seen
+                batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
+                if writer:
+                    writer.rewind(seen)
+                continue
+            if tick_due:
+                good = nets.good(seen)
             if writer is None:
                 continue
-
             writer.record(seen, stats)
-            iteration = iterations(seen, config.batch_size, epoch_length)
-            if (iteration - 1) % STATS_EVERY == 0:
+            if line_due:
                 bar.write(statistics_line(seen, config, target, epoch_length, stats))
-            if snapshot_due(before, seen, iteration, config.tick):
+            if tick_due or snapshot_due(before, seen, iteration):
                 writer.snapshot(seen)
-            if crossed(before, seen, config.tick) and seen < target:
-                writer.save(seen)
+            if tick_due:
+                for remark in writer.tick(seen, good.state, last=seen >= target):
+                    bar.write(remark)
 
     if writer:
         writer.finish(seen)
     ranks.wait()
+    if failure:
+        raise TrainingError(failure)
     return run / "checkpoint"
+
+
+@dataclass(frozen=True)
+class Good:
+    """A state of the networks, whole and finite: to be saved, or to go back to."""
+
+    seen: int
+    state: dict[str, Any]
+
+
+def rescue(nets: Networks, good: Good, seen: int, say: Callable[[str], Any]) -> str:
+    """Take the networks back to their last good state: once with a lower rate; the second time return why to stop."""
+    again = nets.rescued
+    nets.load_state_dict(good.state)
+    went_wrong = f"after {seen:,} images the losses or the weights are no longer numbers"
+    if again:
+        return (
+            f"{went_wrong}, at the lower learning rate too: stopped, with the state of {good.seen:,} images saved. "
+            "Start a new run with a lower --lr, with --precision fp32 or with --r1 1"
+        )
+    nets.rescued = True
+    for optimizer in (nets.opt_g, nets.opt_d):
+        for group in optimizer.param_groups:
+            group["lr"] *= RESCUE_RATE
+    say(f"{went_wrong}: back to the state of {good.seen:,} images, with the learning rate times {RESCUE_RATE}")
+    return ""
+
+
+def open_batches(images: Images, config: TrainConfig, seen: int, ranks: Ranks) -> Iterator[Tensor]:
+    """This rank's batches after so many images seen."""
+    order = (config.batch_size, config.seed, seen, config.flip, config.drop_last)
+    return images.batches(*order, ranks.device, ranks.rank, ranks.world)
 
 
 def stepper(nets: Networks, config: TrainConfig, cast: Any, ranks: Ranks | None = None) -> Callable[..., Tensor]:
@@ -256,14 +327,20 @@ def adversarial_step(
     # D: reals up, fakes down. Apart, so that BatchNorm in D never mixes them.
     with cast():
         fake = nets.trained_g(noise)
-    seen_by_d = real.requires_grad_(with_penalty)
-    # The penalty differentiates twice, and does so in fp32.
-    on_real = judge(seen_by_d, cast=contextlib.nullcontext if with_penalty else cast)
-    on_fake = judge(fake.detach())
+    # A penalty differentiates twice, and does so in fp32.
+    exactly = contextlib.nullcontext if with_penalty else cast
+    real, shown = real.requires_grad_(with_penalty), fake.detach().to(real.dtype).requires_grad_(with_penalty)
+    on_real, on_fake = judge(real, cast=exactly), judge(shown, cast=exactly)
     loss_d = discriminator_loss(config.loss, on_real, on_fake)
-    penalty = config.r1 / 2 * R1_EVERY * gradient_penalty(on_real, seen_by_d) if with_penalty else 0.0
+    total = loss_d
+    for weight, images, logits in ((config.r1, real, on_real), (config.r2, shown, on_fake)):
+        if with_penalty and weight:
+            total = total + weight / 2 * config.penalty_every * gradient_penalty(logits, images)
+    if config.lecam:
+        total = total + config.lecam * lecam_distance(on_real, on_fake, nets.anchors)
+        nets.anchors.lerp_(torch.stack([on_real.mean(), on_fake.mean()]).detach(), 1 - ANCHOR_DECAY)
     nets.opt_d.zero_grad(set_to_none=True)
-    (loss_d + penalty).backward()
+    total.backward()
     nets.opt_d.step()
 
     # G: the same fakes up, against the discriminator just updated and now held still.
@@ -318,10 +395,9 @@ def iterations(seen: int, batch_size: int, epoch_length: int) -> int:
     return epochs * -(-epoch_length // batch_size) + -(-within // batch_size)
 
 
-def snapshot_due(before: int, seen: int, iteration: int, tick: int) -> bool:
-    """Every 500 iterations, at each tick, and often at the start, when most changes."""
-    early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
-    return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, tick)
+def snapshot_due(before: int, seen: int, iteration: int) -> bool:
+    """Every 500 iterations, and often at the start, when most changes."""
+    return iteration % SNAPSHOT_EVERY == 0 or any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
 
 
 def statistics_line(seen: int, config: TrainConfig, target: int, epoch_length: int, stats: Tensor) -> str:
