@@ -43,6 +43,14 @@ class Ranks:
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return bool(flags)
 
+    def same(self, flag: bool) -> bool:
+        """The first rank's flag, on every rank."""
+        if self.world == 1:
+            return flag
+        flags = torch.tensor(int(flag))
+        dist.broadcast(flags, src=0)
+        return bool(flags)
+
     def wait(self) -> None:
         """Until every rank has come here."""
         if self.world > 1:

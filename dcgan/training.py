@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -33,6 +34,7 @@ STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
+ADAPT_STEP = 0.1  # of the images: by so many more or fewer are altered from tick to tick
 ANCHOR_DECAY = 0.99  # of LeCam's running averages, for each iteration (Tseng et al. 2021)
 
 
@@ -62,6 +64,7 @@ class TrainConfig:
     lecam: float = setting(0.0, "weight that ties D's outputs to their running averages, for few photos (0: none)")
     flip: bool = setting(False, "mirror half of the training images")
     augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
+    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: alter all)")
     ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: keep the raw one)")
     drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
     precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
@@ -78,7 +81,7 @@ class TrainConfig:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
-        for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "ema"):
+        for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "adapt", "ema"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
@@ -132,6 +135,7 @@ class Networks:
         self.opt_g = adam(self.generator.parameters(), config.lr)
         self.opt_d = adam(self.discriminator.parameters(), config.lr_d or config.lr)
         self.anchors = torch.zeros(2, device=device)  # LeCam's averages of D's outputs for reals and for fakes
+        self.altered = 0.0 if config.adapt else 1.0  # share of the images that D sees altered
         self.rescued = False
         self.spread(Ranks())
 
@@ -145,12 +149,13 @@ class Networks:
 
     def state_dict(self) -> dict[str, Any]:
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {**parts, "anchors": self.anchors, "rescued": self.rescued}
+        return {**parts, "anchors": self.anchors, "altered": self.altered, "rescued": self.rescued}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.anchors.copy_(state.get("anchors", self.anchors))
+        self.altered = state.get("altered", self.altered)
         self.rescued = state.get("rescued", False)
         for optimizer in (self.opt_g, self.opt_d):  # the state may come from another kind of device
             optimizer.param_groups[0]["capturable"] = self.on_cuda
@@ -247,6 +252,8 @@ def train(
                     writer.rewind(seen)
                 continue
             if tick_due:
+                if config.augment and config.adapt and adapt(nets, config, images, ranks):
+                    step = stepper(nets, config, cast, ranks)
                 good = nets.good(seen)
             if writer is None:
                 continue
@@ -299,6 +306,36 @@ def open_batches(images: Images, config: TrainConfig, seen: int, ranks: Ranks) -
     return images.batches(*order, ranks.device, ranks.rank, ranks.world)
 
 
+def adapt(nets: Networks, config: TrainConfig, images: Images, ranks: Ranks) -> bool:
+    """Alter more of what D sees once it knows the training photos by heart, fewer when not; whether that changed.
+
+    Adaptive augmentation (Karras et al. 2020): few photos need it, and where it is not needed it slows learning.
+    """
+    more = ranks.same(overfitting(nets, images) > config.adapt)
+    before, wanted = nets.altered, nets.altered + (ADAPT_STEP if more else -ADAPT_STEP)
+    nets.altered = round(min(max(wanted, 0.0), 1.0), 6)
+    return nets.altered != before
+
+
+@torch.no_grad()
+def overfitting(nets: Networks, images: Images, count: int = 256) -> float:
+    """How far D takes held-out photos for fakes: r_v of Karras et al. 2020, 0 like training photos, 1 like fakes.
+
+    1 where no photo is held out, to be on the safe side.
+    """
+    heldout = images.batch(np.flatnonzero(images.heldout)[:count])
+    if not len(heldout):
+        return 1.0
+    device = next(nets.generator.parameters()).device
+    noise = torch.randn(count, nets.generator.config.nz, 1, 1, generator=torch.Generator().manual_seed(0)).to(device)
+    sets = [normalised(images.some(count).to(device)), normalised(heldout.to(device)), nets.shown.eval()(noise)]
+    nets.shown.train(nets.shown is nets.generator)
+    discriminator = nets.discriminator.eval()
+    seen, unseen, fake = (discriminator(batch).mean().item() for batch in sets)
+    discriminator.train()
+    return (seen - unseen) / max(seen - fake, 1e-6)
+
+
 def stepper(nets: Networks, config: TrainConfig, cast: Any, ranks: Ranks | None = None) -> Callable[..., Tensor]:
     """The step as the loop calls it, (real, noise, with_penalty) -> STATS; on one GPU a CUDA graph where that works."""
 
@@ -322,7 +359,7 @@ def adversarial_step(
 
     def judge(images: Tensor, discriminator: nn.Module = nets.trained_d, cast: Any = cast) -> Tensor:
         with cast():
-            return discriminator(augment(images, config.augment)).float()
+            return discriminator(augment(images, config.augment, nets.altered)).float()
 
     # D: reals up, fakes down. Apart, so that BatchNorm in D never mixes them.
     with cast():

@@ -300,6 +300,50 @@ def test_lecam_holds_the_discriminators_outputs_together():
     assert 0 < gap(3.0) < 0.7 * gap(0.001)
 
 
+def test_overfitting_is_0_where_unseen_photos_look_like_seen_ones_and_1_where_they_look_like_fakes():
+    images = in_memory(400)
+    nets = Networks(TINY, settings(), CPU)
+
+    def judge(brightness: float) -> None:
+        """Have seen photos score 1 and fakes 0, and unseen ones as much as they are bright."""
+        seen = {image.tobytes() for image in images.pixels[images.training]}
+
+        def logits(batch: Tensor) -> Tensor:
+            known = [bytes(x) in seen for x in ((batch + 1) * 127.5).round().byte().numpy()]
+            real = [bytes(x) in everything for x in ((batch + 1) * 127.5).round().byte().numpy()]
+            return torch.tensor([1.0 if k else brightness if r else 0.0 for k, r in zip(known, real, strict=True)])
+
+        everything = {image.tobytes() for image in images.pixels}
+        nets.discriminator.forward = logits  # type: ignore[method-assign]
+
+    for brightness in (1.0, 0.7, 0.0):
+        judge(brightness)
+        assert training.overfitting(nets, images) == pytest.approx(1 - brightness)
+    assert nets.discriminator.training
+
+
+def test_more_is_altered_while_the_discriminator_overfits_and_less_when_not(tmp_path, monkeypatch, no_figures):
+    levels = iter([0.9, 0.9, 0.9, 0.1, 0.1, 0.9])
+    monkeypatch.setattr(training, "overfitting", lambda nets, images: next(levels))
+    shares = []
+    augment = training.augment
+    monkeypatch.setattr(training, "augment", lambda x, policy, share: shares.append(share) or augment(x, policy, share))
+    config = settings(augment="translation", adapt=0.3, tick=8, max_images=48, drop_last=True)
+    training.train(TINY, config, in_memory(), tmp_path / "run")
+    assert shares[::3] == [0.0, 0.1, 0.2, 0.3, 0.2, 0.1]
+    assert state(tmp_path / "run")["networks"]["altered"] == 0.2
+
+
+def test_looking_for_overfitting_does_not_change_the_training(tmp_path, monkeypatch, no_figures):
+    monkeypatch.setattr(training, "ADAPT_STEP", 0.0)
+    for name, adapt in (("plain", 0.0), ("adaptive", 0.3)):
+        monkeypatch.setattr(training, "augment", lambda x, policy, share: x)
+        config = settings(augment="color", adapt=adapt, tick=16, max_images=48)
+        training.train(TINY, config, in_memory(), tmp_path / name)
+    plain, adaptive = (state(tmp_path / name)["networks"]["generator"] for name in ("plain", "adaptive"))
+    assert identical(plain, adaptive)
+
+
 # Going wrong
 
 
