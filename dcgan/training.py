@@ -100,10 +100,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "best": {
         "epochs": 0,
         "max_images": 400_000,
-        "batch_size": 64,
+        "batch_size": 32,
         "lr": 0.0005,
         "flip": True,
         "augment": "translation",
+        "adapt": 0.3,
         "ema": 10_000,
         "drop_last": True,
         "precision": "auto",
