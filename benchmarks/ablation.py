@@ -26,27 +26,29 @@ FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
 BEST = RECIPES["best"]
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}
 AVERAGE = {**TUTORIAL, "ema": 10_000}
-BASE = {**AVERAGE, "batch_size": 64, "lr": 0.0005}
+BASE = {**AVERAGE, "batch_size": 32, "lr": 0.0005}
 # name: (settings, settings of the model); all below "base" change one thing in it
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "tutorial": (TUTORIAL, {}),
     "tutorial, averaged": (AVERAGE, {}),
     "base": (BASE, {}),
+    "batch 64": ({**BASE, "batch_size": 64}, {}),
+    "batch 16": ({**BASE, "batch_size": 16}, {}),
     "flip": ({**BASE, "flip": True}, {}),
-    "batch 32": ({**BASE, "batch_size": 32}, {}),
     "lsgan": ({**BASE, "loss": "lsgan"}, {}),
-    "lsgan, lr 1e-3": ({**BASE, "loss": "lsgan", "lr": 0.001}, {}),
+    "lr 2.5e-4": ({**BASE, "lr": 0.00025}, {}),
     "lr 1e-3": ({**BASE, "lr": 0.001}, {}),
-    "translation": ({**BASE, "augment": "translation"}, {}),
     "relativistic": ({**BASE, "loss": "relativistic"}, {}),
     "R1": ({**BASE, "r1": 1.0}, {}),
     "hinge, spectral": ({**BASE, "loss": "hinge"}, {"d_norm": "spectral"}),
+    "translation": ({**BASE, "augment": "translation"}, {}),
     "LeCam": ({**BASE, "lecam": 0.1}, {}),
     "faster D": ({**BASE, "lr_d": 0.001}, {}),
     "slower D": ({**BASE, "lr_d": 0.00025}, {}),
     "no momentum": ({**BASE, "beta1": 0.0}, {}),
     "R3GAN": ({**BASE, "loss": "relativistic", "r1": 1.0, "r2": 1.0, "penalty_every": 1}, {"d_norm": "none"}),
     "R1, no norm": ({**BASE, "r1": 1.0}, {"d_norm": "none"}),
+    "lsgan, lr 1e-3": ({**BASE, "loss": "lsgan", "lr": 0.001}, {}),
     "cutout": ({**BASE, "augment": "cutout"}, {}),
     "color": ({**BASE, "augment": "color"}, {}),
     "best": (BEST, {}),
