@@ -53,7 +53,7 @@ def main() -> None:
             plain.append(time.perf_counter() - start)
             start = time.perf_counter()
             writer.snapshot(turn + 1)
-            writer.save(turn + 1)
+            writer.save(turn + 1, nets.good(turn + 1).state)
             stretch()
             writer.wait()
             ticked.append(time.perf_counter() - start)

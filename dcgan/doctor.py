@@ -1,6 +1,5 @@
 """The training doctor: what goes wrong in a GAN's training, in plain words, and which flag helps."""
 
-import math
 from statistics import fmean
 
 from torch import Tensor
@@ -58,8 +57,3 @@ class Doctor:
         return (not worst < EXPLODING) * (
             f"the losses explode (up to {worst:,.0f}): a new run with a lower --lr, or with --r1 1, is calmer"
         )
-
-
-def broken(figures: list[float]) -> bool:
-    """Whether a step's statistics hold something that is no number, after which no further step can help."""
-    return not all(map(math.isfinite, figures))

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -171,11 +171,10 @@ class Networks:
         """A copy of the state that the networks are in."""
         return Good(seen, copy.deepcopy(self.state_dict()))
 
-    def broken(self, stats: Tensor) -> bool:
-        """Whether the last step's figures, or the weights since, hold anything that is no number. Waits for them."""
-        parameters = [p for net in (self.generator, self.discriminator) for p in net.parameters()]
-        norms = torch.stack(torch._foreach_norm([p.detach() for p in parameters]))
-        return not bool((stats.isfinite().all() & norms.isfinite().all()).item())
+    def health(self, stats: Tensor) -> Tensor:
+        """The STATS of the last step, and a NaN behind them unless all weights since are finite: [6], on the device."""
+        parameters = [p.detach() for net in (self.generator, self.discriminator) for p in net.parameters()]
+        return torch.cat([stats, torch.stack(torch._foreach_norm(parameters)).sum()[None] * 0])
 
     @torch.no_grad()
     def average(self, batch_size: int, half_life: int, seen: int) -> None:
@@ -229,9 +228,9 @@ def train(
     if writer:
         writer.start(seen, private or {})
 
-    failure = ""
+    failure, readings, iteration = "", Readings(), 0
     with stop_signals() as stop, progress(target, seen, quiet=not ranks.first) as bar:
-        while seen < target and not failure and not ranks.any(bool(stop)):
+        while seen < target and not failure and not ranks.stop(bool(stop), iteration):
             before = seen
             real = normalised(next(batches)).contiguous(memory_format=layout(config.precision, ranks.device))
             seen += len(real) * ranks.world
@@ -243,24 +242,30 @@ def train(
             bar.update(seen - before)
 
             iteration = iterations(seen, config.batch_size, epoch_length)
-            line_due = (iteration - 1) % STATS_EVERY == 0
-            tick_due = crossed(before, seen, config.tick) or seen >= target
-            if (line_due or tick_due) and ranks.any(nets.broken(stats)):
-                failure = rescue(nets, good, seen, bar.write)
-                seen = bar.n = good.seen
-                batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
-                if writer:
-                    writer.rewind(seen)
-                continue
+            line_due, tick_due = (
+                (iteration - 1) % STATS_EVERY == 0,
+                crossed(before, seen, config.tick) or seen >= target,
+            )
+            if line_due or tick_due:
+                readings.add(seen, nets.health(stats), line_due)
+                ready = readings.take(everything=tick_due)
+                if ranks.any(not all(reading.healthy for reading in ready)):
+                    failure = rescue(nets, good, seen, bar.write)
+                    seen = bar.n = good.seen
+                    batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
+                    if writer:
+                        writer.rewind(seen)
+                    continue
+                for reading in ready if writer else ():
+                    if reading.to_print:
+                        bar.write(statistics_line(reading, config, target, epoch_length))
             if tick_due:
-                if config.augment and config.adapt and adapt(nets, config, images, ranks):
+                if config.augment and config.adapt and adapt(nets, config, images, ranks, cast):
                     step = stepper(nets, config, cast, ranks)
                 good = nets.good(seen)
             if writer is None:
                 continue
             writer.record(seen, stats)
-            if line_due:
-                bar.write(statistics_line(seen, config, target, epoch_length, stats))
             if tick_due or snapshot_due(before, seen, iteration):
                 writer.snapshot(seen)
             if tick_due:
@@ -307,12 +312,13 @@ def open_batches(images: Images, config: TrainConfig, seen: int, ranks: Ranks) -
     return images.batches(*order, ranks.device, ranks.rank, ranks.world)
 
 
-def adapt(nets: Networks, config: TrainConfig, images: Images, ranks: Ranks) -> bool:
+def adapt(nets: Networks, config: TrainConfig, images: Images, ranks: Ranks, cast: Any) -> bool:
     """Alter more of what D sees once it knows the training photos by heart, fewer when not; whether that changed.
 
     Adaptive augmentation (Karras et al. 2020): few photos need it, and where it is not needed it slows learning.
     """
-    more = ranks.same(overfitting(nets, images) > config.adapt)
+    with cast():
+        more = ranks.same(overfitting(nets, images) > config.adapt)
     before, wanted = nets.altered, nets.altered + (ADAPT_STEP if more else -ADAPT_STEP)
     nets.altered = round(min(max(wanted, 0.0), 1.0), 6)
     return nets.altered != before
@@ -438,16 +444,56 @@ def snapshot_due(before: int, seen: int, iteration: int) -> bool:
     return iteration % SNAPSHOT_EVERY == 0 or any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
 
 
-def statistics_line(seen: int, config: TrainConfig, target: int, epoch_length: int, stats: Tensor) -> str:
+def statistics_line(reading: "Reading", config: TrainConfig, target: int, epoch_length: int) -> str:
     """The tutorial's line: [epoch/epochs][i/n] and the five figures."""
-    loss_d, loss_g, d_real, d_fake, d_fake_after = stats.tolist()
+    loss_d, loss_g, d_real, d_fake, d_fake_after, _ = reading.figures
     per_epoch = -(-epoch_length // config.batch_size)
-    epoch, within = divmod(seen - 1, epoch_length)
+    epoch, within = divmod(reading.seen - 1, epoch_length)
     return (
         f"[{epoch}/{-(-target // epoch_length)}][{within // config.batch_size}/{per_epoch}]\t"
         f"Loss_D: {loss_d:.4f}\tLoss_G: {loss_g:.4f}\tD(x): {d_real:.4f}\t"
         f"D(G(z)): {d_fake:.4f} / {d_fake_after:.4f}"
     )
+
+
+class Reading:
+    """A step's figures on their way from the device."""
+
+    def __init__(self, seen: int, values: Tensor, to_print: bool):
+        self.seen, self.to_print, self.values = seen, to_print, values
+        self.arrived = None
+        if values.device.type == "cuda":
+            self.values = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
+            self.arrived = torch.cuda.Event()
+            self.arrived.record()
+
+    @cached_property
+    def figures(self) -> list[float]:
+        """As plain numbers; waits for them."""
+        if self.arrived:
+            self.arrived.synchronize()
+        return self.values.tolist()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all are numbers. What is not can no longer be trained."""
+        return all(map(math.isfinite, self.figures))
+
+
+class Readings:
+    """Figures that are read without stopping a GPU: one reading late, when they have long arrived."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Reading] = []
+
+    def add(self, seen: int, values: Tensor, to_print: bool) -> None:
+        self.waiting.append(Reading(seen, values, to_print))
+
+    def take(self, everything: bool) -> list[Reading]:
+        """Those that can be read without waiting, or everything."""
+        late = [] if everything or self.waiting[-1].arrived is None else [self.waiting.pop()]
+        ready, self.waiting = self.waiting, late
+        return ready
 
 
 @contextlib.contextmanager
