@@ -33,7 +33,9 @@ $(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/pytho
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/train_speed.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/data_speed.py --dataroot $(DATAROOT)
+	$(BIN)/python benchmarks/tick_cost.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
+	$(BIN)/python benchmarks/cost_table.py
 
 clean:
 	rm -rf $(VENV)

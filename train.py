@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         name = flags.name or saved.get("name", "")
         checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks)
         leave()
-    except (DataError, TrainingError, ValueError) as error:
+    except (DataError, TrainingError, ValueError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     if ranks.first:
@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", help="run folder (default: runs/ and the time)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
     parser.add_argument("--name", default="", help="name of the checkpoint (default: the run folder's)")
-    parser.add_argument("--limit", type=int, help="use only the first so many images")
+    parser.add_argument("--limit", type=positive, help="use only the first so many images")
     parser.add_argument("--data-name", help="name of the data in the model card (default: the folder's or zip's)")
     parser.add_argument("--data-license", help="terms of the data, in words, for the model card")
     parser.add_argument("--data-hub", metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub")
@@ -114,6 +114,13 @@ def build_parser() -> argparse.ArgumentParser:
             kind, choices = type(field.default), field.metadata.get("choices")
             parser.add_argument(flag, type=kind, choices=choices, help=text)
     return parser
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, from a flag."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
 
 
 def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:

@@ -7,17 +7,26 @@ generator of their device.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import grid_sample
 
 TRANSLATION = 1 / 8  # of the side, each way
 CUTOUT = 1 / 2  # of the side
 
 
-def augment(images: Tensor, policy: str) -> Tensor:
-    """Apply the alterations named in `policy`, a comma-separated list of color, translation and cutout; "" is none."""
+def augment(images: Tensor, policy: str, share: float = 1.0) -> Tensor:
+    """Apply the alterations named in `policy`, a comma-separated list of color, translation and cutout; "" is none.
+
+    share: of the images are altered, the others pass as they are.
+    """
+    if not policy or not share:
+        return images
+    altered = images
     for name in filter(None, policy.split(",")):
-        images = ALTERATIONS[name](images)
-    return images
+        altered = ALTERATIONS[name](altered)
+    if share == 1:
+        return altered
+    chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
+    return torch.where(chosen, altered, images)
 
 
 def color(images: Tensor) -> Tensor:
@@ -34,12 +43,12 @@ def translation(images: Tensor) -> Tensor:
     """Shift by up to an eighth of the side, filling with grey."""
     n, _, size, _ = images.shape
     reach = int(size * TRANSLATION + 0.5)
-    shifts = torch.randint(0, 2 * reach + 1, (2, n, 1), device=images.device)
-    steps = torch.arange(size, device=images.device)
-    padded = pad(images, (reach, reach, reach, reach)).permute(0, 2, 3, 1)
-    rows, columns = shifts[0] + steps, shifts[1] + steps
-    image = torch.arange(n, device=images.device)[:, None, None]
-    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    shifts = torch.randint(-reach, reach + 1, (2, n, 1), device=images.device)
+    centres = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # of the pixels, as grid_sample counts
+    rows, columns = centres + shifts * (2 / size)
+    grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), dim=3)
+    kind = torch.promote_types(images.dtype, torch.float32)  # bfloat16 cannot tell 256 columns apart
+    return grid_sample(images.to(kind), grid.to(kind), mode="nearest", padding_mode="zeros", align_corners=False)
 
 
 def cutout(images: Tensor) -> Tensor:

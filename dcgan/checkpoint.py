@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dcgan.generate import folded
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -79,11 +78,6 @@ class Checkpoint:
     def hub(self) -> str | None:
         """Where the data is on the Hub, as OWNER/NAME[@revision][/file]."""
         return (self.data.get("hub") or "").removeprefix("hf://datasets/") or None
-
-    @cached_property
-    def sampler(self) -> Generator:
-        """The generator made ready for sampling, once: the same images, sooner."""
-        return folded(self.generator)
 
     @cached_property
     def discriminator(self) -> Discriminator:

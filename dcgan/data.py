@@ -4,6 +4,7 @@ Every file is decoded once, resized and cropped as the tutorial does it, and pac
 the user's cache directory. The next start with the same source and settings opens that file and decodes nothing.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -33,7 +34,7 @@ from dcgan.checkpoint import reason
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
-CROP_VERSION = 1  # part of the cache's key: raise it when the same file would come out as other pixels
+CROP_VERSION = 2  # part of the cache's key: raise it when the same file would come out as other pixels
 MAX_ASPECT = 4
 RESIDENT_SHARE = 0.5  # of a GPU's free memory: the images may take so much
 
@@ -71,7 +72,7 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            below[:] = [d for d in below if not d.startswith(".")]
+            below[:] = sorted(d for d in below if not d.startswith("."))  # the disk's order is not the same everywhere
             for file in files:
                 path = Path(folder, file)
                 if is_image(file) and path.is_file():
@@ -139,6 +140,7 @@ class Images:
     names: list[str]
     skipped: list[tuple[str, str]]
     digest: str
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -263,7 +265,7 @@ def load_images(
             f"found {f'other files only ({kinds})' if kinds else 'nothing'}"
         )
     key = _digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
-    folder = (cache or cache_directory()) / f"{found.name}-{image_size}-{key}"
+    folder = (cache or cache_directory()) / f"{_short(found.name)}-{image_size}-{key}"
     if not (folder / "index.json").is_file():
         _pack(found, image_size, nc, workers, folder, progress)
     images = _open_packed(folder, found.name, image_size, nc)
@@ -356,13 +358,14 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
     """Decode all of a source into `folder`: pixels.u8 and, last, index.json."""
     kept, skipped, small, digest = [], [], 0, hashlib.sha256()
     loader: DataLoader = DataLoader(_Decoder(source, size, nc), 64, num_workers=workers, collate_fn=list)
+    need = len(source.names) * nc * size * size
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        if need > (free := shutil.disk_usage(folder.parent).free):
+            raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
         working = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise DataError(
-            f"the image cache '{folder.parent}' cannot be written ({error.strerror}): set DCGAN_CACHE"
-        ) from None
+        raise _no_cache(folder.parent, need, error) from None
     try:
         bar = tqdm(total=len(source.names), desc=f"reading {source.name}", unit="img", disable=not progress)
         with bar, (working / "pixels.u8").open("wb") as pixels:
@@ -391,13 +394,16 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
             if not (folder / "index.json").is_file():  # unless another process was faster
                 raise
     except OSError as error:
-        need = len(source.names) * nc * size * size / 2**20
-        raise DataError(
-            f"the image cache '{folder.parent}' cannot be written ({error.strerror}): it takes {need:,.0f} MiB; "
-            "make room or set DCGAN_CACHE to another folder"
-        ) from None
+        raise _no_cache(folder.parent, need, error) from None
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def _no_cache(folder: Path, need: int, error: OSError) -> DataError:
+    return DataError(
+        f"the image cache '{folder}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} MiB; "
+        "make room or set DCGAN_CACHE to another folder"
+    )
 
 
 def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
@@ -406,7 +412,12 @@ def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
     pixels = (
         np.memmap(folder / "pixels.u8", np.uint8, "r", shape=shape) if index["names"] else np.empty(shape, np.uint8)
     )
-    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"])
+    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"], folder)
+
+
+def _short(name: str) -> str:
+    """A name cut to what a file system takes, with room for what is put before and after it."""
+    return os.fsdecode(os.fsencode(name)[:100])
 
 
 def printable(name: str) -> str:

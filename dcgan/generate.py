@@ -9,18 +9,17 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
+from dcgan.sampler import sampler
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -28,35 +27,17 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def folded(generator: Generator) -> Generator:
-    """A copy for sampling: each BatchNorm multiplied into the convolution before it. The same images, sooner.
-
-    The generator must be in eval mode: in train mode a face would change with the batch around it.
-    """
-    assert not generator.training, "sample in eval mode"
-    copy = deepcopy(generator).requires_grad_(False)
-    layers: list[nn.Module] = []
-    for layer in copy.main:
-        if isinstance(layer, nn.BatchNorm2d):
-            assert isinstance(layers[-1], nn.ConvTranspose2d)
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
-        else:
-            layers.append(layer)
-    copy.main = nn.Sequential(*layers).to(memory_format=torch.channels_last)
-    return copy
-
-
 @torch.inference_mode()
 def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
-    """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU. The generator, folded or not, must be in eval mode."""
+    """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU. The generator must be in eval mode."""
     assert not generator.training, "sample in eval mode"
-    weight = next(generator.parameters())
+    fast, weight = sampler(generator), next(generator.parameters())
     pieces = []
     for piece in z.split(batch_size):
         count = len(piece)
         if count > 1 and count % 2:  # a CPU sums an odd batch's last image in another order: not quite the same pixels
             piece = torch.cat([piece, piece[-1:]])
-        images = generator(piece.to(weight.device, weight.dtype)[:, :, None, None])
+        images = fast(piece.to(weight.device, weight.dtype)[:, :, None, None])
         pieces.append(to_uint8(images[:count]).cpu())
     size = generator.config.image_size
     return torch.cat(pieces) if len(pieces) else torch.empty(0, generator.config.nc, size, size, dtype=torch.uint8)
@@ -66,9 +47,9 @@ def sample_batches(
     generator: Generator, seeds: Iterable[int], truncation: float = 1.0, batch_size: int = 64
 ) -> Iterator[Tensor]:
     """Like `sample`, but in pieces of at most `batch_size` images, so that memory does not grow with the seeds."""
-    fast, remaining = folded(generator), iter(seeds)
+    remaining = iter(seeds)
     while chunk := list(islice(remaining, batch_size)):
-        images = render(fast, truncation * latents(chunk, generator.config.nz), batch_size)
+        images = render(generator, truncation * latents(chunk, generator.config.nz), batch_size)
         yield images.permute(0, 2, 3, 1).contiguous()
 
 

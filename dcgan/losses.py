@@ -5,6 +5,7 @@ Computed in float32 whatever precision the networks ran in.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import relu, softplus
 
 LOSSES = ("bce", "lsgan", "hinge", "relativistic")
@@ -19,7 +20,7 @@ def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
     """
     real, fake = real.float(), fake.float()
     if kind == "bce":
-        return softplus(-real).mean() + softplus(fake).mean()
+        return cross_entropy(real, torch.ones_like(real)) + cross_entropy(fake, torch.zeros_like(fake))
     if kind == "lsgan":
         return ((real - 1).square().mean() + fake.square().mean()) / 2
     if kind == "hinge":
@@ -33,7 +34,7 @@ def generator_loss(kind: str, fake: Tensor, real: Tensor | None = None) -> Tenso
     """What the generator minimises: its fakes judged real (non-saturating). `relativistic` also needs the reals."""
     fake = fake.float()
     if kind == "bce":
-        return softplus(-fake).mean()
+        return cross_entropy(fake, torch.ones_like(fake))
     if kind == "lsgan":
         return (fake - 1).square().mean() / 2
     if kind == "hinge":
@@ -53,3 +54,11 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """Mean squared gradient of the logits by the images: R1 on reals, R2 on fakes (Mescheder et al. 2018)."""
     (gradient,) = torch.autograd.grad(logits.float().sum(), images, create_graph=True)
     return gradient.float().square().sum(dim=(1, 2, 3)).mean()
+
+
+def lecam_distance(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
+    """LeCam regularisation (Tseng et al. 2021): the distance of D's logits to the running averages of the other side.
+
+    anchors: the averages for reals and for fakes, [2].
+    """
+    return (real.float() - anchors[1]).square().mean() + (fake.float() - anchors[0]).square().mean()

@@ -320,7 +320,7 @@ class Studio:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
         # One face is too little work to share among threads; faces of several visitors run side by side instead.
         with self._slots, _threads(1 if len(z) == 1 else torch.get_num_threads()):
-            return render(checkpoint.sampler, z).permute(0, 2, 3, 1).numpy()
+            return render(checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
 # Pictures

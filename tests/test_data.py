@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -589,6 +590,36 @@ def test_the_cache_lies_where_it_is_told_to(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_directory() == tmp_path / ".cache" / "dcgan"
+
+
+def test_two_links_to_one_folder_give_the_first_ones_names_on_any_disk(tmp_path, monkeypatch):
+    put(tmp_path / "elsewhere", "a.png")
+    (tmp_path / "photos").mkdir()
+    for name in ("two", "one"):
+        (tmp_path / "photos" / name).symlink_to(tmp_path / "elsewhere")
+    walk = os.walk
+
+    def backwards(*args, **kwargs):
+        for folder, below, files in walk(*args, **kwargs):
+            below.sort(reverse=True)
+            yield folder, below, files
+
+    monkeypatch.setattr(os, "walk", backwards)
+    assert load(tmp_path / "photos").names == ["one/a.png"]
+
+
+@pytest.mark.parametrize("letter", ["a", "얼"])
+def test_a_folder_with_a_very_long_name_is_read(tmp_path, letter):
+    name = (letter * 250).encode()[:240].decode()
+    assert load(put(tmp_path / name, "a.png")).names == ["a.png"]
+
+
+def test_a_disk_without_room_for_the_cache_is_refused_before_anything_is_decoded(tmp_path, monkeypatch, no_decoding):
+    put(tmp_path / "photos", "a.png")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
+    message = refused(tmp_path / "photos", cache=tmp_path / "cache")
+    assert "free" in message
+    assert "DCGAN_CACHE" in message
 
 
 def test_a_cache_that_cannot_be_written_is_one_line_that_says_what_to_set(tmp_path, monkeypatch):

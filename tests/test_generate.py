@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
-from dcgan.generate import folded, main, render, sample, sample_batches, to_uint8
+from dcgan.generate import main, render, sample, sample_batches, to_uint8
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
 
@@ -105,11 +105,11 @@ def test_no_seeds_give_no_images(generator):
 def test_truncation_to_zero_gives_everyone_the_same_face(generator):
     images = sample(generator, range(5), truncation=0.0)
     assert torch.equal(images, images[:1].expand_as(images))
-    assert torch.equal(images[0], render(folded(generator), torch.zeros(1, 20))[0].permute(1, 2, 0))
+    assert torch.equal(images[0], render(generator, torch.zeros(1, 20))[0].permute(1, 2, 0))
 
 
 def test_truncation_scales_the_latent(generator):
-    half = render(folded(generator), 0.5 * latents([3], 20)).permute(0, 2, 3, 1)
+    half = render(generator, 0.5 * latents([3], 20)).permute(0, 2, 3, 1)
     assert torch.equal(sample(generator, [3], truncation=0.5), half)
     assert not torch.equal(half, sample(generator, [3]))
 
@@ -133,25 +133,6 @@ def test_values_map_to_a_fixed_range():
 def test_the_tutorials_image_scaling_is_undone_exactly():
     levels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_uint8(levels.float() / 127.5 - 1), levels)
-
-
-@pytest.mark.parametrize("nc", [1, 3])
-def test_a_folded_generator_has_no_batch_norm_and_the_same_images(nc):
-    whole = vivid(ModelConfig(image_size=32, nc=nc, nz=20, ngf=8))
-    fast, z = folded(whole), latents(range(16), 20)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
-    assert any(isinstance(module, nn.BatchNorm2d) for module in whole.modules())
-    torch.testing.assert_close(fast(z[:, :, None, None]), whole(z[:, :, None, None]), atol=1e-5, rtol=0)
-    assert (render(fast, z).int() - render(whole, z).int()).abs().max() <= 1
-
-
-def test_a_folded_generator_samples_the_same_pixels(generator):
-    assert torch.equal(sample(folded(generator), range(6)), sample(generator, range(6)))
-
-
-def test_a_generator_in_train_mode_is_not_folded():
-    with pytest.raises(AssertionError, match="eval"):
-        folded(Generator(ModelConfig(image_size=16, nz=4, ngf=4)))
 
 
 @pytest.fixture(scope="module")

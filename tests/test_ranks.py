@@ -1,5 +1,6 @@
 """Two ranks on a CPU against one process that computes the same two halves one after the other."""
 
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from torch import Tensor
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, leave
 from dcgan.training import Networks, TrainConfig, adversarial_step, autocast
+from train import main
 
 MODEL = ModelConfig(image_size=16, nz=8, ngf=4, ndf=4)
 CONFIG = TrainConfig(batch_size=8, lr=0.002, ngpu=0)
@@ -100,3 +102,39 @@ def test_more_gpus_than_there_are_is_one_line_before_anything_starts(tmp_path: P
     assert done.returncode == 2
     assert done.stderr.splitlines() == [f"train.py: --ngpu {many}, but this machine has {int(many) - 2} GPUs"]
     assert not (tmp_path / "run").exists()
+
+
+def torchrun(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
+    small = [
+        "--batch-size=8",
+        "--image-size=16",
+        "--nz=8",
+        "--ngf=4",
+        "--ndf=4",
+        "--tick=1000000",
+        "--ngpu=0",
+        "--workers=0",
+    ]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train.py"]
+    command += ["--dataroot", str(photos), "--out", str(run), *small, *flags]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def images_seen(run: Path) -> int:
+    return json.loads((run / "checkpoint" / "config.json").read_text())["images_seen"]
+
+
+def test_a_signal_saves_and_another_number_of_ranks_goes_on(tmp_path: Path, photos: Path) -> None:
+    run = tmp_path / "run"
+    with torchrun(run, photos, "--max-images=100000000") as ranks:
+        assert ranks.stdout is not None
+        first = next(line for line in ranks.stdout if "Loss_D" in line)
+        ranks.terminate()
+        rest = ranks.stdout.read()
+    assert "stopping after this step and saving" in first + rest
+    seen = images_seen(run)
+    assert 0 < seen < 100_000_000
+    assert seen % 8 == 0
+
+    assert main(["--out", str(run), "--resume", "--max-images", str(seen + 16), "--ngpu", "0"]) == 0
+    assert images_seen(run) == seen + 16

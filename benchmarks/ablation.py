@@ -1,0 +1,115 @@
+"""What each part of the recipe is worth: one change at a time, at the same number of images seen.
+
+    python benchmarks/ablation.py --dataroot PHOTOS --out runs/ablation                       (32 px, to screen)
+    python benchmarks/ablation.py --dataroot PHOTOS --out runs/finalists --image-size 64 --ngf 64 --ndf 64 \\
+        --images 200000 --seeds 0 1 2 --only tutorial best lsgan
+
+Every run can be interrupted: the same command goes on with it, and leaves finished ones alone. The table is printed
+at the end, or at any time with --table. The quality of `tutorial` is that of its generator as trained, in eval mode.
+"""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from dcgan.checkpoint import read_history
+from dcgan.data import load_images
+from dcgan.model import ModelConfig
+from dcgan.runs import STATE
+from dcgan.training import RECIPES, TrainConfig, train
+
+FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
+BEST = RECIPES["best"]
+TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}
+AVERAGE = {**TUTORIAL, "ema": 10_000}
+BASE = {**AVERAGE, "batch_size": 32, "lr": 0.0005}
+# name: (settings, settings of the model); all below "base" change one thing in it
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "tutorial": (TUTORIAL, {}),
+    "tutorial, averaged": (AVERAGE, {}),
+    "base": (BASE, {}),
+    "batch 64": ({**BASE, "batch_size": 64}, {}),
+    "batch 16": ({**BASE, "batch_size": 16}, {}),
+    "flip": ({**BASE, "flip": True}, {}),
+    "lsgan": ({**BASE, "loss": "lsgan"}, {}),
+    "lr 2.5e-4": ({**BASE, "lr": 0.00025}, {}),
+    "lr 1e-3": ({**BASE, "lr": 0.001}, {}),
+    "relativistic": ({**BASE, "loss": "relativistic"}, {}),
+    "R1": ({**BASE, "r1": 1.0}, {}),
+    "hinge, spectral": ({**BASE, "loss": "hinge"}, {"d_norm": "spectral"}),
+    "translation": ({**BASE, "augment": "translation"}, {}),
+    "LeCam": ({**BASE, "lecam": 0.1}, {}),
+    "faster D": ({**BASE, "lr_d": 0.001}, {}),
+    "slower D": ({**BASE, "lr_d": 0.00025}, {}),
+    "no momentum": ({**BASE, "beta1": 0.0}, {}),
+    "R3GAN": ({**BASE, "loss": "relativistic", "r1": 1.0, "r2": 1.0, "penalty_every": 1}, {"d_norm": "none"}),
+    "R1, no norm": ({**BASE, "r1": 1.0}, {"d_norm": "none"}),
+    "lsgan, lr 1e-3": ({**BASE, "loss": "lsgan", "lr": 0.001}, {}),
+    "cutout": ({**BASE, "augment": "cutout"}, {}),
+    "color": ({**BASE, "augment": "color"}, {}),
+    "best": (BEST, {}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataroot", default="avatars")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--images", type=int, default=100_000, help="images seen in each run (default: 100,000)")
+    parser.add_argument("--image-size", type=int, default=32)
+    parser.add_argument("--ngf", type=int, default=32)
+    parser.add_argument("--ndf", type=int, default=32)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    flags = parser.parse_args()
+    model = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
+    for seed in () if flags.table else flags.seeds:
+        for name in flags.only:
+            settings, shape = VARIANTS[name]
+            run = folder(flags.out, name, seed)
+            if read_history(run / "history.jsonl")[-1:] and seen(run) >= flags.images:
+                continue
+            print(f"\n{name}, seed {seed}: {run}", flush=True)
+            config = TrainConfig(
+                **{"recipe": "dcgan", **settings, "epochs": 0, "max_images": flags.images, "seed": seed, "quality": 1}
+            )
+            config_model = ModelConfig(**{**asdict(ModelConfig()), **model, **shape})
+            images = load_images(flags.dataroot, flags.image_size)
+            train(config_model, config, images, run, resume=(run / STATE).exists())
+            if seen(run) < flags.images:
+                raise SystemExit("stopped: the same command goes on")
+    table(flags)
+
+
+def folder(out: Path, name: str, seed: int) -> Path:
+    """The run folder of a variant."""
+    safe = "".join(c if c.isalnum() else "-" for c in name)
+    return out / f"{safe}-{seed}"
+
+
+def seen(run: Path) -> int:
+    return int(read_history(run / "history.jsonl")[-1]["images_seen"])
+
+
+def table(flags: argparse.Namespace) -> None:
+    """A line for each variant: its figures after all images, their mean over the seeds, and the best FFD on the way."""
+    print("\n| | runs | " + " | ".join(FIGURES) + " | best FFD |\n" + "|---" * (len(FIGURES) + 3) + "|")
+    for name in flags.only:
+        courses = [read_history(folder(flags.out, name, seed) / "history.jsonl") for seed in flags.seeds]
+        measured = [
+            [row for row in course if "ffd" in row and row["images_seen"] <= flags.images] for course in courses
+        ]
+        ended = [rows for rows in measured if rows and rows[-1]["images_seen"] > 0.95 * flags.images]
+        if ended:
+            cells = [f"{mean(rows[-1][figure] for rows in ended):.3g}" for figure in FIGURES]
+            best = mean(min(row["ffd"] for row in rows) for rows in ended)
+            print(f"| {name} | {len(ended)} | " + " | ".join(cells) + f" | {best:.3g} |")
+
+
+if __name__ == "__main__":
+    main()
