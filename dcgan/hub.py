@@ -7,6 +7,7 @@ Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 """
 
 import argparse
+import math
 import re
 import shutil
 import sys
@@ -194,7 +195,8 @@ def completed_card(text: str, checkpoint: Checkpoint, repo: str, license: str | 
         card.data["license"] = terms if named else "other"
         card.data["license_name"] = None if named else "terms-of-the-data"
         card.data["license_link"] = None
-    measured = {k: v for k, v in (checkpoint.config.get("metrics") or {}).items() if isinstance(v, int | float)}
+    metrics = checkpoint.config.get("metrics") or {}
+    measured = {k: v for k, v in metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
     if measured:
         name = data.get("name") or "images"
         kind = hub or re.sub(r"\W+", "-", name).strip("-").lower() or "images"

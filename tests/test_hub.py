@@ -1,6 +1,7 @@
 """Checkpoints on the Hub and Spaces, with the real client against a stand-in for the Hub (tests/hub_stub.py)."""
 
 import json
+import math
 import os
 import re
 import runpy
@@ -210,7 +211,8 @@ def test_the_demo_opens_a_model_on_the_hub(hub: Hub, run: Path) -> None:
 
 @pytest.mark.usefixtures("maker")
 def test_the_card_says_all_that_the_hub_reads(hub: Hub, run: Path, command: Command) -> None:
-    edit(run / "checkpoint", data={"hub": "py97/UTKFace-Cropped@main/x.tar"}, metrics={"fid": 12.5, "kid": 0.01})
+    metrics = {"fid": 12.5, "kid": 0.01, "swd": math.nan}
+    edit(run / "checkpoint", data={"hub": "py97/UTKFace-Cropped@main/x.tar"}, metrics=metrics)
     (run / "checkpoint" / "README.md").write_text('---\ntags: [mine]\n---\n# Faces\nload_checkpoint("PATH")\n')
     command("push", run, "maker/faces")
     card = ModelCard(hub.repos["models", "maker/faces"].files["README.md"].decode())
