@@ -130,7 +130,7 @@ class Images:
     """A set of images, all of one size.
 
     pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: their names in the source. skipped: what could
-    not be read, and why.
+    not be read, and why. folder: where they lie packed, and where what is learned from them may be kept.
     """
 
     name: str
@@ -138,6 +138,7 @@ class Images:
     names: list[str]
     skipped: list[tuple[str, str]]
     digest: str
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -392,7 +393,7 @@ def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
     pixels = (
         np.memmap(folder / "pixels.u8", np.uint8, "r", shape=shape) if index["names"] else np.empty(shape, np.uint8)
     )
-    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"])
+    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"], folder)
 
 
 def printable(name: str) -> str:

@@ -19,7 +19,7 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from dcgan.augment import ALTERATIONS, augment
-from dcgan.convolution import keep_freed_memory
+from dcgan.convolution import has_bf16, keep_freed_memory
 from dcgan.data import Images
 from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
@@ -251,14 +251,6 @@ def adversarial_step(
 
     beliefs = [probability(config.loss, logits.detach()).mean() for logits in (on_real, on_fake, on_fake_after)]
     return torch.stack([loss_d.detach(), loss_g.detach(), *beliefs])
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware computes in bfloat16 faster than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    can = torch.cpu.get_capabilities()
-    return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def in_bf16(precision: str, device: torch.device) -> bool:
