@@ -14,6 +14,8 @@ from dcgan.metrics import evenly, nearest
 MIN_HELDOUT = 50  # fewer say little about how close a stranger comes
 MAX_HELDOUT = 400  # more would take long and say the same
 SIDE = 32  # pixels: faces are compared at this size
+COARSE = 8
+ROUNDING = 2.0  # grey levels that rounding to whole ones can add to a distance
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,19 @@ class Reals:
 
     def closest(self, face: Tensor, count: int) -> Likeness:
         """The `count` training images that come closest to a face, uint8 [nc, S, S]."""
-        distances = nearest(self._small, _shrunk(face[None]))
-        best = distances.argsort()[:count]
+        small = _shrunk(face[None])
+        # Averaging brings pictures closer together, never apart: whoever is too far at 8 x 8 is so at 32 x 32.
+        bounds = nearest(self._coarse, _shrunk(small, COARSE))
+        few = bounds.argsort()[: max(count, 64)]
+        limit = nearest(self._small[few], small).sort().values[:count][-1] + ROUNDING
+        candidates = (bounds <= limit).nonzero().flatten()
+        distances, order = nearest(self._small[candidates], small).sort()
+        best = candidates[order[:count]]
         closer_than = None
         if self.enough_heldout:
-            closer_than = float((self._strangers > distances[best[0]]).float().mean())
+            closer_than = float((self._strangers > distances[0]).float().mean())
         images = self.images.batch(self.images.training[best.numpy()])
-        return Likeness(images, [round(float(d), 2) for d in distances[best]], closer_than)
+        return Likeness(images, [round(float(d), 2) for d in distances[:count]], closer_than)
 
     @cached_property
     def _small(self) -> Tensor:
@@ -61,11 +69,15 @@ class Reals:
         return torch.cat([_shrunk(self.images.batch(piece)) for piece in pieces])
 
     @cached_property
+    def _coarse(self) -> Tensor:
+        return torch.cat([_shrunk(piece, COARSE) for piece in self._small.split(256)])
+
+    @cached_property
     def _strangers(self) -> Tensor:
         """How close each held-out image comes to the training images."""
         return nearest(_shrunk(self.images.batch(self.heldout)), self._small)
 
 
-def _shrunk(images: Tensor) -> Tensor:
-    scale = max(images.shape[-1] // SIDE, 1)
+def _shrunk(images: Tensor, side: int = SIDE) -> Tensor:
+    scale = max(images.shape[-1] // side, 1)
     return avg_pool2d(images.float(), scale).round().to(torch.uint8)

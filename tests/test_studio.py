@@ -11,6 +11,7 @@ from PIL import Image
 
 from dcgan import CheckpointError, load_checkpoint, sample
 from dcgan.data import DataError, load_images
+from dcgan.metrics import nearest
 from dcgan.reals import Reals
 from dcgan.studio import Studio, encoded, grid, picture
 from tests.demo_fixtures import DIRECTIONS, FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
@@ -240,6 +241,13 @@ def test_a_copy_is_told_from_a_stranger(many: Path) -> None:
     stranger = reals.closest(images.batch(reals.heldout[:1])[0], 3)
     assert stranger.distances[0] > 5
     assert stranger.closer_than < 0.99
+
+
+def test_the_closest_are_the_closest_of_all(many: Path) -> None:
+    images = load_images(str(many), 64, 3, workers=0, progress=False)
+    for face in images.batch(np.flatnonzero(images.heldout)[:4]):
+        wanted = nearest(images.batch(images.training), face[None]).sort().values[:5]
+        assert Reals(images).closest(face, 5).distances == pytest.approx(wanted.tolist(), abs=0.6)
 
 
 def test_reals_come_from_dataroot(checkpoints: Path, photos: Path) -> None:  # noqa: F811
