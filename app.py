@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from huggingface_hub import SpaceCard
 
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
@@ -46,6 +47,7 @@ LAUNCH: dict[str, Any] = {
     "strict_cors": True,
     "max_file_size": "200mb",  # of a visitor's own photos
     "i18n": words,
+    "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
 }
 
 
@@ -76,12 +78,22 @@ def build_demo(studio: Studio) -> gr.Blocks:
     return demo
 
 
+def default_checkpoints() -> str | Path:
+    """Those that come along; in a Space made for a model on the Hub, that model, which its README names."""
+    models = SpaceCard.load(HERE / "README.md").data.get("models")
+    return models[0] if models and not (HERE / "checkpoints").exists() else HERE / "checkpoints"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
-        "--checkpoints", default=HERE / "checkpoints", help="a run, a checkpoint folder or a folder of them"
+        "--checkpoints",
+        default=default_checkpoints(),
+        help="a run, a checkpoint folder, a folder of them, or owner/name[@revision] on the Hub",
     )
-    parser.add_argument("--dataroot", help="folder or zip of the real images that the checkpoints learned from")
+    parser.add_argument(
+        "--dataroot", help="the real images that the checkpoints learned from: folder, zip or hf://datasets/OWNER/NAME"
+    )
     arguments = parser.parse_args()
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)

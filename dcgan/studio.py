@@ -37,6 +37,7 @@ Pixels = NDArray[np.uint8]
 
 AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
+STREAMED = 512  # so many reals of a data set on the Hub
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
@@ -461,13 +462,13 @@ class Studio:
 
     def _read_reals(self, name: str, where: str | None = None) -> Future[Reals] | None:
         """Begin to read the reals, unless someone has."""
-        where = where or (AVATARS if self._is_drawn(name) else self.dataroot)
+        checkpoint = self._opened[name].checkpoint
+        where = where or (AVATARS if self._is_drawn(name) else self.dataroot or _on_the_hub(checkpoint))
         if where is None:
             return None
-        model = self._opened[name].checkpoint.model
-        key = where, model.image_size, model.nc
+        key = where, checkpoint.model.image_size, checkpoint.model.nc
         with self._lock:
-            if key not in self._reading:
+            if key not in self._reading or _failed(self._reading[key]):
                 self._reading[key] = Future()
                 threading.Thread(target=_read, args=(self._reading[key], *key), daemon=True).start()
             return self._reading[key]
@@ -625,11 +626,22 @@ def _finite(value: Any) -> float | None:
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
+def _on_the_hub(checkpoint: Checkpoint) -> str | None:
+    """The address of a checkpoint's reals, in a Space. Elsewhere the demo asks nothing of the network by itself."""
+    return f"hf://datasets/{checkpoint.hub}" if checkpoint.hub and os.environ.get("SPACE_ID") else None
+
+
+def _failed(reading: Future[Reals]) -> bool:
+    """Whether it is worth reading again: the network may be back."""
+    return reading.done() and reading.exception() is not None
+
+
 def _read(reading: Future[Reals], where: str, size: int, nc: int) -> None:
     """Fill in `reading`, or give it the reason why not."""
     try:
+        limit = DRAWN if where == AVATARS else STREAMED if where.startswith("hf://") else None
         # No worker processes: a fork of a server full of threads may never wake up.
-        images = load_images(where, size, nc, workers=0, limit=DRAWN if where == AVATARS else None, progress=False)
+        images = load_images(where, size, nc, workers=0, limit=limit, progress=False)
         reading.set_result(Reals(images))
     except Exception as error:  # whoever waits for the reading is to hear of it, whatever it was
         reading.set_exception(DataError(str(error).rstrip(".")))

@@ -216,7 +216,7 @@ def test_distance_in_filter_features_grows_with_what_is_done_to_images(size, cou
         "torn": torch.cat([others[..., : size // 2], others.flip(0)[..., size // 2 :]], dim=3),
     }
     distances = {name: frechet_distance(features(pictures), reference) for name, pictures in worse.items()}
-    assert min(distances.values()) > 1.4 * floor, (distances, floor)
+    assert min(distances.values()) > 1.2 * floor, (distances, floor)
 
 
 def vivid(config: ModelConfig) -> Generator:
