@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from matplotlib.figure import Figure
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import read_history
 from dcgan.data import load_images
@@ -33,6 +35,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "tutorial, averaged": (AVERAGE, {}),
     "base": (BASE, {}),
     "batch 64": ({**BASE, "batch_size": 64}, {}),
+    "batch 64, flip": ({**BASE, "batch_size": 64, "flip": True}, {}),
+    "batch 64, flip, translation": ({**BASE, "batch_size": 64, "flip": True, "augment": "translation"}, {}),
     "batch 16": ({**BASE, "batch_size": 16}, {}),
     "flip": ({**BASE, "flip": True}, {}),
     "lsgan": ({**BASE, "loss": "lsgan"}, {}),
@@ -66,6 +70,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--plot", type=Path, help="also draw FFD over images seen into this file")
     flags = parser.parse_args()
     model = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
     for seed in () if flags.table else flags.seeds:
@@ -84,6 +89,8 @@ def main() -> None:
             if seen(run) < flags.images:
                 raise SystemExit("stopped: the same command goes on")
     table(flags)
+    if flags.plot:
+        plot(flags)
 
 
 def folder(out: Path, name: str, seed: int) -> Path:
@@ -96,15 +103,33 @@ def seen(run: Path) -> int:
     return int(read_history(run / "history.jsonl")[-1]["images_seen"])
 
 
+def courses(flags: argparse.Namespace, name: str) -> list[list[dict[str, float]]]:
+    """The measured rows of each finished run of a variant."""
+    histories = [read_history(folder(flags.out, name, seed) / "history.jsonl") for seed in flags.seeds]
+    measured = [
+        [row for row in history if "ffd" in row and row["images_seen"] <= 1.05 * flags.images] for history in histories
+    ]
+    return [rows for rows in measured if rows and rows[-1]["images_seen"] > 0.95 * flags.images]
+
+
+def plot(flags: argparse.Namespace) -> None:
+    """FFD over images seen, a curve for each run."""
+    figure = Figure((8, 5), layout="constrained")
+    axes = figure.add_subplot(yscale="log", xlabel="images seen", ylabel="FFD against held-out faces")
+    for i, name in enumerate(flags.only):
+        for j, rows in enumerate(courses(flags, name)):
+            points = [row["images_seen"] for row in rows], [row["ffd"] for row in rows]
+            axes.plot(*points, color=f"C{i % 10}", linestyle="-" if i < 10 else "--", label="" if j else name)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(flags.plot)
+
+
 def table(flags: argparse.Namespace) -> None:
     """A line for each variant: its figures after all images, their mean over the seeds, and the best FFD on the way."""
     print("\n| | runs | " + " | ".join(FIGURES) + " | best FFD |\n" + "|---" * (len(FIGURES) + 3) + "|")
     for name in flags.only:
-        courses = [read_history(folder(flags.out, name, seed) / "history.jsonl") for seed in flags.seeds]
-        measured = [
-            [row for row in course if "ffd" in row and row["images_seen"] <= flags.images] for course in courses
-        ]
-        ended = [rows for rows in measured if rows and rows[-1]["images_seen"] > 0.95 * flags.images]
+        ended = courses(flags, name)
         if ended:
             cells = [f"{mean(rows[-1][figure] for rows in ended):.3g}" for figure in FIGURES]
             best = mean(min(row["ffd"] for row in rows) for rows in ended)

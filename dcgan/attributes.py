@@ -29,7 +29,8 @@ FEATURES = 128
 SIDE = 64  # larger faces are shrunk: their attributes show at this size, and training stays a matter of minutes
 MIN_LABELLED = 500  # training images with labels; with fewer there is nothing to learn from
 MIN_PARSED = 0.9  # share of the file names that must be UTKFace's
-EPOCHS = 6
+SHOWN = 80_000  # images in all
+MAX_EPOCHS = 30
 BATCH = 128
 
 # AGE_GENDER_RACE_DATE; where a field is missing the others cannot be told apart, except the age, which comes first.
@@ -133,6 +134,10 @@ class AttributeNet(nn.Module):
         features, outputs = zip(*pieces, strict=True)
         return torch.cat(features), torch.cat(outputs)
 
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 images -> features [N, 128]."""
+        return self.read(images)[0]
+
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """uint8 images -> of each attribute, a number [N] in its own unit, or the index [N] of the likeliest value."""
         outputs = self.split(self.read(images)[1])
@@ -169,31 +174,28 @@ def attribute_net(
 def train_attribute_net(
     images: Images, known: Labels, device: torch.device, seed: int, progress: bool = True
 ) -> AttributeNet:
-    """Train on the training images alone, mirrored and shifted at random; a matter of a minute or two on two cores."""
+    """Train on the training images alone, mirrored and shifted at random; a minute or two on two cores."""
     indices = images.training[np.isfinite(known.values[images.training]).any(axis=1)]
     batch = min(BATCH, len(indices))
-    steps = EPOCHS * (len(indices) // batch)
+    steps = min(SHOWN, MAX_EPOCHS * len(indices)) // batch
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         net = AttributeNet(images.pixels.shape[-1], images.pixels.shape[1], known.attributes)
-        net.to(device, memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.05)
+        net = net.to(device).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.05, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps + 1)
-        with tqdm(total=steps * batch, desc="learning attributes", unit="img", disable=not progress) as bar:
-            for _ in range(EPOCHS):
-                for chosen in indices[torch.randperm(len(indices)).numpy()][: steps // EPOCHS * batch].reshape(
-                    -1, batch
-                ):
-                    pixels = altered(net.prepare(images.batch(chosen)))
-                    targets = torch.from_numpy(known.values[chosen]).to(device)
-                    with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
-                        _, outputs = net(pixels.contiguous(memory_format=torch.channels_last))
-                    loss = attribute_loss(net, outputs.float(), targets)
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                    optimizer.step()
-                    schedule.step()
-                    bar.update(batch)
+        epochs = [torch.randperm(len(indices)) for _ in range(MAX_EPOCHS)]
+        order = indices[torch.cat(epochs)[: steps * batch].numpy()].reshape(steps, batch)
+        for chosen in tqdm(order, desc="learning attributes", unit="step", disable=not progress):
+            pixels = altered(net.prepare(images.batch(chosen))).contiguous(memory_format=torch.channels_last)
+            targets = torch.from_numpy(known.values[chosen]).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
+                _, outputs = net(pixels)
+            loss = attribute_loss(net, outputs.float(), targets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
     return net.eval().requires_grad_(False)
 
 
@@ -205,7 +207,7 @@ def altered(pixels: Tensor) -> Tensor:
 
 
 def attribute_loss(net: AttributeNet, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The sum over all attributes of the mean loss of those images whose attribute is known. targets: [N, attributes]."""
+    """The sum over all attributes of the mean loss of the images that are labelled. targets: [N, attributes]."""
     total = outputs.sum() * 0
     for attribute, out, target in zip(net.attributes, net.split(outputs), targets.T, strict=True):
         known = target.isfinite()

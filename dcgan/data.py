@@ -132,7 +132,7 @@ class Images:
     """A set of images, all of one size.
 
     pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: their names in the source. skipped: what could
-    not be read, and why.
+    not be read, and why. folder: where they lie packed, and where what is learned from them may be kept.
     """
 
     name: str

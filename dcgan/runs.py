@@ -187,7 +187,7 @@ class Writer:
             was_training = self.nets.shown.training
             metrics = self.quality(self.nets.shown.eval())
             self.nets.shown.train(was_training)
-        return metrics
+        return {name: float(f"{value:.5g}") for name, value in metrics.items()}
 
     def _is_best(self) -> bool:
         """Whether what is saved now is the best measured so far; where nothing was measured, the last is."""
