@@ -24,7 +24,7 @@ from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import SETTINGS, TrainingError
-from dcgan.training import RECIPES, RESUMABLE, TrainConfig, train
+from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -129,15 +129,14 @@ def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[M
     if "epochs" in given and "max_images" not in given:
         given["max_images"] = 0
     recipe = given.get("recipe", "best")
-    base = {**saved["model"], **saved["train"]} if saved else {"recipe": recipe, **RECIPES[recipe]}
+    base = {**saved["model"], **saved["train"]} if saved else RECIPES[recipe]
     if saved:
         names = {f.name for f in (*fields(ModelConfig), *fields(TrainConfig))} - set(RESUMABLE)
         changed = [n for n in given.keys() & names if given[n] != base.get(n, given[n])]
         if changed:
             said = ", ".join(f"--{n.replace('_', '-')} was {base[n]}, not {given[n]}" for n in sorted(changed))
             raise TrainingError(f"cannot resume with other settings: {said}. Leave them out, or start a new --out")
-    settings = {**base, **given}
-    return _build(ModelConfig, settings), _build(TrainConfig, settings)
+    return configure({**base, **given})
 
 
 def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
@@ -154,10 +153,6 @@ def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
         return {part: settings[part] for part in ("name", "model", "train", "data")}
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"'{path}' is damaged ({reason(error)}): start again in another --out") from None
-
-
-def _build(kind: type, settings: dict[str, Any]) -> Any:
-    return kind(**{f.name: settings[f.name] for f in fields(kind) if f.name in settings})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ at the end, or at any time with --table. The quality of `tutorial` is that of it
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -20,42 +19,39 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import read_history
 from dcgan.data import load_images
-from dcgan.model import ModelConfig
 from dcgan.runs import STATE
-from dcgan.training import RECIPES, TrainConfig, train
+from dcgan.training import RECIPES, configure, train
 
 FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
-BEST = RECIPES["best"]
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}
 AVERAGE = {**TUTORIAL, "ema": 10_000}
-BASE = {**AVERAGE, "batch_size": 32, "lr": 0.0005}
-# name: (settings, settings of the model); all below "base" change one thing in it
-VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "tutorial": (TUTORIAL, {}),
-    "tutorial, averaged": (AVERAGE, {}),
-    "base": (BASE, {}),
-    "batch 64": ({**BASE, "batch_size": 64}, {}),
-    "batch 64, flip": ({**BASE, "batch_size": 64, "flip": True}, {}),
-    "batch 64, flip, translation": ({**BASE, "batch_size": 64, "flip": True, "augment": "translation"}, {}),
-    "batch 16": ({**BASE, "batch_size": 16}, {}),
-    "flip": ({**BASE, "flip": True}, {}),
-    "lsgan": ({**BASE, "loss": "lsgan"}, {}),
-    "lr 2.5e-4": ({**BASE, "lr": 0.00025}, {}),
-    "lr 1e-3": ({**BASE, "lr": 0.001}, {}),
-    "relativistic": ({**BASE, "loss": "relativistic"}, {}),
-    "R1": ({**BASE, "r1": 1.0}, {}),
-    "hinge, spectral": ({**BASE, "loss": "hinge"}, {"d_norm": "spectral"}),
-    "translation": ({**BASE, "augment": "translation"}, {}),
-    "LeCam": ({**BASE, "lecam": 0.1}, {}),
-    "faster D": ({**BASE, "lr_d": 0.001}, {}),
-    "slower D": ({**BASE, "lr_d": 0.00025}, {}),
-    "no momentum": ({**BASE, "beta1": 0.0}, {}),
-    "R3GAN": ({**BASE, "loss": "relativistic", "r1": 1.0, "r2": 1.0, "penalty_every": 1}, {"d_norm": "none"}),
-    "R1, no norm": ({**BASE, "r1": 1.0}, {"d_norm": "none"}),
-    "lsgan, lr 1e-3": ({**BASE, "loss": "lsgan", "lr": 0.001}, {}),
-    "cutout": ({**BASE, "augment": "cutout"}, {}),
-    "color": ({**BASE, "augment": "color"}, {}),
-    "best": (BEST, {}),
+BASE = {**AVERAGE, "batch_size": 32, "lr": 0.0005, "d_bias": True}
+# All below "base" change one thing in it.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "tutorial": TUTORIAL,
+    "tutorial, averaged": AVERAGE,
+    "base": BASE,
+    "D without bias": {**BASE, "d_bias": False},
+    "batch 64": {**BASE, "batch_size": 64},
+    "flip": {**BASE, "flip": True},
+    "translation": {**BASE, "augment": "translation"},
+    "lsgan": {**BASE, "loss": "lsgan"},
+    "hinge, spectral": {**BASE, "loss": "hinge", "d_norm": "spectral"},
+    "R1": {**BASE, "r1": 1.0},
+    "R1, no norm": {**BASE, "r1": 1.0, "d_norm": "none"},
+    "relativistic": {**BASE, "loss": "relativistic"},
+    "R3GAN": {**BASE, "loss": "relativistic", "r1": 1.0, "r2": 1.0, "penalty_every": 1, "d_norm": "none"},
+    "LeCam": {**BASE, "lecam": 0.1},
+    "lr 1e-3": {**BASE, "lr": 0.001},
+    "slower D": {**BASE, "lr_d": 0.00025},
+    "best": RECIPES["best"],
+    "batch 16": {**BASE, "batch_size": 16},
+    "lr 2.5e-4": {**BASE, "lr": 0.00025},
+    "lsgan, lr 1e-3": {**BASE, "loss": "lsgan", "lr": 0.001},
+    "faster D": {**BASE, "lr_d": 0.001},
+    "no momentum": {**BASE, "beta1": 0.0},
+    "cutout": {**BASE, "augment": "cutout"},
+    "color": {**BASE, "augment": "color"},
 }
 
 
@@ -72,20 +68,17 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only print what is there")
     parser.add_argument("--plot", type=Path, help="also draw FFD over images seen into this file")
     flags = parser.parse_args()
-    model = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
+    size = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
     for seed in () if flags.table else flags.seeds:
         for name in flags.only:
-            settings, shape = VARIANTS[name]
             run = folder(flags.out, name, seed)
             if read_history(run / "history.jsonl")[-1:] and seen(run) >= flags.images:
                 continue
             print(f"\n{name}, seed {seed}: {run}", flush=True)
-            config = TrainConfig(
-                **{"recipe": "dcgan", **settings, "epochs": 0, "max_images": flags.images, "seed": seed, "quality": 1}
-            )
-            config_model = ModelConfig(**{**asdict(ModelConfig()), **model, **shape})
+            budget = {"epochs": 0, "max_images": flags.images, "seed": seed, "quality": 1}
+            model, config = configure({**VARIANTS[name], **size, **budget})
             images = load_images(flags.dataroot, flags.image_size)
-            train(config_model, config, images, run, resume=(run / STATE).exists())
+            train(model, config, images, run, resume=(run / STATE).exists())
             if seen(run) < flags.images:
                 raise SystemExit("stopped: the same command goes on")
     table(flags)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.convolution import keep_freed_memory
 from dcgan.model import ModelConfig
 from dcgan.ranks import join
-from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, layout, stepper
+from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, configure, layout, stepper
 
 MODELS = {64: ModelConfig(), 128: ModelConfig(image_size=128), 256: ModelConfig(image_size=256)}
 BATCH = {64: 64, 128: 32, 256: 16}
@@ -58,7 +58,7 @@ def flops(model: ModelConfig) -> float:
 
 def images_per_second(model: ModelConfig, batch: int, device: torch.device, turns: int) -> float:
     """Our step on one batch that stays on the device."""
-    config = TrainConfig(**{"recipe": "best", **RECIPES["best"], "batch_size": batch})
+    _, config = configure({**RECIPES["best"], "batch_size": batch})
     nets, steps = Networks(model, config, device), 200 if device.type == "cuda" else 4
     step = stepper(nets, config, autocast(config.precision, device))
     real = torch.rand(batch, model.nc, model.image_size, model.image_size, device=device) * 2 - 1

@@ -29,7 +29,17 @@ from dcgan.convolution import keep_freed_memory
 from dcgan.data import DrawnSource, load_images, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.ranks import join
-from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, layout, normalised, stepper
+from dcgan.training import (
+    RECIPES,
+    Networks,
+    TrainConfig,
+    adversarial_step,
+    autocast,
+    configure,
+    layout,
+    normalised,
+    stepper,
+)
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")
@@ -177,7 +187,7 @@ def ceiling(dataroot: str, precision: str) -> Contest:
 
 
 def prepared(precision: str) -> tuple[Networks, TrainConfig, Any, torch.device]:
-    config = TrainConfig(**{"recipe": "best", **RECIPES["best"], "batch_size": BATCH, "precision": precision})
+    _, config = configure({**RECIPES["best"], "batch_size": BATCH, "precision": precision})
     device = join(config.ngpu, BATCH).device
     keep_freed_memory()
     return Networks(ModelConfig(), config, device), config, autocast(precision, device), device

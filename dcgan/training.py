@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from dcgan.augment import ALTERATIONS, augment
 from dcgan.convolution import has_bf16, keep_freed_memory
 from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
+from dcgan.latents import latents
 from dcgan.logs import LOGS
 from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, lecam_distance, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
@@ -34,6 +36,7 @@ STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
+CALIBRATION_SEEDS = range(2_000_000, 2_001_024)  # the noise that BatchNorm's statistics are taken from
 ADAPT_STEP = 0.1  # of the images: by so many more or fewer are altered from tick to tick
 ANCHOR_DECAY = 0.99  # of LeCam's running averages, for each iteration (Tseng et al. 2021)
 
@@ -95,9 +98,12 @@ class TrainConfig:
             raise ValueError(f"augment knows {', '.join(ALTERATIONS)}, not {', '.join(unknown)}")
 
 
+# What a recipe sets in ModelConfig and TrainConfig.
 RECIPES: dict[str, dict[str, Any]] = {
-    "dcgan": {},
+    "dcgan": {"recipe": "dcgan"},
     "best": {
+        "recipe": "best",
+        "d_bias": True,
         "epochs": 0,
         "max_images": 400_000,
         "batch_size": 32,
@@ -111,6 +117,18 @@ RECIPES: dict[str, dict[str, Any]] = {
         "quality": 4,
     },
 }
+
+
+def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """The settings of the networks and of their training, from one dictionary; what it leaves out is the tutorial's.
+
+    Raises ValueError, in one line, for a value that makes no sense.
+    """
+    kinds = [
+        {f.name: settings[f.name] for f in fields(kind) if f.name in settings} for kind in (ModelConfig, TrainConfig)
+    ]
+    return ModelConfig(**kinds[0]), TrainConfig(**kinds[1])
+
 
 # What may change when a run is resumed; anything else would make it another run.
 RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick", "quality", "log")
@@ -191,6 +209,14 @@ class Networks:
         for name in source.keys() - floats:
             target[name].copy_(source[name])
 
+    def calibrate(self) -> None:
+        """Take the shown generator's BatchNorm statistics anew, where it is an average: averaged weights have
+        statistics of their own, which the average of statistics only resembles (Izmailov et al. 2018).
+        """
+        if self.shown is not self.generator:
+            noise = latents(CALIBRATION_SEEDS, self.shown.config.nz)[:, :, None, None]
+            update_bn(noise.split(128), self.shown, next(self.shown.parameters()).device)
+
 
 def train(
     model: ModelConfig,
@@ -242,10 +268,9 @@ def train(
             bar.update(seen - before)
 
             iteration = iterations(seen, config.batch_size, epoch_length)
-            line_due, tick_due = (
-                (iteration - 1) % STATS_EVERY == 0,
-                crossed(before, seen, config.tick) or seen >= target,
-            )
+            line_due = (iteration - 1) % STATS_EVERY == 0
+            tick_due = crossed(before, seen, config.tick) or seen >= target
+            show_due = tick_due or snapshot_due(before, seen, iteration)
             if line_due or tick_due:
                 readings.add(seen, nets.health(stats), line_due)
                 ready = readings.take(everything=tick_due)
@@ -259,6 +284,8 @@ def train(
                 for reading in ready if writer else ():
                     if reading.to_print:
                         bar.write(statistics_line(reading, config, target, epoch_length))
+            if show_due:
+                nets.calibrate()
             if tick_due:
                 if config.augment and config.adapt and adapt(nets, config, images, ranks, cast):
                     step = stepper(nets, config, cast, ranks)
@@ -266,12 +293,13 @@ def train(
             if writer is None:
                 continue
             writer.record(seen, stats)
-            if tick_due or snapshot_due(before, seen, iteration):
+            if show_due:
                 writer.snapshot(seen)
             if tick_due:
                 for remark in writer.tick(seen, good.state, last=seen >= target):
                     bar.write(remark)
 
+    nets.calibrate()
     if writer:
         writer.finish(seen)
     ranks.wait()
