@@ -181,6 +181,17 @@ def test_spectral_norm_holds_every_convolution_to_a_largest_gain_of_one():
             assert torch.linalg.matrix_norm(module.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize(("d_bias", "sees"), [(False, False), (True, True)])
+def test_only_with_a_bias_does_d_in_training_see_contrast(d_bias, sees):
+    discriminator = Discriminator(ModelConfig(image_size=32, nz=8, ngf=8, ndf=8, d_bias=d_bias))
+    for parameter in discriminator.parameters():
+        torch.nn.init.normal_(parameter, 0.1, 0.2)
+    with torch.no_grad():
+        images = torch.rand(16, 3, 32, 32) * 2 - 1
+        change = (discriminator(images * 0.5) - discriminator(images)).abs().max() / discriminator(images).abs().max()
+    assert (change > 0.003) == sees, float(change)
+
+
 def test_logits_are_not_squashed():
     torch.manual_seed(0)
     net = Discriminator(ModelConfig(image_size=16, ndf=8)).eval()

@@ -70,7 +70,8 @@ def test_the_tutorials_names_are_flags():
 
 def test_the_dcgan_recipe_has_the_tutorials_defaults():
     model, config = chosen("--recipe", "dcgan")
-    assert asdict(model) == {"image_size": 64, "nc": 3, "nz": 100, "ngf": 64, "ndf": 64, "d_norm": "batch"}
+    shape = {"image_size": 64, "nc": 3, "nz": 100, "ngf": 64, "ndf": 64, "d_norm": "batch", "d_bias": False}
+    assert asdict(model) == shape
     tutorials = {"workers": 2, "batch_size": 128, "epochs": 5, "lr": 0.0002, "beta1": 0.5, "ngpu": 1, "seed": 999}
     assert {name: getattr(config, name) for name in tutorials} == tutorials
     beyond = {"loss": "bce", "r1": 0, "flip": False, "augment": "", "ema": 0, "drop_last": False, "precision": "fp32"}
@@ -82,7 +83,7 @@ def test_the_dcgan_recipe_has_the_tutorials_defaults():
 def test_the_recipe_is_the_best_one_unless_another_is_named():
     model, config = chosen()
     assert config.recipe == "best"
-    assert model == ModelConfig()
+    assert model == ModelConfig(d_bias=True)
     assert config.ema > 0
 
 

@@ -30,6 +30,7 @@ from dcgan import figures, runs, training
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import DataError, Images
 from dcgan.doctor import Doctor
+from dcgan.latents import latents
 from dcgan.losses import LOSSES
 from dcgan.metrics import Quality
 from dcgan.model import ModelConfig
@@ -158,7 +159,8 @@ def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeyp
         return stats
 
     monkeypatch.setattr(training, "adversarial_step", recorded)
-    config = TrainConfig(recipe="dcgan", **RECIPES["dcgan"])
+    model, config = training.configure(RECIPES["dcgan"])
+    assert model == ModelConfig()
     config = replace(config, batch_size=8, epochs=0, max_images=160, ngpu=0)
     run = tmp_path / "run"
     training.train(ModelConfig(nz=20, ngf=8, ndf=8), config, in_memory(200, size=64), run)
@@ -238,8 +240,8 @@ STEPS = [
 
 @pytest.mark.parametrize("choice", STEPS, ids=str)
 def test_every_choice_takes_steps_with_finite_figures_and_trains_both_networks(choice):
-    model = replace(TINY, **{k: v for k, v in choice.items() if k in ("nc", "d_norm")})
-    config = settings(**{k: v for k, v in choice.items() if k not in ("nc", "d_norm")})
+    shape = {k: v for k, v in choice.items() if k in ("nc", "d_norm", "d_bias")}
+    model, config = replace(TINY, **shape), settings(**{k: choice[k] for k in choice.keys() - shape.keys()})
     nets = Networks(model, config, CPU)
     before = copy.deepcopy(nets.state_dict())
     cast = training.autocast(config.precision, CPU)
@@ -667,12 +669,33 @@ def test_the_dcgan_recipe_keeps_the_generator_as_trained(finished):
 
 
 def test_the_best_recipe_keeps_the_average(tmp_path, no_figures):
-    config = TrainConfig(**{**RECIPES["best"], "batch_size": 8, "max_images": 40, "ngpu": 0})
+    _, config = training.configure({**RECIPES["best"], "batch_size": 8, "max_images": 40, "ngpu": 0})
     training.train(TINY, config, in_memory(), tmp_path / "run")
     kept = load_file(tmp_path / "run" / "checkpoint" / "generator.safetensors")
     nets = state(tmp_path / "run")["networks"]
     assert all(torch.equal(kept[name], value.half()) for name, value in nets["shown"].items() if value.ndim)
     assert not torch.equal(kept["main.0.weight"], nets["generator"]["main.0.weight"].half())
+
+
+def test_the_average_is_shown_with_batchnorm_statistics_of_its_own():
+    nets = Networks(TINY, settings(ema=100), CPU)
+    with torch.no_grad():
+        for name, value in nets.shown.state_dict().items():
+            if "running" in name:
+                value.fill_(7)
+    nets.calibrate()
+    noise = latents(range(1000), TINY.nz)[:, :, None, None]
+    shown = nets.shown(noise)
+    nets.shown.train()
+    assert torch.allclose(nets.shown(noise).std(), shown.std(), rtol=0.05), "the same with the statistics of its batch"
+    assert nets.shown.eval() is not nets.generator
+
+
+def test_the_generator_as_trained_keeps_its_statistics():
+    nets = Networks(TINY, settings(), CPU)
+    before = copy.deepcopy(nets.shown.state_dict())
+    nets.calibrate()
+    assert all(torch.equal(before[name], value) for name, value in nets.shown.state_dict().items())
 
 
 def test_the_same_seed_gives_the_same_run(finished, photos, tmp_path):
