@@ -343,9 +343,6 @@ def test_shuffle_shows_others(page: Page) -> None:
     expect(picture).not_to_have_attribute("src", before)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="passes alone; after other tests the drawn reals sometimes do not arrive in time"
-)
 def test_a_fake_is_laid_beside_its_nearest_reals(page: Page) -> None:
     choose_toons(page)
     page.get_by_role("tab", name="Real vs fake").click()

@@ -1,14 +1,30 @@
 /* Real vs fake: two grids, the reals nearest to a fake, and a quiz. Its value says what the server has answered:
-   {kind: "grids" | "closest" | "quiz" | "error", ...}; ask(what, details) asks for another.  */
+   {kind: "grids" | "closest" | "quiz" | "error", id, ...}; send(what, {id, ...details}) asks for another.  */
 
 const SIDE = 8; // a grid is SIDE x SIDE faces
 
-function realVsFake(root, ask) {
+function realVsFake(root, value, send) {
   let grids = null;
   let quiz = null;
   let round = 0;
   let answers = [];
   let picked = null;
+
+  // One request at a time: of two answers that arrive together only the last would be seen. The id makes each answer
+  // a new value, where the page would overlook one that says the same again.
+  const waiting = [];
+  let asked = 0;
+  let count = 0;
+  const next = () => {
+    if (asked || !waiting.length) return;
+    const [what, details] = waiting.shift();
+    asked = ++count;
+    send(what, { ...details, id: asked });
+  };
+  const ask = (...request) => {
+    waiting.push(request);
+    next();
+  };
 
   const message = messageLine();
   const note = make("p", { className: "hint" });
@@ -125,12 +141,16 @@ function realVsFake(root, ask) {
     if (grids) note.textContent = grids.note;
   }
 
-  ask("grids", { shuffle: 0 });
-  return {
-    open(answer) {
-      message.say(answer.error ?? "");
-      if (answer.error && picked) closest.replaceChildren();
-      shows[answer.kind]?.(answer);
-    },
-  };
+  function open(answer) {
+    if (answer.id === undefined) waiting.length = 0; // the checkpoint or the visitor's own photos have changed
+    asked = answer.id === undefined || answer.id === asked ? 0 : asked;
+    message.say(answer.error ?? "");
+    if (answer.error && picked) closest.replaceChildren();
+    shows[answer.kind]?.(answer);
+    next();
+  }
+
+  if (value.kind) open(value);
+  else ask("grids", { shuffle: 0 });
+  return { open };
 }

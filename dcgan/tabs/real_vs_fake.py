@@ -12,7 +12,9 @@ from dcgan.tabs import base64_text, component, served, spoken, words
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     own = gr.State()  # the visitor's pictures, uint8 [N, nc, S, S]
-    view = component("real_vs_fake.js", "realVsFake(element, (what, details) => trigger(what, details))", {})
+    view = component(
+        "real_vs_fake.js", "realVsFake(element, props.value, (what, details) => trigger(what, details))", {}
+    )
     with gr.Row(elem_classes="own"):
         # Events and not server functions: only these know whose pictures they are asked about.
         folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
@@ -27,10 +29,10 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         return {"kind": "grids", "shuffle": shuffle, "real": real, "fake": _png(pair.fake), "note": pair.note}
 
     def show_grids(checkpoint: str, own: Pixels | None, event: gr.EventData) -> dict[str, Any]:
-        return _answer(grids, event.shuffle, checkpoint, own)
+        return _answer(event, grids, event.shuffle, checkpoint, own)
 
     def show_closest(checkpoint: str, event: gr.EventData) -> dict[str, Any]:
-        return _answer(closest, event.seed, checkpoint)
+        return _answer(event, closest, event.seed, checkpoint)
 
     def closest(seed: int, checkpoint: str) -> dict[str, Any]:
         images, found = studio.closest(seed, checkpoint=checkpoint)
@@ -43,8 +45,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             "closer_than": found.closer_than,
         }
 
-    def show_quiz(checkpoint: str, own: Pixels | None) -> dict[str, Any]:
-        return _answer(quiz, checkpoint, own)
+    def show_quiz(checkpoint: str, own: Pixels | None, event: gr.EventData) -> dict[str, Any]:
+        return _answer(event, quiz, checkpoint, own)
 
     def quiz(checkpoint: str, own: Pixels | None) -> dict[str, Any]:
         found = studio.quiz(checkpoint, own)
@@ -58,7 +60,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view.grids(show_grids, [checkpoint, own], view, **private)
     view.closest(show_closest, checkpoint, view, **private)
     view.quiz(show_quiz, [checkpoint, own], view, **private)
-    checkpoint.change(lambda *asked: _answer(grids, 0, *asked), [checkpoint, own], view, **private)
+    checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **private)
     for upload in (folder, photos):
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
     forget.click(
@@ -98,9 +100,10 @@ def _png(pixels: Pixels) -> str:
     return base64_text(encoded(pixels))
 
 
-def _answer(function: Any, *asked: Any) -> dict[str, Any]:
-    """What the function says, or in its place the visitor's mistake."""
+def _answer(event: gr.EventData | None, function: Any, *asked: Any) -> dict[str, Any]:
+    """What the function says, or in its place the visitor's mistake, with the id of the page's request, if any."""
+    name = {"id": event.id} if event else {}
     try:
-        return function(*asked)
+        return {**name, **function(*asked)}
     except ValueError as error:
-        return {"kind": "error", "error": str(error)}
+        return {**name, "kind": "error", "error": str(error)}
