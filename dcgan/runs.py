@@ -153,7 +153,7 @@ class Writer:
         self._collect()
         self.saved = seen
         history, best = list(self.history), self._is_best()
-        config = {**self.settings, "images_seen": seen, "metrics": self._metrics()}
+        config = {**self.settings, "images_seen": seen, "metrics": self._metrics(), "floor": self._floor()}
         shown, discriminator = (copy.deepcopy(net) for net in (self.nets.shown, self.nets.discriminator))
         state = {"networks": state, "seen": seen, "rng": torch.get_rng_state()}
         if torch.cuda.is_available():
@@ -200,6 +200,12 @@ class Writer:
         """The figures of quality taken at the last iteration, if any."""
         last = self.history[-1] if self.history else {}
         return {name: value for name, value in last.items() if name not in STATS and name != "images_seen"}
+
+    def _floor(self) -> dict[str, float]:
+        """What real images get in place of samples, and n, how many are compared; {} before the first measurement."""
+        if self.quality is None:
+            return {}
+        return {"n": len(self.quality.real), **{k: float(f"{v:.5g}") for k, v in self.quality.floor.items()}}
 
     def _measure(self) -> dict[str, float]:
         """The quality of what is shown now; {} where the images are too few to tell."""
