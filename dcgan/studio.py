@@ -8,6 +8,7 @@ import io
 import math
 import os
 import random
+import re
 import shutil
 import tempfile
 import threading
@@ -182,6 +183,14 @@ class Studio:
             f"{_rounded(facts['parameters'])} weights. Has seen {_rounded(facts['images_seen'])} images "
             f"of {facts['data']}{pictures}. Terms of the data: {facts['license'] or 'not stated'}."
         )
+
+    def card(self, checkpoint: str = "") -> str:
+        """The model card, as Markdown: its text without what only the Hub reads, and without pictures."""
+        try:
+            text = (self._checkpoint(checkpoint).folder / "README.md").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return "This checkpoint has no model card."
+        return re.sub(r"\A---\n.*?\n---\n|!\[.*?\]\(.*?\)", "", text, flags=re.DOTALL).strip()
 
     def summary(self, checkpoint: str = "") -> dict[str, Any]:
         """What the page has to know of a checkpoint to begin with."""

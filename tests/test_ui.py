@@ -21,7 +21,7 @@ from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
 pytestmark = pytest.mark.browser
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay")
+TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay", "About")
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 
 
@@ -103,7 +103,11 @@ def test_each_tab_shows_its_pictures_and_fits(page: Page) -> None:
                 expect(picture).to_be_visible()
                 picture.evaluate("image => image.decode()")
                 assert picture.evaluate("image => image.naturalWidth") == 512
-            expect(page.get_by_text("--dataroot")).to_be_visible()
+            expect(page.get_by_text("that people learned from")).to_be_visible()
+        elif name == "About":
+            expect(page.get_by_role("heading", name="What a GAN is")).to_be_visible()
+            expect(page.get_by_role("heading", name="a card")).to_be_visible()
+            expect(page.get_by_role("heading", name="Train your own")).to_be_visible()
         else:
             shown(page)
             assert pixels(face(page)).std() > 5, f"{name} paints nothing"
@@ -394,12 +398,12 @@ def test_photos_of_ones_own_are_seen_by_nobody_else(page: Page, photos: Path, br
     other = browser.new_page()
     other.goto(f"{demo}#face=people&seed=3")
     other.get_by_role("tab", name="Real vs fake").click()
-    expect(other.get_by_text("--dataroot")).to_be_visible()
+    expect(other.get_by_text("that people learned from")).to_be_visible()
     other.close()
     page.get_by_role("button", name="Shuffle", exact=True).click()
     expect(page.get_by_text("24 pictures of your own")).to_be_visible()
     page.get_by_role("button", name="Forget my photos").click()
-    expect(page.get_by_text("--dataroot")).to_be_visible()
+    expect(page.get_by_text("that people learned from")).to_be_visible()
 
 
 def choose_toons(page: Page) -> None:
