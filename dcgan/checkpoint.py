@@ -4,6 +4,8 @@ A folder is complete in itself (see README.md, "The checkpoint folder"). It is w
 temporary name and then moved there, so that a reader never sees half of one.
 """
 
+import filecmp
+import hashlib
 import json
 import platform
 import shutil
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,12 +23,16 @@ from torch import Tensor, nn
 
 from dcgan.model import Discriminator, Generator, ModelConfig
 
+if TYPE_CHECKING:
+    from dcgan.directions import Directions
+
 Net = TypeVar("Net", bound=nn.Module)
 
 FORMAT = 1
 CONFIG = "config.json"
 GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
+DIRECTIONS = "directions.safetensors"
 HISTORY = "history.jsonl"
 SNAPSHOTS = "snapshots"
 MAX_HISTORY = 2_000
@@ -71,6 +77,17 @@ class Checkpoint:
     def discriminator(self) -> Discriminator:
         """The discriminator in eval mode, read when first asked for."""
         return _load_net(Discriminator(self.model), self.folder / DISCRIMINATOR)
+
+    @cached_property
+    def directions(self) -> "Directions":
+        """Ways through its latent space, read when first asked for; none where none were fitted for these weights."""
+        from dcgan.directions import Directions, StaleDirections, load_directions  # they know checkpoints, too
+
+        path = self.folder / DIRECTIONS
+        try:
+            return load_directions(path, self.generator) if path.is_file() else Directions()
+        except StaleDirections:
+            return Directions()
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
@@ -130,9 +147,12 @@ def save_checkpoint(
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
     `config` holds the model, train and data settings, images_seen and metrics; format and versions are added here.
+    Directions stay only where the generator does: for other weights they would mean nothing.
     """
     with replacing(folder) as new:
         _save_net(generator, new / GENERATOR)
+        if (folder / DIRECTIONS).is_file() and _same(folder / GENERATOR, new / GENERATOR):
+            shutil.copyfile(folder / DIRECTIONS, new / DIRECTIONS)
         _save_net(discriminator, new / DISCRIMINATOR)
         write_history(new / HISTORY, thin_history(history))
         (new / SNAPSHOTS).mkdir()
@@ -230,6 +250,19 @@ def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> lis
     rest = snapshots[head:]
     count = limit - head
     return snapshots[:head] + [rest[(i + 1) * len(rest) // count - 1] for i in range(count)]
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.is_file() and filecmp.cmp(a, b, shallow=False)
+
+
+def fingerprint(net: nn.Module) -> str:
+    """What tells these weights from all others, rounded to fp16 as they are saved."""
+    digest = hashlib.sha256()
+    for value in net.state_dict().values():
+        value = value.detach().cpu()
+        digest.update((value.half() if value.is_floating_point() else value).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _save_net(net: nn.Module, path: Path) -> None:

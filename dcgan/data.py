@@ -139,6 +139,7 @@ class Images:
     names: list[str]
     skipped: list[tuple[str, str]]
     digest: str
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -397,7 +398,7 @@ def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
     pixels = (
         np.memmap(folder / "pixels.u8", np.uint8, "r", shape=shape) if index["names"] else np.empty(shape, np.uint8)
     )
-    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"])
+    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"], folder)
 
 
 def _short(name: str) -> str:
