@@ -109,7 +109,7 @@ def made(*vectors: Tensor) -> Directions:
 def test_what_a_reading_depends_on_is_found_and_nothing_else_changes_with_it(fitted):
     # Blueness reads blue alone and warmth both: to become warm and no bluer is to become red.
     found = {d.name: d for d in fitted}
-    assert found["warmth"].vector @ RED > 0.98
+    assert found["warmth"].vector @ RED > 0.9
     assert found["blueness"].vector @ (BLUE - RED) / math.sqrt(2) > 0.9
     for name, other in (("warmth", "blueness"), ("blueness", "warmth")):
         assert found[name].effects[name] > 0.1
@@ -173,7 +173,7 @@ def test_an_auxiliary_attribute_is_offered_nowhere_and_left_as_it_is(checkpoint)
     assert [d.name for d in fitted if d.kind != "principal"] == ["warmth"]
     assert all(set(d.effects) == {"warmth"} for d in fitted)
     # Hue is red: the way to warmth that leaves it alone is blue.
-    assert fitted.all[0].vector @ BLUE > 0.98
+    assert fitted.all[0].vector @ BLUE > 0.9
 
 
 def test_what_cannot_be_read_or_hardly_occurs_is_left_out_and_said(checkpoint):
