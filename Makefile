@@ -35,6 +35,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/data_speed.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/tick_cost.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
+	$(BIN)/python benchmarks/cost_table.py
 
 clean:
 	rm -rf $(VENV)

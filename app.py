@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from huggingface_hub import SpaceCard
 
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
-from dcgan.tabs import HEAD, explore, interpolate, real_vs_fake, replay, spoken
+from dcgan.tabs import HEAD, explore, interpolate, panel, real_vs_fake, replay, spoken, tabbar, words
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -32,12 +33,21 @@ THEME = gr.themes.Base(
     button_primary_text_color="white",
     button_primary_text_color_dark="*neutral_950",
 )
+TABS = {
+    "explore": "Explore",
+    "interpolate": "Interpolate",
+    "real-vs-fake": "Real vs fake",
+    "replay": "Training replay",
+}
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "head": HEAD,
     "footer_links": ["api"],
     "run_history": False,  # it would store every call in the visitor's browser
     "strict_cors": True,
+    "max_file_size": "200mb",  # of a visitor's own photos
+    "i18n": words,
+    "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
 }
 
 
@@ -45,33 +55,45 @@ def build_demo(studio: Studio) -> gr.Blocks:
     """The page. Temporary files are looked through every hour and kept for a day."""
     with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_classes="header"):
-            gr.Markdown("# Faces from noise\nNobody you see here exists. A neural network draws them from numbers.")
+            gr.Markdown(words("# Faces from noise"))
             checkpoint = gr.Dropdown(
-                studio.names, value=studio.names[0], label="Checkpoint", filterable=False, container=False
+                studio.names, value=studio.names[0], label=words("Checkpoint"), filterable=False, container=False
             )
-        about = gr.Markdown(studio.about(), elem_classes=["note", "about"])
+        tabbar(TABS)
+        with panel("explore"):
+            explore.build(studio, checkpoint)
+        with panel("interpolate"):
+            interpolate.build(studio, checkpoint)
+        with panel("real-vs-fake"):
+            real_vs_fake.build(studio, checkpoint)
+        with panel("replay"):
+            replay.build(studio, checkpoint)
+        about = gr.Markdown(studio.about(), elem_classes="note")
         if studio.broken:
-            gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes=["note", "about"])
-        with gr.Tabs(overflow_behavior="wrap"):
-            with gr.Tab("Explore"):
-                explore.build(studio, checkpoint)
-            with gr.Tab("Interpolate"):
-                interpolate.build(studio, checkpoint)
-            with gr.Tab("Real vs fake") as tab:
-                real_vs_fake.build(studio, checkpoint, tab)
-            with gr.Tab("Training replay"):
-                replay.build(studio, checkpoint)
-        checkpoint.change(spoken(studio.about), checkpoint, about, api_name="about", show_progress="hidden")
+            gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes="note")
+        checkpoint.change(
+            spoken(studio.about), checkpoint, about, api_name="about", queue=False, show_progress="hidden"
+        )
         gr.api(studio.checkpoints, api_name="checkpoints")
     return demo
+
+
+def default_checkpoints() -> str | Path:
+    """Those that come along; in a Space made for a model on the Hub, that model, which its README names."""
+    models = SpaceCard.load(HERE / "README.md").data.get("models")
+    return models[0] if models and not (HERE / "checkpoints").exists() else HERE / "checkpoints"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
-        "--checkpoints", default=HERE / "checkpoints", help="a run, a checkpoint folder or a folder of them"
+        "--checkpoints",
+        default=default_checkpoints(),
+        help="a run, a checkpoint folder, a folder of them, or owner/name[@revision] on the Hub",
     )
-    parser.add_argument("--dataroot", help="folder or zip of the real images that the checkpoints learned from")
+    parser.add_argument(
+        "--dataroot", help="the real images that the checkpoints learned from: folder, zip or hf://datasets/OWNER/NAME"
+    )
     arguments = parser.parse_args()
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)

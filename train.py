@@ -1,7 +1,8 @@
 """Train a DCGAN on your own pictures:  python train.py --dataroot PHOTOS --out runs/mine
 
-PHOTOS is a folder (flat or nested), a zip, or the word avatars (the built-in drawn faces, used when nothing is
-given). runs/mine/checkpoint comes out, which app.py opens. Ctrl-C saves; --resume goes on.
+PHOTOS is a folder (flat or nested), a zip, a data set on the Hub (hf://datasets/OWNER/NAME), or the word avatars (the
+built-in drawn faces, used when nothing is given). runs/mine/checkpoint comes out, which app.py opens. Ctrl-C saves;
+--resume goes on.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import SETTINGS, TrainingError
-from dcgan.training import RECIPES, RESUMABLE, TrainConfig, train
+from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         about = {
             "name": flags.data_name or data.get("name") or images.name,
             "license": flags.data_license or data.get("license"),
-            "hub": flags.data_hub or data.get("hub"),
+            "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
             "source": "avatars" if images.name == "avatars" else None,
         }
         private = {"dataroot": dataroot, "limit": limit}
@@ -60,6 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     if ranks.first:
         print(f"saved {checkpoint}; look at it with:  python app.py --checkpoints {run}")
     return 0
+
+
+def hub_address(dataroot: str) -> str | None:
+    """OWNER/NAME[@REVISION][/FILE] of images that come from the Hub: the one place that a checkpoint may name."""
+    return dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
 
 
 def launch(ngpu: int, argv: list[str]) -> int:
@@ -85,7 +91,9 @@ def read_once(ranks: Ranks, read: Callable[[], Images]) -> Images:
 def build_parser() -> argparse.ArgumentParser:
     """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataroot", help="folder or zip of images, or avatars (default: avatars)")
+    parser.add_argument(
+        "--dataroot", help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (default: avatars)"
+    )
     parser.add_argument("--out", help="run folder (default: runs/ and the time)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
     parser.add_argument("--name", default="", help="name of the checkpoint (default: the run folder's)")
@@ -121,15 +129,14 @@ def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[M
     if "epochs" in given and "max_images" not in given:
         given["max_images"] = 0
     recipe = given.get("recipe", "best")
-    base = {**saved["model"], **saved["train"]} if saved else {"recipe": recipe, **RECIPES[recipe]}
+    base = {**saved["model"], **saved["train"]} if saved else RECIPES[recipe]
     if saved:
         names = {f.name for f in (*fields(ModelConfig), *fields(TrainConfig))} - set(RESUMABLE)
         changed = [n for n in given.keys() & names if given[n] != base.get(n, given[n])]
         if changed:
             said = ", ".join(f"--{n.replace('_', '-')} was {base[n]}, not {given[n]}" for n in sorted(changed))
             raise TrainingError(f"cannot resume with other settings: {said}. Leave them out, or start a new --out")
-    settings = {**base, **given}
-    return _build(ModelConfig, settings), _build(TrainConfig, settings)
+    return configure({**base, **given})
 
 
 def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
@@ -146,10 +153,6 @@ def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
         return {part: settings[part] for part in ("name", "model", "train", "data")}
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"'{path}' is damaged ({reason(error)}): start again in another --out") from None
-
-
-def _build(kind: type, settings: dict[str, Any]) -> Any:
-    return kind(**{f.name: settings[f.name] for f in fields(kind) if f.name in settings})
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.convolution import keep_freed_memory
 from dcgan.data import load_images
-from dcgan.model import ModelConfig
 from dcgan.ranks import join
 from dcgan.runs import Writer
-from dcgan.training import RECIPES, Networks, TrainConfig, autocast, normalised, stepper
+from dcgan.training import RECIPES, Networks, autocast, configure, normalised, stepper
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--dataroot", default="avatars")
     parser.add_argument("--turns", type=int, default=5)
     flags = parser.parse_args()
-    model, config = ModelConfig(), TrainConfig(**{"recipe": "best", **RECIPES["best"]})
+    model, config = configure(RECIPES["best"])
     device = join(config.ngpu, config.batch_size).device
     keep_freed_memory()
     nets, steps = Networks(model, config, device), 4_000 if device.type == "cuda" else 20
@@ -53,7 +52,7 @@ def main() -> None:
             plain.append(time.perf_counter() - start)
             start = time.perf_counter()
             writer.snapshot(turn + 1)
-            writer.save(turn + 1)
+            writer.save(turn + 1, nets.good(turn + 1).state)
             stretch()
             writer.wait()
             ticked.append(time.perf_counter() - start)

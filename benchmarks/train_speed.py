@@ -29,7 +29,17 @@ from dcgan.convolution import keep_freed_memory
 from dcgan.data import DrawnSource, load_images, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.ranks import join
-from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, layout, normalised, stepper
+from dcgan.training import (
+    RECIPES,
+    Networks,
+    TrainConfig,
+    adversarial_step,
+    autocast,
+    configure,
+    layout,
+    normalised,
+    stepper,
+)
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")
@@ -177,7 +187,7 @@ def ceiling(dataroot: str, precision: str) -> Contest:
 
 
 def prepared(precision: str) -> tuple[Networks, TrainConfig, Any, torch.device]:
-    config = TrainConfig(**{"recipe": "best", **RECIPES["best"], "batch_size": BATCH, "precision": precision})
+    _, config = configure({**RECIPES["best"], "batch_size": BATCH, "precision": precision})
     device = join(config.ngpu, BATCH).device
     keep_freed_memory()
     return Networks(ModelConfig(), config, device), config, autocast(precision, device), device
@@ -186,13 +196,15 @@ def prepared(precision: str) -> tuple[Networks, TrainConfig, Any, torch.device]:
 def class_folder(dataroot: str, folder: Path, count: int) -> Path:
     """The first `count` pictures as the tutorial's ImageFolder reads them, files in a class folder."""
     source = open_source(dataroot)
+    names = source.names[:count]
     (folder / "all").mkdir(parents=True)
-    for i, name in enumerate(source.names[:count]):
+    packed = zipfile.ZipFile(dataroot) if Path(dataroot).is_file() else None
+    for i, name in enumerate(names):
         if isinstance(source, DrawnSource):
             source.open(i).save(folder / "all" / f"{name}.png")
         else:
-            data = zipfile.Path(dataroot, name) if Path(dataroot).is_file() else Path(dataroot, name)
-            (folder / "all" / f"{i:06d}{Path(name).suffix}").write_bytes(data.read_bytes())
+            data = packed.read(name) if packed else Path(dataroot, name).read_bytes()
+            (folder / "all" / f"{i:06d}{Path(name).suffix}").write_bytes(data)
     return folder
 
 

@@ -13,11 +13,20 @@ TRANSLATION = 1 / 8  # of the side, each way
 CUTOUT = 1 / 2  # of the side
 
 
-def augment(images: Tensor, policy: str) -> Tensor:
-    """Apply the alterations named in `policy`, a comma-separated list of color, translation and cutout; "" is none."""
+def augment(images: Tensor, policy: str, share: float = 1.0) -> Tensor:
+    """Apply the alterations named in `policy`, a comma-separated list of color, translation and cutout; "" is none.
+
+    share: of the images are altered, the others pass as they are.
+    """
+    if not policy or not share:
+        return images
+    altered = images
     for name in filter(None, policy.split(",")):
-        images = ALTERATIONS[name](images)
-    return images
+        altered = ALTERATIONS[name](altered)
+    if share == 1:
+        return altered
+    chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
+    return torch.where(chosen, altered, images)
 
 
 def color(images: Tensor) -> Tensor:

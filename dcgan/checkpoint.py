@@ -1,13 +1,14 @@
 """The checkpoint folder: what training writes and the demo opens. Safetensors and JSON, never a pickle.
 
-A folder is complete in itself (see README.md, "The checkpoint folder"). It is written beside its place under a
-temporary name and then moved there, so that a reader never sees half of one.
+A folder is complete in itself (see README.md, "The checkpoint folder"), here and on the Hub alike. It is written beside
+its place under a temporary name and then moved there, so that a reader never sees half of one.
 """
 
 import filecmp
 import hashlib
 import json
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ HISTORY = "history.jsonl"
 SNAPSHOTS = "snapshots"
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
 
 
 class CheckpointError(Exception):
@@ -73,6 +75,16 @@ class Checkpoint:
     def images_seen(self) -> int:
         return int(self.config.get("images_seen", 0))
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What is known of the data: name, count, license, hub, source."""
+        return self.config.get("data") or {}
+
+    @property
+    def hub(self) -> str | None:
+        """Where the data is on the Hub, as OWNER/NAME[@revision][/file]."""
+        return (self.data.get("hub") or "").removeprefix("hf://datasets/") or None
+
     @cached_property
     def discriminator(self) -> Discriminator:
         """The discriminator in eval mode, read when first asked for."""
@@ -98,12 +110,14 @@ class Checkpoint:
         return list_snapshots(self.folder / SNAPSHOTS)
 
 
-def load_checkpoint(source: str | Path) -> Checkpoint:
-    """Open a checkpoint folder, or the checkpoint of a run folder.
+def load_checkpoint(source: str | Path, **hub: Any) -> Checkpoint:
+    """Open a checkpoint folder, the checkpoint of a run folder or, where there is no folder, of a model on the Hub.
 
+    source: a path, or `owner/name[@revision]`, which is fetched into the Hub's cache once. hub: revision, token,
+    cache_dir, local_files_only, as huggingface_hub takes them.
     Raises CheckpointError, in one line, if it is missing, damaged or written by a newer version.
     """
-    folder = Path(source)
+    folder = local_folder(source, **hub)
     if not (folder / CONFIG).is_file() and (folder / "checkpoint" / CONFIG).is_file():
         folder = folder / "checkpoint"
     if not (folder / CONFIG).is_file():
@@ -121,9 +135,23 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     return Checkpoint(folder.resolve(), config, model, _load_net(Generator(model), folder / GENERATOR))
 
 
+def local_folder(source: str | Path, **hub: Any) -> Path:
+    """The folder `source`; where there is none and it reads `owner/name`, that of the model on the Hub, fetched."""
+    path = Path(source)
+    if not HUB_ID.fullmatch(path.as_posix()) or path.exists():
+        return path
+    try:
+        from dcgan.hub import pull
+    except ImportError:
+        raise CheckpointError(
+            f"no folder '{source}', and models on the Hub need: pip install huggingface-hub"
+        ) from None
+    return pull(path.as_posix(), **hub)
+
+
 def find_checkpoints(path: str | Path) -> list[Path]:
-    """The checkpoint folders at `path`: itself, the one of a run, or those one level below, sorted by name."""
-    path = Path(path)
+    """The checkpoint folders at `path`: itself, the one of a run, those one level below by name, or one on the Hub."""
+    path = local_folder(path)
     for folder in (path, path / "checkpoint"):
         if (folder / CONFIG).is_file():
             return [folder]

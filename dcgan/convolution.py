@@ -44,6 +44,14 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         return output if self.bias is None else output + self.bias[:, None, None].bfloat16()
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16 faster than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    can = torch.cpu.get_capabilities()
+    return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
 def keep_freed_memory() -> None:
     """Have glibc keep freed memory for the next step. By default it returns the large patches to the system each time,
     and a step then spends longer on fresh pages than on sums. Elsewhere than on glibc this does nothing.
@@ -53,14 +61,6 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(mmap_threshold, 1 << 30)
         libc.mallopt(trim_threshold, (1 << 31) - 1)
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware computes in bfloat16 faster than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    can = torch.cpu.get_capabilities()
-    return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def _as_products(input: Tensor) -> bool:

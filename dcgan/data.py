@@ -1,4 +1,4 @@
-"""From a folder, a zip or the drawn faces to uint8 images.
+"""From a folder, a zip, the drawn faces or the Hub to uint8 images.
 
 Every file is decoded once, resized and cropped as the tutorial does it, and packed into one memory-mapped file under
 the user's cache directory. The next start with the same source and settings opens that file and decodes nothing.
@@ -48,6 +48,7 @@ class Source(Protocol):
 
     name: str
     names: list[str]
+    others: Counter[str]
     fingerprint: str
 
     def open(self, index: int) -> Image.Image: ...
@@ -74,7 +75,7 @@ class FolderSource:
             below[:] = sorted(d for d in below if not d.startswith("."))  # the disk's order is not the same everywhere
             for file in files:
                 path = Path(folder, file)
-                if _is_image(file) and path.is_file():
+                if is_image(file) and path.is_file():
                     stat = path.stat()
                     yield path.relative_to(root).as_posix(), (stat.st_size, stat.st_mtime_ns)
                 else:
@@ -95,8 +96,8 @@ class ZipSource:
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"'{path}' cannot be read as a zip ({error})") from None
         files = [e.filename for e in entries if not e.is_dir()]
-        self.names = sorted(f for f in files if _is_image(f) and not f.startswith("__MACOSX/"))
-        self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not _is_image(f))
+        self.names = sorted(f for f in files if is_image(f) and not f.startswith("__MACOSX/"))
+        self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not is_image(f))
         stat = path.stat()
         self.fingerprint = _digest(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
 
@@ -131,7 +132,7 @@ class Images:
     """A set of images, all of one size.
 
     pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: their names in the source. skipped: what could
-    not be read, and why.
+    not be read, and why. folder: where they lie packed, and where what is learned from them may be kept.
     """
 
     name: str
@@ -247,13 +248,14 @@ def load_images(
     cache: Path | None = None,
     progress: bool = True,
 ) -> Images:
-    """The images of a folder, a zip or "avatars" at `image_size`, from the cache or decoded into it.
+    """The images of a folder, a zip, "avatars" or a data set on the Hub at `image_size`, cached or decoded now.
 
-    source: a path, or "avatars" for the drawn faces. limit: only the first so many. cache: where packed images are
-    kept, by default $DCGAN_CACHE or the user's cache directory. progress: show a bar while decoding.
+    source: a path, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. limit: only the first so many. cache:
+    where packed images are kept, by default $DCGAN_CACHE or the user's cache directory. progress: show a bar while
+    decoding.
     Raises DataError where there is nothing to read or no room for the cache.
     """
-    found = open_source(source)
+    found = open_source(source, limit)
     if limit is not None:
         found.names = found.names[:limit]
     if not found.names:
@@ -276,8 +278,10 @@ def load_images(
     return images
 
 
-def open_source(source: str) -> FolderSource | ZipSource | DrawnSource:
-    """The source that a --dataroot names. Raises DataError where there is none."""
+def open_source(source: str, limit: int | None = None) -> Source:
+    """The source that a --dataroot names; from the Hub, no more than `limit` images. Raises DataError."""
+    if source.startswith("hf://"):
+        return _hub_source(source, limit)
     path = Path(source).expanduser()
     if source == "avatars" and not path.exists():
         return DrawnSource()
@@ -285,7 +289,17 @@ def open_source(source: str) -> FolderSource | ZipSource | DrawnSource:
         return FolderSource(path)
     if path.is_file():
         return ZipSource(path)
-    raise DataError(f"no images at '{source}': it is neither a folder, nor a zip, nor the word avatars")
+    raise DataError(
+        f"no images at '{source}': it is neither a folder, nor a zip, nor the word avatars, nor hf://datasets/OWNER/NAME"
+    )
+
+
+def _hub_source(source: str, limit: int | None) -> Source:
+    try:
+        from dcgan.hub_data import HubSource
+    except ImportError:
+        raise DataError(f"'{source}' needs: pip install huggingface-hub") from None
+    return HubSource(source, limit)  # type: ignore[return-value]  # it has its names once they are asked for
 
 
 def cache_directory() -> Path:
@@ -411,7 +425,8 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file of this name is taken for a picture."""
     path = PurePosixPath(name)
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 

@@ -54,3 +54,11 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """Mean squared gradient of the logits by the images: R1 on reals, R2 on fakes (Mescheder et al. 2018)."""
     (gradient,) = torch.autograd.grad(logits.float().sum(), images, create_graph=True)
     return gradient.float().square().sum(dim=(1, 2, 3)).mean()
+
+
+def lecam_distance(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
+    """LeCam regularisation (Tseng et al. 2021): the distance of D's logits to the running averages of the other side.
+
+    anchors: the averages for reals and for fakes, [2].
+    """
+    return (real.float() - anchors[1]).square().mean() + (fake.float() - anchors[0]).square().mean()

@@ -6,6 +6,8 @@ layers in the same pattern: channels double with each halving of the resolution.
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +34,7 @@ class ModelConfig:
     ngf: int = field(default=64, metadata={"help": "generator channels at half the image size"})
     ndf: int = field(default=64, metadata={"help": "discriminator channels at half the image size"})
     d_norm: str = field(default="batch", metadata={"help": "normalisation in the discriminator", "choices": D_NORMS})
+    d_bias: bool = field(default=False, metadata={"help": "a bias in D's first convolution, so that D sees contrast"})
 
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES or not isinstance(self.image_size, int):
@@ -42,6 +45,8 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= 4096:
                 raise ValueError(f"{name} must be a whole number from 1 to 4096, not {value}")
+        if not isinstance(self.d_bias, bool):
+            raise ValueError(f"d_bias must be true or false, not {self.d_bias}")
         if self.d_norm not in D_NORMS:
             raise ValueError(f"d_norm must be one of {', '.join(D_NORMS)}, not {self.d_norm}")
 
@@ -64,6 +69,13 @@ class Generator(nn.Module):
         layers += [ConvTranspose2d(widths[-1], config.nc, 4, 2, 1, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
 
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **hub: Any) -> "Generator":
+        """The generator of what `load_checkpoint` opens, by the name that libraries for the Hub give it."""
+        from dcgan.checkpoint import load_checkpoint  # which builds on this module
+
+        return load_checkpoint(source, **hub).generator
+
     def forward(self, z: Tensor) -> Tensor:
         return self.main(z)
 
@@ -72,6 +84,9 @@ class Discriminator(nn.Module):
     """Images [N, nc, S, S] in [-1, 1] -> logits [N] (positive: looks real).
 
     There is no sigmoid: the losses take logits, which stay exact where a probability rounds to 0 or 1.
+
+    The tutorial's D trains blind to contrast: without a bias before the first BatchNorm, D(a x) = D(x) for a batch of
+    images x and any a > 0, and the generator's contrast drifts. `d_bias` ends that with one bias, zero at first.
     """
 
     def __init__(self, config: ModelConfig):
@@ -79,7 +94,7 @@ class Discriminator(nn.Module):
         self.config = config
         widths = config.channels(config.ndf)
         bias = config.d_norm != "batch"  # BatchNorm has a bias of its own
-        convs = [Conv2d(config.nc, widths[0], 4, 2, 1, bias=bias)]
+        convs = [Conv2d(config.nc, widths[0], 4, 2, 1, bias=bias or config.d_bias)]
         convs += [Conv2d(a, b, 4, 2, 1, bias=bias) for a, b in pairwise(widths)]
         layers: list[nn.Module] = []
         for i, conv in enumerate(convs):
@@ -94,6 +109,13 @@ class Discriminator(nn.Module):
         if self.config.d_norm == "spectral":  # Miyato et al. 2018
             return nn.utils.parametrizations.spectral_norm(conv)
         return conv
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **hub: Any) -> "Discriminator":
+        """The discriminator of what `load_checkpoint` opens, by the name that libraries for the Hub give it."""
+        from dcgan.checkpoint import load_checkpoint  # which builds on this module
+
+        return load_checkpoint(source, **hub).discriminator
 
     def forward(self, images: Tensor) -> Tensor:
         return self.main(images).flatten()

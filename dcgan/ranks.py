@@ -36,11 +36,26 @@ class Ranks:
         return net if self.world == 1 else DistributedDataParallel(net, broadcast_buffers=False)
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank, so that all leave the loop at the same step."""
+        """Whether the flag is set on any rank, so that all do the same."""
         if self.world == 1:
             return flag
         flags = torch.tensor(int(flag))
         dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return bool(flags)
+
+    def stop(self, asked: bool, step: int) -> bool:
+        """Whether any rank was asked to stop, so that all leave the loop after the same step.
+
+        GPUs, whose steps are short, ask each other every tenth.
+        """
+        return (self.device.type != "cuda" or step % 10 == 0) and self.any(asked)
+
+    def same(self, flag: bool) -> bool:
+        """The first rank's flag, on every rank."""
+        if self.world == 1:
+            return flag
+        flags = torch.tensor(int(flag))
+        dist.broadcast(flags, src=0)
         return bool(flags)
 
     def wait(self) -> None:

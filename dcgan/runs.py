@@ -19,8 +19,11 @@ from dcgan import figures
 from dcgan.card import model_card
 from dcgan.checkpoint import list_snapshots, read_history, reason, recover, save_checkpoint, write_history, writing
 from dcgan.data import Images
+from dcgan.doctor import Doctor
 from dcgan.generate import render
 from dcgan.latents import latents
+from dcgan.logs import open_log
+from dcgan.metrics import MIN_IMAGES, Quality
 from dcgan.model import Discriminator, Generator
 
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
@@ -48,13 +51,21 @@ class Writer:
     """Writes a run. What takes long is done by a thread, from copies, while training goes on."""
 
     def __init__(self, run: Path, nets: Trained, images: Images, settings: dict[str, Any], about_data: dict[str, Any]):
-        """settings: name, and the dictionaries model and train, as they go into config.json."""
+        """settings: name, and the dictionaries model and train, as they go into config.json.
+
+        Raises ValueError where the library for --log is missing.
+        """
         self.run, self.nets, self.images = run, nets, images
         data = {"name": images.name, "count": len(images.training), "digest": images.digest, **about_data}
         self.settings = {**settings, "data": data}
         self.noise = latents(FIXED_SEEDS, settings["model"]["nz"])
         self.pending: list[tuple[int, Tensor]] = []
         self.history: list[dict[str, float]] = []
+        self.examined = 0  # rows of the history that the doctor has seen
+        self.saved = -1  # images seen at the last save
+        self.doctor = Doctor()
+        self.quality: Quality | None = None
+        self.log = open_log(settings["train"]["log"], run, settings)
         self.thread = ThreadPoolExecutor(1)
         self.jobs: list[Future[None]] = []
 
@@ -63,12 +74,10 @@ class Writer:
         try:
             for name in ("state", "snapshots"):
                 (self.run / name).mkdir(parents=True, exist_ok=True)
-            self.history = [row for row in read_history(self.run / "history.jsonl") if row["images_seen"] <= seen]
-            write_history(self.run / "history.jsonl", self.history)
+            self.history = read_history(self.run / "history.jsonl")
             recover(self.run / "checkpoint")
-            for snapshot in list_snapshots(self.run / "snapshots"):
-                if snapshot.images_seen > seen:
-                    snapshot.path.unlink()
+            self.rewind(seen)
+            write_history(self.run / "history.jsonl", self.history)
             settings = {**self.settings, "data": {**self.settings["data"], **private}}
             with writing(self.run / SETTINGS) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
@@ -81,6 +90,16 @@ class Writer:
             figures.labelled(self.run / "training_images.png", [("Training images", some)])
             self.snapshot(0)
 
+    def rewind(self, seen: int) -> None:
+        """Forget what lies after `seen`."""
+        self.wait()
+        self.pending.clear()
+        self.history = [row for row in self.history if row["images_seen"] <= seen]
+        self.examined = len(self.history)
+        for snapshot in list_snapshots(self.run / "snapshots"):
+            if snapshot.images_seen > seen:
+                snapshot.path.unlink()
+
     def record(self, seen: int, stats: Tensor) -> None:
         """Note an iteration's STATS, without waiting for the device to have computed them."""
         self.pending.append((seen, stats))
@@ -90,35 +109,48 @@ class Writer:
         faces, path = self._faces(), self.run / "snapshots" / f"{seen:010d}.webp"
         self._later(lambda: figures.save_montage(faces, path))
 
-    def save(self, seen: int) -> None:
-        """History, checkpoint and, last, the state that resuming starts from."""
+    def tick(self, seen: int, state: dict[str, Any], last: bool) -> list[str]:
+        """History, metrics, doctor, state - in this order. Returns what there is to say."""
         self._collect()
-        history, config = list(self.history), {**self.settings, "images_seen": seen, "metrics": {}}
+        rows, self.examined = self.history[self.examined :], len(self.history)
+        remarks = self.doctor.examine(rows, self._faces())
+        every = self.settings["train"]["tick"] * self.settings["train"]["quality"]
+        if every and (last or seen // every != rows[0]["images_seen"] // every):
+            metrics = self._measure()
+            self.history[-1] |= metrics
+            remarks += [f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())] * bool(
+                metrics
+            )
+        self.log(seen, {k: v for k, v in self.history[-1].items() if k != "images_seen"})
+        self.save(seen, state)
+        return remarks
+
+    def save(self, seen: int, state: dict[str, Any]) -> None:
+        """History, checkpoint (where none before measured better) and, last, the state that resuming starts from."""
+        self._collect()
+        self.saved = seen
+        history, best = list(self.history), self._is_best()
+        config = {**self.settings, "images_seen": seen, "metrics": self._metrics()}
         shown, discriminator = (copy.deepcopy(net) for net in (self.nets.shown, self.nets.discriminator))
-        state = {"networks": copy.deepcopy(self.nets.state_dict()), "seen": seen, "rng": torch.get_rng_state()}
+        state = {"networks": state, "seen": seen, "rng": torch.get_rng_state()}
         if torch.cuda.is_available():
             state["rng_cuda"] = torch.cuda.get_rng_state_all()
 
         def write() -> None:
             write_history(self.run / "history.jsonl", history)
-            save_checkpoint(
-                self.run / "checkpoint",
-                shown,
-                discriminator,
-                config,
-                history,
-                self.run / "snapshots",
-                model_card(config),
-            )
+            if best:
+                folder, snapshots = self.run / "checkpoint", self.run / "snapshots"
+                save_checkpoint(folder, shown, discriminator, config, history, snapshots, model_card(config))
             with writing(self.run / STATE) as temporary:
                 torch.save(state, temporary)
 
         self._later(write)
 
     def finish(self, seen: int) -> None:
-        """The last snapshot, the last save, and the tutorial's figures."""
-        self.snapshot(seen)
-        self.save(seen)
+        """What no tick has saved, and the tutorial's figures."""
+        if self.saved != seen:
+            self.snapshot(seen)
+            self.save(seen, copy.deepcopy(self.nets.state_dict()))
         self.wait()
         if self.history:
             figures.loss_plot(self.run / "loss.png", self.history)
@@ -140,6 +172,28 @@ class Writer:
                     f"cannot write to '{self.run}' ({reason(error)}): the last save stands; make room, then --resume"
                 ) from None
 
+    def _metrics(self) -> dict[str, float]:
+        """The figures of quality taken at the last iteration, if any."""
+        last = self.history[-1] if self.history else {}
+        return {name: value for name, value in last.items() if name not in STATS and name != "images_seen"}
+
+    def _measure(self) -> dict[str, float]:
+        """The quality of what is shown now; {} where the images are too few to tell."""
+        if len(self.images) < MIN_IMAGES:
+            return {}
+        with torch.random.fork_rng():  # nothing of this may be felt in the training
+            if self.quality is None:
+                self.quality = Quality(self.images, next(self.nets.shown.parameters()).device)
+            was_training = self.nets.shown.training
+            metrics = self.quality(self.nets.shown.eval())
+            self.nets.shown.train(was_training)
+        return {name: float(f"{value:.5g}") for name, value in metrics.items()}
+
+    def _is_best(self) -> bool:
+        """Whether what is saved now is the best measured so far; where nothing was measured, the last is."""
+        measured = [grade for row in self.history if (grade := _grade(row)) is not None]
+        return not measured or (measured[-1] == min(measured) and _grade(self.history[-1]) is not None)
+
     def _later(self, job: Callable[[], None]) -> None:
         if len(self.jobs) > 8:  # writing is slower than training: let it catch up
             self.wait()
@@ -159,6 +213,11 @@ class Writer:
             rounded = (float(f"{value:.5g}") for value in row)
             self.history.append({"images_seen": seen, **dict(zip(STATS, rounded, strict=True))})
         self.pending.clear()
+
+
+def _grade(row: dict[str, float]) -> float | None:
+    """By what the best is chosen: the first of Quality.KEYS that was measured; lower is better."""
+    return next((row[key] for key in Quality.KEYS if key in row), None)
 
 
 def restore(run: Path, nets: Trained, device: torch.device) -> int:

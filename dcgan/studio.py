@@ -8,12 +8,15 @@ import io
 import math
 import os
 import random
+import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillReading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,38 +31,69 @@ from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load
 from dcgan.data import DataError, load_images, open_source
 from dcgan.generate import render
 from dcgan.model import parameter_count
+from dcgan.reals import Likeness, Reals
 
 Pixels = NDArray[np.uint8]
 
 AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
+STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
 MAX_Z = 6.0  # beyond it the generator was never trained
-MAX_FRAMES = 64
+MAX_FRAMES = 300
 MAX_SHUFFLE = 999_999
 MAX_CURVE = 400  # points of a curve: no screen shows more
-CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake")
+CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
 PATHS = ("spherical", "linear")
-FORMATS = ("gif", "webp")
+FORMATS = ("gif", "webp", "mp4")
+NEIGHBOURS = 8
+STEP = 0.35  # radians from a face to its neighbours: clearly another face, clearly akin
+MAX_WALK = 50
+MAX_STOPS = 8  # faces of a chain
+JUDGED = 256  # made-up faces that a face is ranked among where no photographs are at hand ...
+FIRST_JUDGED = 2_000_000  # ... from this seed on, where nobody looks
+PAIRS = 20  # of the quiz
+MAX_CLOSEST = 16
+MAX_OWN = 500  # pictures of a visitor
 
 
 @dataclass
 class Opened:
-    """A checkpoint, and the order of its dimensions once that is measured."""
+    """A checkpoint; the order of its dimensions and the logits that faces are ranked among, once measured."""
 
     checkpoint: Checkpoint
     ranking: list[int] = field(default_factory=list)
+    logits: dict[str, np.ndarray] = field(default_factory=dict)
     measuring: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Reals beside fakes: two grids [8 S, 8 S, nc] and a sentence that says what they are."""
+    """Reals beside fakes: two grids [8 S, 8 S, nc], a sentence that says what they are, and who made the fakes."""
 
     real: Pixels | None
     fake: Pixels
+    note: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """realer_than: the share (0 to 1) of `among` ("reals": held out from training, or "fakes") that look less real."""
+
+    realer_than: float
+    among: str
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """pictures: [40, S, S, nc], left and right of each pair. fakes, discriminator: which is fake, which D would say."""
+
+    pictures: Pixels
+    fakes: list[int]
+    discriminator: list[int]
     note: str
 
 
@@ -74,7 +108,7 @@ class Studio:
         self.dataroot = dataroot
         self.broken: list[str] = []
         self._opened: dict[str, Opened] = {}
-        self._reading: dict[tuple[str, int, int], Future[np.ndarray]] = {}
+        self._reading: dict[tuple[str, int, int], Future[Reals]] = {}
         self._lock = threading.Lock()
         # More at once would only make everyone wait longer.
         self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -103,6 +137,9 @@ class Studio:
             for name in self.names:
                 self._read_reals(name)
                 self.ranking(name)
+                self.opinion(name)
+                with suppress(ValueError):  # the reals are not at hand
+                    self.closest(checkpoint=name)
 
         threading.Thread(target=work, daemon=True).start()
 
@@ -147,7 +184,18 @@ class Studio:
         """What the page has to know of a checkpoint to begin with."""
         name = self._name(checkpoint)
         model = self._opened[name].checkpoint.model
-        return {"name": name, "names": self.names, "size": model.image_size, "nz": model.nz}
+        directions = [
+            {"name": d.name, "low": d.low, "high": d.high, "kind": d.kind}
+            for d in _directions(self._opened[name].checkpoint)
+        ]
+        return {
+            "name": name,
+            "names": self.names,
+            "size": model.image_size,
+            "nz": model.nz,
+            "directions": directions,
+            "about": self.about(name),
+        }
 
     # Faces
 
@@ -155,25 +203,93 @@ class Studio:
         """A seed that nobody chose, short enough to remember."""
         return random.SystemRandom().randrange(1_000_000)
 
-    def latent(self, seed: int = 0, checkpoint: str = "") -> list[float]:
-        """The z [nz] of a seed, before truncation and edits."""
-        nz = self._checkpoint(checkpoint).model.nz
-        return latents.latent(_seed(seed), nz).tolist()
+    def latent(self, seed: int = 0, checkpoint: str = "", walk: list[int] | None = None) -> list[float]:
+        """The z [nz] of a seed, and of the neighbours walked to from there, before truncation and edits."""
+        return self._walked(self._checkpoint(checkpoint), seed, walk).tolist()
 
     def face(
-        self, seed: int = 0, truncation: float = 1.0, edits: dict[Any, float] | None = None, checkpoint: str = ""
+        self,
+        seed: int = 0,
+        truncation: float = 1.0,
+        edits: dict[Any, float] | None = None,
+        checkpoint: str = "",
+        directions: dict[str, float] | None = None,
+        walk: list[int] | None = None,
     ) -> Pixels:
         """The face [S, S, nc] of a seed.
 
-        Its z is drawn towards the origin by `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6},
-        take the place of some of its values.
+        `walk` leads on from the seed, each number to one of the neighbours. The z is drawn towards the origin by
+        `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take the place of some of its values, and
+        `directions`, {name: standard deviations}, are added.
         """
         opened = self._checkpoint(checkpoint)
-        nz = opened.model.nz
-        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * latents.latent(_seed(seed), nz)
-        for dimension, value in _edits(edits, nz).items():
+        return self._render(opened, self._z(opened, seed, truncation, edits, directions, walk)[None])[0]
+
+    def neighbours(self, checkpoint: str = "", walk: list[int] | None = None, **face: Any) -> tuple[list[int], Pixels]:
+        """Faces [8, S, S, nc] a step away from a face, given as in `face`, and the numbers that lead there."""
+        opened = self._checkpoint(checkpoint)
+        walk = _walk(walk)
+        first = NEIGHBOURS * len(walk)
+        numbers = list(range(first, first + NEIGHBOURS))
+        z = [self._z(opened, walk=[*walk, number], **face) for number in numbers]
+        return numbers, self._render(opened, torch.stack(z))
+
+    def opinion(self, checkpoint: str = "", **face: Any) -> Opinion | None:
+        """What the discriminator thinks of a face, given as in `face`; None where there is no discriminator."""
+        name = self._name(checkpoint)
+        pixels = self.face(checkpoint=name, **face)
+        try:
+            logit = self._logits(name, pixels[None])[0]
+            among, logits = self._known_logits(name)
+        except CheckpointError:
+            return None
+        return Opinion(float((logits < logit).mean()), among)
+
+    def _walked(self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None) -> Tensor:
+        z = latents.latent(_seed(seed), opened.model.nz)
+        for number in _walk(walk):  # turned and not moved: a walk stays where the generator was trained
+            z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, opened.model.nz)
+        return z
+
+    def _z(
+        self,
+        opened: Checkpoint,
+        seed: int = 0,
+        truncation: float = 1.0,
+        edits: dict[Any, float] | None = None,
+        directions: dict[str, float] | None = None,
+        walk: list[int] | None = None,
+    ) -> Tensor:
+        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk)
+        for dimension, value in _edits(edits, opened.model.nz).items():
             z[dimension] = value
-        return self._render(opened, z[None])[0]
+        known = {direction.name: direction for direction in _directions(opened)}
+        for name, amount in _mapping(directions, "directions").items():
+            direction = known[_choice(name, "direction", tuple(known))]
+            z += _number(amount, name, direction.low, direction.high) * torch.as_tensor(direction.vector)
+        return z
+
+    def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
+        """The discriminator's logits [N] of images [N, S, S, nc]."""
+        net = self._opened[name].checkpoint.discriminator
+        with self._slots, torch.inference_mode(), _threads(1 if len(pixels) == 1 else torch.get_num_threads()):
+            images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+            return torch.cat([net(piece) for piece in images.split(64)]).numpy()
+
+    def _known_logits(self, name: str) -> tuple[str, np.ndarray]:
+        """The logits a face is ranked among: of photographs held out from training, else of other made-up faces."""
+        opened, reading = self._opened[name], self._read_reals(name)
+        at_hand = reading is not None and reading.done() and reading.exception() is None
+        reals = reading.result() if reading is not None and at_hand else None
+        among = "reals" if reals is not None and reals.enough_heldout else "fakes"
+        with opened.measuring:
+            if among not in opened.logits:
+                if among == "reals" and reals is not None:
+                    pixels = reals.pixels[reals.heldout].transpose(0, 2, 3, 1)
+                else:
+                    pixels = self._fakes(name, range(FIRST_JUDGED, FIRST_JUDGED + JUDGED))
+                opened.logits[among] = self._logits(name, pixels)
+        return among, opened.logits[among]
 
     def ranking(self, checkpoint: str = "") -> list[int]:
         """The dimensions of z, the one that changes the picture most first."""
@@ -196,45 +312,124 @@ class Studio:
     # From one face to another
 
     def path(
-        self, seed_a: int = 0, seed_b: int = 1, kind: str = "spherical", frames: int = 9, checkpoint: str = ""
+        self,
+        faces: Sequence[int | dict[str, Any]] = (0, 1),
+        kind: str = "spherical",
+        frames: int = 9,
+        checkpoint: str = "",
+        loop: bool = False,
     ) -> Pixels:
-        """`frames` (2 to 64) faces [frames, S, S, nc] on the way from seed A to seed B, both included."""
-        opened = self._checkpoint(checkpoint)
-        stops = latents.latents([_seed(seed_a, "seed A"), _seed(seed_b, "seed B")], opened.model.nz)
-        spherical = _choice(kind, "path", PATHS) == "spherical"
-        return self._render(opened, latents.path(stops, _whole(frames, "frames", 2, MAX_FRAMES), spherical))
+        """`frames` (2 to 300) faces [frames, S, S, nc] on the way through two to eight faces, both ends included.
 
-    def animation(self, frames: Pixels, format: str = "gif", seconds: float = 4.0) -> bytes:
-        """Frames as a GIF or animated WebP of about 256 px that goes there and back, for ever, in `seconds` each."""
+        faces: seeds, or mappings of what `face` takes. With `loop` the way leads back to the first face.
+        """
+        opened = self._checkpoint(checkpoint)
+        if not isinstance(faces, list | tuple) or not 2 <= len(faces) <= MAX_STOPS:
+            raise ValueError(f"faces must be a list of 2 to {MAX_STOPS}, not {_short(faces)}")
+        recipes = [face if isinstance(face, dict) else {"seed": face} for face in faces]
+        stops = torch.stack([self._z(opened, **recipe) for recipe in recipes])
+        spherical = _choice(kind, "path", PATHS) == "spherical"
+        return self._render(opened, latents.path(stops, _whole(frames, "frames", 2, MAX_FRAMES), spherical, loop))
+
+    def animation(self, frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
+        """Frames as a GIF, animated WebP or MP4 (H.264) of about 256 px that takes `seconds`.
+
+        It goes there and back, unless the frames are a `loop` themselves. GIF and WebP repeat for ever.
+        """
         format = _choice(format, "format", FORMATS)
-        seconds = _number(seconds, "seconds", 0.5, 60.0)
+        seconds = _number(seconds, "seconds", 0.5, 120.0)
         factor = max(1, 256 // frames.shape[1])
-        options: dict[str, Any] = {"quality": 85, "method": 2} if format == "webp" else {}
-        file = io.BytesIO()
         with self._slots:
             there = [enlarged(picture(frame), factor) for frame in frames]
             if format == "gif":  # one palette for all: nothing flickers, and Pillow's own is a hundred times slower
                 palette = picture(grid(frames)).quantize()
                 there = [frame.quantize(palette=palette) for frame in there]
-            loop = there + there[-2:0:-1]
-            pace = max(20, round(1000 * seconds / len(loop)))  # browsers slow down anything faster
-            loop[0].save(file, format, save_all=True, append_images=loop[1:], duration=pace, loop=0, **options)
-        return file.getvalue()
+            pictures = there if loop else there + there[-2:0:-1]
+            pace = max(20, round(1000 * seconds / len(pictures)))  # browsers slow down anything faster
+            if format == "mp4":
+                return _mp4(pictures, pace)
+            file = io.BytesIO()
+            options: dict[str, Any] = {"quality": 85, "method": 2} if format == "webp" else {}
+            pictures[0].save(file, format, save_all=True, append_images=pictures[1:], duration=pace, loop=0, **options)
+            return file.getvalue()
 
     # Real and fake
 
-    def real_vs_fake(self, shuffle: int = 0, checkpoint: str = "") -> Pair:
+    def real_vs_fake(self, shuffle: int = 0, checkpoint: str = "", own: Pixels | None = None) -> Pair:
         """64 reals beside 64 fakes, the same ones for the same `shuffle` number (0 to 999,999).
 
-        The fakes are those of the seeds from 64 * shuffle on. Where what the checkpoint learned from is not at hand,
-        the built-in pair stands in for it, and the note says why and what to do.
+        The fakes are those of the seeds from 64 * shuffle on. `own`, [N, S, S, nc], are the visitor's reals. Where
+        what the checkpoint learned from is not at hand, the built-in pair stands in, and the note says why.
+        """
+        shuffle = _whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
+        reals, _, name, note = self._sides(checkpoint, own)
+        fakes = grid(self._fakes(name, range(shuffle * GRID**2, (shuffle + 1) * GRID**2)))
+        chosen = np.random.default_rng(shuffle).permutation(len(reals))[: GRID * GRID]
+        return Pair(grid(reals[chosen].transpose(0, 2, 3, 1)) if len(reals) else None, fakes, note, name)
+
+    def quiz(self, checkpoint: str = "", own: Pixels | None = None) -> Quiz:
+        """Twenty pairs of a real and a fake, at random, with what the discriminator would say.
+
+        The reals are held-out ones, where there are any: neither visitor nor discriminator has seen them.
+        Raises ValueError where there are no reals, or no discriminator.
+        """
+        pixels, reals, name, note = self._sides(checkpoint, own)
+        chosen = reals.heldout if reals is not None and len(reals.heldout) >= PAIRS else np.arange(len(pixels))
+        if len(chosen) < PAIRS:
+            raise ValueError(f"the quiz needs {PAIRS} real pictures, and there are {len(chosen)}. {note}")
+        rng = np.random.default_rng()
+        real = pixels[rng.permutation(chosen)[:PAIRS]].transpose(0, 2, 3, 1)
+        fake = self._fakes(name, rng.integers(latents.MAX_SEED, size=PAIRS))
+        try:
+            fooled = self._logits(name, fake) > self._logits(name, real)
+        except CheckpointError:
+            raise ValueError("this checkpoint has no discriminator to play against") from None
+        fakes = rng.integers(2, size=PAIRS)  # 0: left, 1: right
+        pairs = [side for r, f, at in zip(real, fake, fakes, strict=True) for side in ((r, f) if at else (f, r))]
+        return Quiz(np.stack(pairs), fakes.tolist(), np.where(fooled, 1 - fakes, fakes).tolist(), note)
+
+    def closest(self, seed: int = 0, count: int = 6, checkpoint: str = "") -> tuple[Pixels, Likeness]:
+        """The training images [count, S, S, nc] that come closest to the face of a seed, and how close that is.
+
+        Raises ValueError where what the checkpoint learned from is not at hand.
         """
         name = self._name(checkpoint)
-        shuffle = _whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
+        try:
+            reals = self._reals(name)
+        except DataError as reason:
+            raise ValueError(f"its nearest training images cannot be shown: {reason}") from None
+        face = torch.from_numpy(self.face(seed, checkpoint=name)).permute(2, 0, 1)
+        with self._slots:
+            found = reals.closest(face, _whole(count, "count", 1, MAX_CLOSEST))
+        return found.images.permute(0, 2, 3, 1).numpy(), found
+
+    def own_photos(self, files: Sequence[str], checkpoint: str = "") -> Pixels:
+        """A visitor's pictures, or a zip of them, cropped and resized as training does it: uint8 [N, nc, S, S].
+
+        Up to 500 are read; nothing is kept, and the files are removed.
+        """
+        model = self._checkpoint(checkpoint).model
+        with tempfile.TemporaryDirectory() as folder:
+            pictures, cache = Path(folder, "pictures"), Path(folder, "cache")
+            pictures.mkdir()
+            moved = [Path(shutil.move(f, pictures / f"{i:04d}{Path(f).suffix.lower()}")) for i, f in enumerate(files)]
+            archive = next((path for path in moved if path.suffix == ".zip"), None)
+            try:
+                images = load_images(str(archive or pictures), model.image_size, model.nc, 0, MAX_OWN, cache, False)
+            except DataError as error:
+                raise ValueError(str(error).replace(f"{pictures}", "what you gave")) from None
+            return np.array(images.pixels)
+
+    def _sides(self, checkpoint: str, own: Pixels | None) -> tuple[Pixels, Reals | None, str, str]:
+        """Real pixels [N, nc, S, S] (none if there are no reals at all), their Reals, a checkpoint, and a note."""
+        name = self._name(checkpoint)
+        model = self._checkpoint(name).model
+        if own is not None and own.shape[1:] == (model.nc, model.image_size, model.image_size):
+            return own, None, name, f"Real: {len(own):,} pictures of your own. Fake: made up by the checkpoint {name}."
         try:
             reals = self._reals(name)
             what = "drawn faces" if self._is_drawn(name) else "pictures"
-            note = f"Real: 64 of {len(reals):,} {what} at hand. Fake: 64 that the checkpoint {name} made up."
+            note = f"Real: {len(reals):,} {what} at hand. Fake: made up by the checkpoint {name}."
         except DataError as reason:
             # Another checkpoint may be the built-in model; else this one's own fakes stand beside drawn faces.
             name, wanted = next(filter(self._is_drawn, self.names), name), name
@@ -243,21 +438,20 @@ class Studio:
                 reals = self._reals(name, AVATARS)
                 note += f"Meanwhile, real are drawn faces, and fake is what the checkpoint {name} makes up."
             except DataError as another:
-                return Pair(None, self._fakes(name, shuffle), note + f"Nor can drawn faces: {another}.")
-        chosen = np.random.default_rng(shuffle).permutation(len(reals))[: GRID * GRID]
-        return Pair(grid(reals[chosen].transpose(0, 2, 3, 1)), self._fakes(name, shuffle), note)
+                nothing = np.empty((0, model.nc, model.image_size, model.image_size), np.uint8)
+                return nothing, None, name, note + f"Nor can drawn faces: {another}."
+        return reals.pixels, reals, name, note
 
-    def _fakes(self, name: str, shuffle: int) -> Pixels:
-        checkpoint, count = self._checkpoint(name), GRID * GRID
-        seeds = range(shuffle * count, (shuffle + 1) * count)
-        return grid(self._render(checkpoint, latents.latents(seeds, checkpoint.model.nz)))
+    def _fakes(self, name: str, seeds: Iterable[int]) -> Pixels:
+        checkpoint = self._checkpoint(name)
+        return self._render(checkpoint, latents.latents(seeds, checkpoint.model.nz))
 
     def _is_drawn(self, name: str) -> bool:
         data = self._opened[name].checkpoint.config.get("data") or {}
         return data.get("source") == AVATARS
 
-    def _reals(self, name: str, where: str | None = None) -> np.ndarray:
-        """What a checkpoint learned from, uint8 [N, nc, S, S]. Raises DataError, with the reason, if not at hand."""
+    def _reals(self, name: str, where: str | None = None) -> Reals:
+        """What a checkpoint learned from. Raises DataError, with the reason, if it is not at hand."""
         reading = self._read_reals(name, where)
         if reading is None:
             raise DataError("they are not on this machine; start the demo with `--dataroot` and their folder or zip")
@@ -266,15 +460,15 @@ class Studio:
         except StillReading:
             raise DataError("they are still being read; shuffle again in a moment") from None
 
-    def _read_reals(self, name: str, where: str | None = None) -> Future[np.ndarray] | None:
+    def _read_reals(self, name: str, where: str | None = None) -> Future[Reals] | None:
         """Begin to read the reals, unless someone has."""
-        where = where or (AVATARS if self._is_drawn(name) else self.dataroot)
+        checkpoint = self._opened[name].checkpoint
+        where = where or (AVATARS if self._is_drawn(name) else self.dataroot or _on_the_hub(checkpoint))
         if where is None:
             return None
-        model = self._opened[name].checkpoint.model
-        key = where, model.image_size, model.nc
+        key = where, checkpoint.model.image_size, checkpoint.model.nc
         with self._lock:
-            if key not in self._reading:
+            if key not in self._reading or _failed(self._reading[key]):
                 self._reading[key] = Future()
                 threading.Thread(target=_read, args=(self._reading[key], *key), daemon=True).start()
             return self._reading[key]
@@ -352,6 +546,21 @@ def encoded(pixels: Pixels, format: str = "png") -> bytes:
     return file.getvalue()
 
 
+def _mp4(frames: list[Image.Image], pace: int) -> bytes:
+    """Frames of `pace` milliseconds each as H.264, in the colours that every player knows."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as video:
+        stream = video.add_stream("libx264", rate=Fraction(1000, pace), options={"crf": "18"})
+        stream.width, stream.height = frames[0].size
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            video.mux(stream.encode(av.VideoFrame.from_image(frame.convert("RGB"))))
+        video.mux(stream.encode())
+    return file.getvalue()
+
+
 # What visitors may ask for
 
 
@@ -377,18 +586,31 @@ def _choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     raise ValueError(f"{name} must be {' or '.join(choices)}, not {_short(value)}")
 
 
+def _mapping(value: Any, name: str) -> dict[Any, Any]:
+    if value is None or isinstance(value, dict):
+        return value or {}
+    raise ValueError(f"{name} must be a mapping of names to numbers, not {_short(value)}")
+
+
 def _edits(edits: Any, nz: int) -> dict[int, float]:
     """Edits as {dimension: value}. In JSON the dimensions are texts."""
-    if edits is None:
-        return {}
-    if not isinstance(edits, dict):
-        raise ValueError(f"edits must be a mapping of dimensions to values, not {_short(edits)}")
     checked = {}
-    for key, value in edits.items():
+    for key, value in _mapping(edits, "edits").items():
         dimension = int(key) if isinstance(key, str) and key.isdecimal() and len(key) < 6 else key
         dimension = _whole(dimension, "dimension", 0, nz - 1)
         checked[dimension] = _number(value, f"dimension {dimension}", -MAX_Z, MAX_Z)
     return checked
+
+
+def _walk(walk: Any) -> list[int]:
+    if walk is not None and not (isinstance(walk, list) and len(walk) <= MAX_WALK):
+        raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {_short(walk)}")
+    return [_seed(number, "a step of the walk") for number in walk or []]
+
+
+def _directions(checkpoint: Checkpoint) -> list[Any]:
+    """The checkpoint's named directions, if it has any."""
+    return list(getattr(checkpoint, "directions", None) or [])
 
 
 def _short(value: Any) -> str:
@@ -404,12 +626,23 @@ def _finite(value: Any) -> float | None:
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _read(reading: Future[np.ndarray], where: str, size: int, nc: int) -> None:
-    """Fill in `reading` with images [N, nc, size, size], or with the reason why not."""
+def _on_the_hub(checkpoint: Checkpoint) -> str | None:
+    """The address of a checkpoint's reals, in a Space. Elsewhere the demo asks nothing of the network by itself."""
+    return f"hf://datasets/{checkpoint.hub}" if checkpoint.hub and os.environ.get("SPACE_ID") else None
+
+
+def _failed(reading: Future[Reals]) -> bool:
+    """Whether it is worth reading again: the network may be back."""
+    return reading.done() and reading.exception() is not None
+
+
+def _read(reading: Future[Reals], where: str, size: int, nc: int) -> None:
+    """Fill in `reading`, or give it the reason why not."""
     try:
+        limit = DRAWN if where == AVATARS else STREAMED if where.startswith("hf://") else None
         # No worker processes: a fork of a server full of threads may never wake up.
-        images = load_images(where, size, nc, workers=0, limit=DRAWN if where == AVATARS else None, progress=False)
-        reading.set_result(images.pixels)
+        images = load_images(where, size, nc, workers=0, limit=limit, progress=False)
+        reading.set_result(Reals(images))
     except Exception as error:  # whoever waits for the reading is to hear of it, whatever it was
         reading.set_exception(DataError(str(error).rstrip(".")))
 

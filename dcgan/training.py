@@ -9,29 +9,36 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from dcgan.augment import ALTERATIONS, augment
 from dcgan.convolution import has_bf16, keep_freed_memory
 from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
-from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
+from dcgan.latents import latents
+from dcgan.logs import LOGS
+from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, lecam_distance, probability
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.ranks import Ranks, join
-from dcgan.runs import Writer, restore
+from dcgan.runs import TrainingError, Writer, restore
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
-R1_EVERY = 16  # iterations; the penalty is scaled to match (lazy regularisation, Karras et al. 2020)
+RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
+CALIBRATION_SEEDS = range(2_000_000, 2_001_024)  # the noise that BatchNorm's statistics are taken from
+ADAPT_STEP = 0.1  # of the images: by so many more or fewer are altered from tick to tick
+ANCHOR_DECAY = 0.99  # of LeCam's running averages, for each iteration (Tseng et al. 2021)
 
 
 def setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -54,9 +61,13 @@ class TrainConfig:
     lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
     beta1: float = setting(0.5, "Adam's first momentum")
     loss: str = setting("bce", "adversarial loss", LOSSES)
-    r1: float = setting(0.0, "weight of the gradient penalty on reals (0: none)")
+    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)")
+    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)")
+    penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match")
+    lecam: float = setting(0.0, "weight that ties D's outputs to their running averages, for few photos (0: none)")
     flip: bool = setting(False, "mirror half of the training images")
     augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
+    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: alter all)")
     ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: keep the raw one)")
     drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
     precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
@@ -64,12 +75,16 @@ class TrainConfig:
     workers: int = setting(2, "processes that decode images")
     ngpu: int = setting(1, "GPUs to use (0: the CPU)")
     tick: int = setting(25_000, "images between two saves")
+    quality: int = setting(0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)")
+    log: str = setting("", "also draw the curves with one of " + ", ".join(LOGS) + ", if installed", ("", *LOGS))
 
     def __post_init__(self) -> None:
-        for name, low in {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}.items():
+        least = {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}
+        least |= {"penalty_every": 1, "quality": 0}
+        for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
-        for name in ("lr", "lr_d", "beta1", "r1", "ema"):
+        for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "adapt", "ema"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
@@ -83,23 +98,40 @@ class TrainConfig:
             raise ValueError(f"augment knows {', '.join(ALTERATIONS)}, not {', '.join(unknown)}")
 
 
+# What a recipe sets in ModelConfig and TrainConfig.
 RECIPES: dict[str, dict[str, Any]] = {
-    "dcgan": {},
+    "dcgan": {"recipe": "dcgan"},
     "best": {
+        "recipe": "best",
+        "d_bias": True,
         "epochs": 0,
         "max_images": 400_000,
-        "batch_size": 64,
+        "batch_size": 32,
         "lr": 0.0005,
         "flip": True,
         "augment": "translation",
+        "adapt": 0.3,
         "ema": 10_000,
         "drop_last": True,
         "precision": "auto",
+        "quality": 4,
     },
 }
 
+
+def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """The settings of the networks and of their training, from one dictionary; what it leaves out is the tutorial's.
+
+    Raises ValueError, in one line, for a value that makes no sense.
+    """
+    kinds = [
+        {f.name: settings[f.name] for f in fields(kind) if f.name in settings} for kind in (ModelConfig, TrainConfig)
+    ]
+    return ModelConfig(**kinds[0]), TrainConfig(**kinds[1])
+
+
 # What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick")
+RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick", "quality", "log")
 
 
 class Networks:
@@ -121,6 +153,9 @@ class Networks:
         adam = partial(Adam, betas=betas, fused=config.recipe != "dcgan", capturable=self.on_cuda)
         self.opt_g = adam(self.generator.parameters(), config.lr)
         self.opt_d = adam(self.discriminator.parameters(), config.lr_d or config.lr)
+        self.anchors = torch.zeros(2, device=device)  # LeCam's averages of D's outputs for reals and for fakes
+        self.altered = 0.0 if config.adapt else 1.0  # share of the images that D sees altered
+        self.rescued = False
         self.spread(Ranks())
 
     def spread(self, ranks: Ranks) -> None:
@@ -132,11 +167,15 @@ class Networks:
         return {name: getattr(self, name) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {**parts, "anchors": self.anchors, "altered": self.altered, "rescued": self.rescued}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        self.anchors.copy_(state.get("anchors", self.anchors))
+        self.altered = state.get("altered", self.altered)
+        self.rescued = state.get("rescued", False)
         for optimizer in (self.opt_g, self.opt_d):  # the state may come from another kind of device
             optimizer.param_groups[0]["capturable"] = self.on_cuda
 
@@ -144,7 +183,16 @@ class Networks:
         """All that a training step changes."""
         nets = [tensor for net in (self.generator, self.discriminator) for tensor in net.state_dict().values()]
         adams = [s for adam in (self.opt_g, self.opt_d) for state in adam.state.values() for s in state.values()]
-        return nets + adams
+        return [*nets, *adams, self.anchors]
+
+    def good(self, seen: int) -> "Good":
+        """A copy of the state that the networks are in."""
+        return Good(seen, copy.deepcopy(self.state_dict()))
+
+    def health(self, stats: Tensor) -> Tensor:
+        """The STATS of the last step, and a NaN behind them unless all weights since are finite: [6], on the device."""
+        parameters = [p.detach() for net in (self.generator, self.discriminator) for p in net.parameters()]
+        return torch.cat([stats, torch.stack(torch._foreach_norm(parameters)).sum()[None] * 0])
 
     @torch.no_grad()
     def average(self, batch_size: int, half_life: int, seen: int) -> None:
@@ -160,6 +208,14 @@ class Networks:
         torch._foreach_lerp_([target[name] for name in floats], [source[name] for name in floats], weight)
         for name in source.keys() - floats:
             target[name].copy_(source[name])
+
+    def calibrate(self) -> None:
+        """Take the shown generator's BatchNorm statistics anew, where it is an average: averaged weights have
+        statistics of their own, which the average of statistics only resembles (Izmailov et al. 2018).
+        """
+        if self.shown is not self.generator:
+            noise = latents(CALIBRATION_SEEDS, self.shown.config.nz)[:, :, None, None]
+            update_bn(noise.split(128), self.shown, next(self.shown.parameters()).device)
 
 
 def train(
@@ -189,43 +245,130 @@ def train(
     nets = Networks(model, config, ranks.device)
     seen = restore(run, nets, ranks.device) if resume else 0
     nets.spread(ranks)
-    order = (config.batch_size, config.seed, seen, config.flip, config.drop_last)
-    batches = images.batches(*order, ranks.device, ranks.rank, ranks.world)
+    good = nets.good(seen)
+    batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
     epoch_length = images.epoch_length(config.batch_size, config.drop_last, ranks.world)
     target = config.max_images or config.epochs * epoch_length
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
-    step = stepper(nets, config, cast, ranks)
     writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
     if writer:
         writer.start(seen, private or {})
 
+    failure, readings, iteration = "", Readings(), 0
     with stop_signals() as stop, progress(target, seen, quiet=not ranks.first) as bar:
-        while seen < target and not ranks.any(bool(stop)):
+        while seen < target and not failure and not ranks.stop(bool(stop), iteration):
             before = seen
             real = normalised(next(batches)).contiguous(memory_format=layout(config.precision, ranks.device))
             seen += len(real) * ranks.world
             # The whole batch's noise on every rank: how many there are does not change what is drawn.
             noise = ranks.share(torch.randn(seen - before, model.nz, 1, 1, device=ranks.device))
-            with_penalty = config.r1 > 0 and before // config.batch_size % R1_EVERY == 0
+            with_penalty = config.r1 + config.r2 > 0 and before // config.batch_size % config.penalty_every == 0
             stats = step(real, noise, with_penalty)
             nets.average(seen - before, config.ema, seen)
             bar.update(seen - before)
+
+            iteration = iterations(seen, config.batch_size, epoch_length)
+            line_due = (iteration - 1) % STATS_EVERY == 0
+            tick_due = crossed(before, seen, config.tick) or seen >= target
+            show_due = tick_due or snapshot_due(before, seen, iteration)
+            if line_due or tick_due:
+                readings.add(seen, nets.health(stats), line_due)
+                ready = readings.take(everything=tick_due)
+                if ranks.any(not all(reading.healthy for reading in ready)):
+                    failure = rescue(nets, good, seen, bar.write)
+                    seen = bar.n = good.seen
+                    batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
+                    if writer:
+                        writer.rewind(seen)
+                    continue
+                for reading in ready if writer else ():
+                    if reading.to_print:
+                        bar.write(statistics_line(reading, config, target, epoch_length))
+            if show_due:
+                nets.calibrate()
+            if tick_due:
+                if config.augment and config.adapt and adapt(nets, config, images, ranks, cast):
+                    step = stepper(nets, config, cast, ranks)
+                good = nets.good(seen)
             if writer is None:
                 continue
-
             writer.record(seen, stats)
-            iteration = iterations(seen, config.batch_size, epoch_length)
-            if (iteration - 1) % STATS_EVERY == 0:
-                bar.write(statistics_line(seen, config, target, epoch_length, stats))
-            if snapshot_due(before, seen, iteration, config.tick):
+            if show_due:
                 writer.snapshot(seen)
-            if crossed(before, seen, config.tick) and seen < target:
-                writer.save(seen)
+            if tick_due:
+                for remark in writer.tick(seen, good.state, last=seen >= target):
+                    bar.write(remark)
 
+    nets.calibrate()
     if writer:
         writer.finish(seen)
     ranks.wait()
+    if failure:
+        raise TrainingError(failure)
     return run / "checkpoint"
+
+
+@dataclass(frozen=True)
+class Good:
+    """A state of the networks, whole and finite: to be saved, or to go back to."""
+
+    seen: int
+    state: dict[str, Any]
+
+
+def rescue(nets: Networks, good: Good, seen: int, say: Callable[[str], Any]) -> str:
+    """Take the networks back to their last good state: once with a lower rate; the second time return why to stop."""
+    again = nets.rescued
+    nets.load_state_dict(good.state)
+    went_wrong = f"after {seen:,} images the losses or the weights are no longer numbers"
+    if again:
+        return (
+            f"{went_wrong}, at the lower learning rate too: stopped, with the state of {good.seen:,} images saved. "
+            "Start a new run with a lower --lr, with --precision fp32 or with --r1 1"
+        )
+    nets.rescued = True
+    for optimizer in (nets.opt_g, nets.opt_d):
+        for group in optimizer.param_groups:
+            group["lr"] *= RESCUE_RATE
+    say(f"{went_wrong}: back to the state of {good.seen:,} images, with the learning rate times {RESCUE_RATE}")
+    return ""
+
+
+def open_batches(images: Images, config: TrainConfig, seen: int, ranks: Ranks) -> Iterator[Tensor]:
+    """This rank's batches after so many images seen."""
+    order = (config.batch_size, config.seed, seen, config.flip, config.drop_last)
+    return images.batches(*order, ranks.device, ranks.rank, ranks.world)
+
+
+def adapt(nets: Networks, config: TrainConfig, images: Images, ranks: Ranks, cast: Any) -> bool:
+    """Alter more of what D sees once it knows the training photos by heart, fewer when not; whether that changed.
+
+    Adaptive augmentation (Karras et al. 2020): few photos need it, and where it is not needed it slows learning.
+    """
+    with cast():
+        more = ranks.same(overfitting(nets, images) > config.adapt)
+    before, wanted = nets.altered, nets.altered + (ADAPT_STEP if more else -ADAPT_STEP)
+    nets.altered = round(min(max(wanted, 0.0), 1.0), 6)
+    return nets.altered != before
+
+
+@torch.no_grad()
+def overfitting(nets: Networks, images: Images, count: int = 256) -> float:
+    """How far D takes held-out photos for fakes: r_v of Karras et al. 2020, 0 like training photos, 1 like fakes.
+
+    1 where no photo is held out, to be on the safe side.
+    """
+    heldout = images.batch(np.flatnonzero(images.heldout)[:count])
+    if not len(heldout):
+        return 1.0
+    device = next(nets.generator.parameters()).device
+    noise = torch.randn(count, nets.generator.config.nz, 1, 1, generator=torch.Generator().manual_seed(0)).to(device)
+    sets = [normalised(images.some(count).to(device)), normalised(heldout.to(device)), nets.shown.eval()(noise)]
+    nets.shown.train(nets.shown is nets.generator)
+    discriminator = nets.discriminator.eval()
+    seen, unseen, fake = (discriminator(batch).mean().item() for batch in sets)
+    discriminator.train()
+    return (seen - unseen) / max(seen - fake, 1e-6)
 
 
 def stepper(nets: Networks, config: TrainConfig, cast: Any, ranks: Ranks | None = None) -> Callable[..., Tensor]:
@@ -251,19 +394,25 @@ def adversarial_step(
 
     def judge(images: Tensor, discriminator: nn.Module = nets.trained_d, cast: Any = cast) -> Tensor:
         with cast():
-            return discriminator(augment(images, config.augment)).float()
+            return discriminator(augment(images, config.augment, nets.altered)).float()
 
     # D: reals up, fakes down. Apart, so that BatchNorm in D never mixes them.
     with cast():
         fake = nets.trained_g(noise)
-    seen_by_d = real.requires_grad_(with_penalty)
-    # The penalty differentiates twice, and does so in fp32.
-    on_real = judge(seen_by_d, cast=contextlib.nullcontext if with_penalty else cast)
-    on_fake = judge(fake.detach())
+    # A penalty differentiates twice, and does so in fp32.
+    exactly = contextlib.nullcontext if with_penalty else cast
+    real, shown = real.requires_grad_(with_penalty), fake.detach().to(real.dtype).requires_grad_(with_penalty)
+    on_real, on_fake = judge(real, cast=exactly), judge(shown, cast=exactly)
     loss_d = discriminator_loss(config.loss, on_real, on_fake)
-    penalty = config.r1 / 2 * R1_EVERY * gradient_penalty(on_real, seen_by_d) if with_penalty else 0.0
+    total = loss_d
+    for weight, images, logits in ((config.r1, real, on_real), (config.r2, shown, on_fake)):
+        if with_penalty and weight:
+            total = total + weight / 2 * config.penalty_every * gradient_penalty(logits, images)
+    if config.lecam:
+        total = total + config.lecam * lecam_distance(on_real, on_fake, nets.anchors)
+        nets.anchors.lerp_(torch.stack([on_real.mean(), on_fake.mean()]).detach(), 1 - ANCHOR_DECAY)
     nets.opt_d.zero_grad(set_to_none=True)
-    (loss_d + penalty).backward()
+    total.backward()
     nets.opt_d.step()
 
     # G: the same fakes up, against the discriminator just updated and now held still.
@@ -318,22 +467,61 @@ def iterations(seen: int, batch_size: int, epoch_length: int) -> int:
     return epochs * -(-epoch_length // batch_size) + -(-within // batch_size)
 
 
-def snapshot_due(before: int, seen: int, iteration: int, tick: int) -> bool:
-    """Every 500 iterations, at each tick, and often at the start, when most changes."""
-    early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
-    return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, tick)
+def snapshot_due(before: int, seen: int, iteration: int) -> bool:
+    """Every 500 iterations, and often at the start, when most changes."""
+    return iteration % SNAPSHOT_EVERY == 0 or any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
 
 
-def statistics_line(seen: int, config: TrainConfig, target: int, epoch_length: int, stats: Tensor) -> str:
+def statistics_line(reading: "Reading", config: TrainConfig, target: int, epoch_length: int) -> str:
     """The tutorial's line: [epoch/epochs][i/n] and the five figures."""
-    loss_d, loss_g, d_real, d_fake, d_fake_after = stats.tolist()
+    loss_d, loss_g, d_real, d_fake, d_fake_after, _ = reading.figures
     per_epoch = -(-epoch_length // config.batch_size)
-    epoch, within = divmod(seen - 1, epoch_length)
+    epoch, within = divmod(reading.seen - 1, epoch_length)
     return (
         f"[{epoch}/{-(-target // epoch_length)}][{within // config.batch_size}/{per_epoch}]\t"
         f"Loss_D: {loss_d:.4f}\tLoss_G: {loss_g:.4f}\tD(x): {d_real:.4f}\t"
         f"D(G(z)): {d_fake:.4f} / {d_fake_after:.4f}"
     )
+
+
+class Reading:
+    """A step's figures on their way from the device."""
+
+    def __init__(self, seen: int, values: Tensor, to_print: bool):
+        self.seen, self.to_print, self.values = seen, to_print, values
+        self.arrived = None
+        if values.device.type == "cuda":
+            self.values = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
+            self.arrived = torch.cuda.Event()
+            self.arrived.record()
+
+    @cached_property
+    def figures(self) -> list[float]:
+        """As plain numbers; waits for them."""
+        if self.arrived:
+            self.arrived.synchronize()
+        return self.values.tolist()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all are numbers. What is not can no longer be trained."""
+        return all(map(math.isfinite, self.figures))
+
+
+class Readings:
+    """Figures that are read without stopping a GPU: one reading late, when they have long arrived."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Reading] = []
+
+    def add(self, seen: int, values: Tensor, to_print: bool) -> None:
+        self.waiting.append(Reading(seen, values, to_print))
+
+    def take(self, everything: bool) -> list[Reading]:
+        """Those that can be read without waiting, or everything."""
+        late = [] if everything or self.waiting[-1].arrived is None else [self.waiting.pop()]
+        ready, self.waiting = self.waiting, late
+        return ready
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
-"""What the test files share: a cache of their own, pictures made by code, and the tutorial's networks."""
+"""What the test files share: a cache and a Hub of their own, pictures made by code, and the tutorial's networks."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import torch
 from hypothesis import settings
 from PIL import Image
 from torch import nn
+
+from tests import hub_stub
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("tests")
@@ -21,6 +25,19 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_CACHE", str(cache))
         yield cache
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_stub.Hub]:
+    """An empty Hub, an empty cache of what was fetched from it, and a client that loses no time between its tries."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
+    hurried = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+    monkeypatch.setattr("huggingface_hub.utils._http.time", hurried)
+    monkeypatch.setattr("huggingface_hub.file_download.time", hurried)
+    hub_stub.hub.reset()
+    yield hub_stub.hub
+    hub_stub.hub.reset()
 
 
 @pytest.fixture(scope="session", autouse=True)

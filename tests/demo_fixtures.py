@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,10 @@ from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 
 FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
 NZ = 20
+DIRECTIONS = [  # of `toons`
+    SimpleNamespace(name="age", vector=torch.eye(NZ)[3], low=-3.0, high=3.0, kind="attribute"),
+    SimpleNamespace(name="pose", vector=torch.ones(NZ) / NZ**0.5, low=-2.0, high=2.5, kind="principal"),
+]
 
 
 def make_checkpoint(folder: Path, source: str | None = None, seed: int = 1, nc: int = 3) -> Path:
@@ -69,7 +74,9 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        blocks = build_demo(Studio(checkpoints))
+        studio = Studio(checkpoints)
+        studio._opened["toons"].checkpoint.directions = DIRECTIONS
+        blocks = build_demo(studio)
         _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **LAUNCH)
         yield url
         blocks.close()

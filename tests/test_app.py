@@ -37,6 +37,9 @@ def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:
         "/face",
         "/interpolate",
         "/interpolate_file",
+        "/likeness",
+        "/nearest",
+        "/opinion",
         "/random_seed",
         "/real_vs_fake",
         "/replay",
@@ -80,9 +83,13 @@ def test_two_visitors_get_files_of_their_own(demo: str) -> None:  # noqa: F811
         ("/face", {"seed": -1}, "seed must be a whole number from 0 to 4294967295, not -1"),
         ("/face", {"edits": {"99": 1}}, "dimension must be"),
         ("/face", {"checkpoint": "nobody"}, "checkpoint must be one of people, toons, not 'nobody'"),
-        ("/interpolate", {"frames": 1000}, "frames must be a whole number from 2 to 64, not 1000"),
+        ("/interpolate", {"frames": 1000}, "frames must be a whole number from 2 to 300, not 1000"),
+        ("/interpolate", {"seeds": [1]}, "faces must be a list of 2 to 8"),
+        ("/face", {"directions": {"age": 1}}, "direction must be"),
+        ("/face", {"checkpoint": "toons", "directions": {"age": 9}}, "age must be a number from -3 to 3"),
+        ("/face", {"walk": [-1]}, "a step of the walk must be"),
         ("/interpolate", {"path": "round"}, "path must be spherical or linear"),
-        ("/interpolate_file", {"format": "exe"}, "format must be gif or webp"),
+        ("/interpolate_file", {"format": "exe"}, "format must be gif or webp or mp4"),
         ("/replay_frame", {"index": 4}, "frame must be"),
     ],
 )
@@ -99,7 +106,7 @@ def test_random_seeds_differ(client: Client) -> None:
 
 
 def test_interpolate_is_a_strip_from_a_to_b(client: Client, expected: np.ndarray) -> None:
-    strip = pixels(client.predict(3, 5, frames=4, api_name="/interpolate")).astype(int)
+    strip = pixels(client.predict([3, 5], frames=4, api_name="/interpolate")).astype(int)
     assert strip.shape == (64, 4 * 64, 3)
     assert np.abs(strip[:, :64] - expected[3]).max() <= 1
     assert np.abs(strip[:, -64:] - expected[5]).max() <= 1
@@ -119,6 +126,39 @@ def test_real_vs_fake_shows_64_of_each(client: Client, checkpoints: Path) -> Non
     assert np.array_equal(pixels(fake)[:64, :64], wanted[0])
     assert np.array_equal(pixels(fake)[-64:, -64:], wanted[63])
     assert "drawn faces" in note
+
+
+def test_a_loop_is_an_mp4(client: Client) -> None:
+    import av
+
+    path = client.predict([1, 2, 3], frames=6, format="mp4", loop=True, seconds=1, api_name="/interpolate_file")
+    with av.open(path) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 6
+
+
+def test_nearest_shows_the_face_and_six_reals(client: Client, checkpoints: Path) -> None:  # noqa: F811
+    strip = pixels(client.predict(5, checkpoint="toons", api_name="/nearest"))
+    assert strip.shape == (64, 7 * 64, 3)
+    assert np.array_equal(strip[:, :64], sample(load_checkpoint(checkpoints / "toons").generator, [5])[0].numpy())
+    found = client.predict(5, "toons", api_name="/likeness")
+    assert found["distances"] == sorted(found["distances"])
+    with pytest.raises(AppError, match="--dataroot"):
+        client.predict(5, checkpoint="people", api_name="/nearest")
+
+
+def test_opinion_is_a_share(client: Client) -> None:
+    found = client.predict(5, api_name="/opinion")
+    assert 0 <= found["realer_than"] <= 1
+    assert found["among"] == "fakes"
+
+
+def test_face_follows_directions_and_walks(client: Client) -> None:
+    faces = [
+        pixels(client.predict(3, checkpoint="toons", **way, api_name="/face"))
+        for way in ({}, {"directions": {"age": 2}}, {"walk": [1, 9]})
+    ]
+    assert not np.array_equal(faces[0], faces[1])
+    assert not np.array_equal(faces[0], faces[2])
 
 
 def test_replay_gives_curves_and_frames(client: Client) -> None:

@@ -139,3 +139,12 @@ def test_color_takes_saturation_from_none_to_double():
     ratio = saturation(altered) / saturation(images)
     assert 0 <= ratio.min() < 0.1
     assert 1.9 < ratio.max() <= 2 + 1e-3
+
+
+def test_a_share_of_the_images_is_altered_and_the_others_pass():
+    torch.manual_seed(0)
+    images = torch.rand(2000, 1, 8, 8) * 2 - 1
+    changed = (augment(images, "color", 0.3) != images).flatten(1).any(dim=1)
+    assert 0.25 < changed.float().mean() < 0.35
+    assert torch.equal(augment(images, "color", 0.0), images)
+    assert (augment(images, "color", 1.0) != images).flatten(1).any(dim=1).all()

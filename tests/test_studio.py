@@ -1,16 +1,20 @@
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dcgan import CheckpointError, load_checkpoint, sample
-from dcgan.data import DataError
+from dcgan.data import DataError, load_images
+from dcgan.metrics import nearest
+from dcgan.reals import Reals
 from dcgan.studio import Studio, encoded, grid, picture
-from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
+from tests.demo_fixtures import DIRECTIONS, FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +28,17 @@ def studio(checkpoints: Path) -> Studio:  # noqa: F811
 def expected(checkpoints: Path) -> np.ndarray:  # noqa: F811
     """Seeds 0 to 63 of `people`, as `sample` makes them in one batch."""
     return sample(load_checkpoint(checkpoints / "people").generator, range(64)).numpy()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of so many soft blots that 50 and more are held out."""
+    folder = tmp_path_factory.mktemp("many")
+    random = np.random.default_rng(1)
+    for i in range(640):
+        coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"blot{i:03d}.png", compress_level=0)
+    return folder
 
 
 def test_studio_needs_no_gradio() -> None:
@@ -116,7 +131,7 @@ def test_ranking_begins_with_what_changes_the_picture_most(studio: Studio) -> No
 
 @pytest.mark.parametrize("kind", ["spherical", "linear"])
 def test_a_path_leads_from_one_seed_to_the_other(studio: Studio, expected: np.ndarray, kind: str) -> None:
-    frames = studio.path(3, 5, kind, 9)
+    frames = studio.path([3, 5], kind, 9)
     assert frames.shape == (9, 64, 64, 3)
     assert np.abs(frames[0].astype(int) - expected[3]).max() <= 1
     assert np.abs(frames[-1].astype(int) - expected[5]).max() <= 1
@@ -129,6 +144,110 @@ def test_an_animation_goes_there_and_back(studio: Studio, format: str) -> None:
         assert image.size == (256, 256)
         assert image.n_frames == 14
         assert image.info["loop"] == 0
+
+
+def test_a_loop_leads_back_and_a_chain_touches_its_faces(studio: Studio, expected: np.ndarray) -> None:
+    frames = studio.path([3, {"seed": 5}, 7], "spherical", 12, loop=True).astype(int)
+    for at, seed in ((0, 3), (4, 5), (8, 7)):
+        assert np.abs(frames[at] - expected[seed]).max() <= 1
+    assert np.abs(frames[-1] - expected[3]).mean() < np.abs(frames[-1] - expected[7]).mean()
+
+
+def test_an_mp4_has_every_frame(studio: Studio) -> None:
+    import av
+
+    with av.open(io.BytesIO(studio.animation(studio.path(frames=5), "mp4", 1))) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 8
+    wanted = studio.face(0).astype(int)
+    assert np.abs(frames[0][2::4, 2::4].astype(int) - wanted).mean() < 12
+
+
+def test_a_walk_is_a_step_of_the_neighbours(studio: Studio) -> None:
+    numbers, faces = studio.neighbours("people", [2], seed=7, truncation=0.8, edits={"1": 2.0})
+    assert len(set(numbers)) == len(faces) == 8
+    assert np.array_equal(faces[5], studio.face(7, 0.8, {"1": 2.0}, "people", walk=[2, numbers[5]]))
+    z = np.array(studio.latent(7, walk=list(range(50))))
+    assert 0.5 < np.linalg.norm(z) / NZ**0.5 < 1.6  # a long walk stays where the generator was trained
+
+
+def test_directions_are_added_after_edits(checkpoints: Path) -> None:  # noqa: F811
+    studio = Studio(checkpoints)
+    assert studio.summary("toons")["directions"] == []
+    studio._opened["toons"].checkpoint.directions = DIRECTIONS
+    assert [d["name"] for d in studio.summary("toons")["directions"]] == ["age", "pose"]
+    moved = studio.face(3, edits={"3": 0.5}, checkpoint="toons", directions={"age": 1.5})
+    assert np.array_equal(moved, studio.face(3, edits={"3": 2.0}, checkpoint="toons"))
+
+
+def test_the_opinion_is_a_rank_among_the_checkpoints_faces(studio: Studio) -> None:
+    shares = [studio.opinion("people", seed=seed).realer_than for seed in range(40)]
+    assert 0.3 < np.mean(shares) < 0.7
+    assert len(set(shares)) > 20
+
+
+def test_held_out_reals_calibrate_the_opinion(checkpoints: Path, many: Path) -> None:  # noqa: F811
+    studio = Studio(checkpoints, str(many))
+    studio.real_vs_fake(checkpoint="people")  # waits for the reals
+    assert studio.opinion("people").among == "reals"
+
+
+def test_no_discriminator_no_opinion(tmp_path: Path) -> None:
+    (make_checkpoint(tmp_path / "alone") / "discriminator.safetensors").unlink()
+    studio = Studio(tmp_path)
+    assert studio.opinion() is None
+    assert studio.face().shape == (64, 64, 3)
+
+
+def test_a_visitors_photos_are_the_reals_and_are_not_kept(studio: Studio, photos: Path, tmp_path: Path) -> None:
+    files = [shutil.copy(photo, tmp_path) for photo in sorted(photos.iterdir())[:30]]
+    (tmp_path / "broken.png").write_text("not a picture")
+    own = studio.own_photos([*files, str(tmp_path / "broken.png")], "people")
+    assert own.shape == (30, 3, 64, 64)
+    assert not list(tmp_path.iterdir())
+    pair = studio.real_vs_fake(0, "people", own)
+    assert pair.real.shape == (4 * 64, 8 * 64, 3)
+    assert "30 pictures of your own" in pair.note
+    with pytest.raises(ValueError, match="none of the 1"):
+        studio.own_photos([shutil.copy(Path(__file__), tmp_path / "a.png")], "people")
+
+
+def test_a_zip_of_photos_is_read_as_well(studio: Studio, photos: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "mine"), "zip", photos)
+    assert len(studio.own_photos([archive], "people")) == 40
+
+
+def test_the_quiz_has_twenty_pairs_and_says_which_is_fake(studio: Studio, photos: Path, tmp_path: Path) -> None:
+    own = studio.own_photos([shutil.copy(photo, tmp_path) for photo in photos.iterdir()], "people")
+    quiz = studio.quiz("people", own)
+    reals = {image.tobytes() for image in own.transpose(0, 2, 3, 1)}
+    assert len(quiz.pictures) == 40
+    assert len(quiz.discriminator) == 20
+    for pair, fake in zip(quiz.pictures.reshape(20, 2, 64, 64, 3), quiz.fakes, strict=True):
+        assert pair[fake].tobytes() not in reals
+        assert pair[1 - fake].tobytes() in reals
+    with pytest.raises(ValueError, match="the quiz needs 20"):
+        studio.quiz("people", own[:19])
+
+
+def test_a_copy_is_told_from_a_stranger(many: Path) -> None:
+    images = load_images(str(many), 64, 3, workers=0, progress=False)
+    reals = Reals(images)
+    index = images.training[17]
+    copy = reals.closest(images.batch(np.array([index]))[0].flip(2), 3)  # a mirrored copy is a copy
+    assert copy.distances[0] < 0.5
+    assert copy.closer_than == 1.0
+    assert torch.equal(copy.images[0], images.batch(np.array([index]))[0])
+    stranger = reals.closest(images.batch(reals.heldout[:1])[0], 3)
+    assert stranger.distances[0] > 5
+    assert stranger.closer_than < 0.99
+
+
+def test_the_closest_are_the_closest_of_all(many: Path) -> None:
+    images = load_images(str(many), 64, 3, workers=0, progress=False)
+    for face in images.batch(np.flatnonzero(images.heldout)[:4]):
+        wanted = nearest(images.batch(images.training), face[None]).sort().values[:5]
+        assert Reals(images).closest(face, 5).distances == pytest.approx(wanted.tolist(), abs=0.6)
 
 
 def test_reals_come_from_dataroot(checkpoints: Path, photos: Path) -> None:  # noqa: F811

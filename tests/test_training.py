@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,10 +26,12 @@ from torch import Tensor, nn
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 import train
-from dcgan import figures, training
+from dcgan import figures, runs, training
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import DataError, Images
+from dcgan.doctor import Doctor
 from dcgan.losses import LOSSES
+from dcgan.metrics import Quality
 from dcgan.model import ModelConfig
 from dcgan.runs import TrainingError
 from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step
@@ -222,6 +225,9 @@ STEPS = [
     {"loss": "hinge", "d_norm": "spectral"},
     {"d_norm": "spectral", "r1": 1.0, "augment": "color,translation,cutout"},
     {"lr_d": 0.001, "beta1": 0.0},
+    {"lecam": 0.3},
+    {"loss": "relativistic", "r1": 1.0, "r2": 1.0, "d_norm": "none"},
+    {"precision": "bf16", "r2": 1.0, "lecam": 0.3, "loss": "hinge"},
     {"precision": "bf16", "r1": 1.0, "augment": "color,translation,cutout"},
     {"precision": "bf16", "d_norm": "spectral", "loss": "lsgan"},
     {"nc": 1, "augment": "color"},
@@ -240,7 +246,7 @@ def test_every_choice_takes_steps_with_finite_figures_and_trains_both_networks(c
     images = training.normalised(in_memory(8, nc=model.nc).batch(np.arange(8)))
     for step in range(3):
         noise = torch.randn(8, model.nz, 1, 1)
-        stats = adversarial_step(nets, config, images.clone(), noise, cast, config.r1 > 0 and step == 0)
+        stats = adversarial_step(nets, config, images.clone(), noise, cast, config.r1 + config.r2 > 0 and step == 0)
         assert stats.shape == (5,)
         assert torch.isfinite(stats).all()
         assert ((stats[2:] >= 0) & (stats[2:] <= 1)).all()
@@ -252,14 +258,15 @@ def test_every_choice_takes_steps_with_finite_figures_and_trains_both_networks(c
                 assert not torch.equal(parameter, before[name][key]), key
 
 
-def test_a_penalty_flattens_the_discriminator_around_reals():
-    def slope(r1: float) -> float:
-        config = settings(r1=r1, lr=0.002)
+@pytest.mark.parametrize("penalty", ["r1", "r2"])
+def test_a_penalty_flattens_the_discriminator(penalty):
+    def slope(weight: float) -> float:
+        config = settings(lr=0.002, **{penalty: weight})
         nets = Networks(replace(TINY, d_norm="none"), config, CPU)
         images = training.normalised(in_memory(8).batch(np.arange(8)))
         for _ in range(15):
             noise = torch.randn(8, 8, 1, 1)
-            adversarial_step(nets, config, images.clone(), noise, contextlib.nullcontext, r1 > 0)
+            adversarial_step(nets, config, images.clone(), noise, contextlib.nullcontext, weight > 0)
         images.requires_grad_()
         (gradient,) = torch.autograd.grad(nets.discriminator(images).sum(), images)
         return gradient.square().sum().item()
@@ -277,6 +284,211 @@ def test_the_penalty_is_taken_every_16_iterations(tmp_path, monkeypatch, no_figu
     monkeypatch.setattr(training, "adversarial_step", recorded)
     training.train(TINY, settings(r1=1.0, max_images=8 * 34, drop_last=True), in_memory(), tmp_path / "run")
     assert [i for i, penalty in enumerate(taken) if penalty] == [0, 16, 32]
+
+
+def test_lecam_holds_the_discriminators_outputs_together():
+    def gap(lecam: float) -> float:
+        config = settings(lecam=lecam, lr=0.002)
+        nets = Networks(TINY, config, CPU)
+        images = training.normalised(in_memory(8).batch(np.arange(8)))
+        for _ in range(15):
+            adversarial_step(nets, config, images.clone(), torch.randn(8, 8, 1, 1), contextlib.nullcontext)
+        real, fake = nets.anchors.tolist()
+        return real - fake
+
+    assert gap(0.0) == 0
+    assert 0 < gap(3.0) < 0.7 * gap(0.001)
+
+
+def test_overfitting_is_0_where_unseen_photos_look_like_seen_ones_and_1_where_they_look_like_fakes():
+    images = in_memory(400)
+    nets = Networks(TINY, settings(), CPU)
+
+    def judge(brightness: float) -> None:
+        """Have seen photos score 1 and fakes 0, and unseen ones as much as they are bright."""
+        seen = {image.tobytes() for image in images.pixels[images.training]}
+
+        def logits(batch: Tensor) -> Tensor:
+            known = [bytes(x) in seen for x in ((batch + 1) * 127.5).round().byte().numpy()]
+            real = [bytes(x) in everything for x in ((batch + 1) * 127.5).round().byte().numpy()]
+            return torch.tensor([1.0 if k else brightness if r else 0.0 for k, r in zip(known, real, strict=True)])
+
+        everything = {image.tobytes() for image in images.pixels}
+        nets.discriminator.forward = logits  # type: ignore[method-assign]
+
+    for brightness in (1.0, 0.7, 0.0):
+        judge(brightness)
+        assert training.overfitting(nets, images) == pytest.approx(1 - brightness)
+    assert nets.discriminator.training
+
+
+def test_more_is_altered_while_the_discriminator_overfits_and_less_when_not(tmp_path, monkeypatch, no_figures):
+    levels = iter([0.9, 0.9, 0.9, 0.1, 0.1, 0.9])
+    monkeypatch.setattr(training, "overfitting", lambda nets, images: next(levels))
+    shares = []
+    augment = training.augment
+    monkeypatch.setattr(training, "augment", lambda x, policy, share: shares.append(share) or augment(x, policy, share))
+    config = settings(augment="translation", adapt=0.3, tick=8, max_images=48, drop_last=True)
+    training.train(TINY, config, in_memory(), tmp_path / "run")
+    assert shares[::3] == [0.0, 0.1, 0.2, 0.3, 0.2, 0.1]
+    assert state(tmp_path / "run")["networks"]["altered"] == 0.2
+
+
+def test_looking_for_overfitting_does_not_change_the_training(tmp_path, monkeypatch, no_figures):
+    monkeypatch.setattr(training, "ADAPT_STEP", 0.0)
+    for name, adapt in (("plain", 0.0), ("adaptive", 0.3)):
+        monkeypatch.setattr(training, "augment", lambda x, policy, share: x)
+        config = settings(augment="color", adapt=adapt, tick=16, max_images=48)
+        training.train(TINY, config, in_memory(), tmp_path / name)
+    plain, adaptive = (state(tmp_path / name)["networks"]["generator"] for name in ("plain", "adaptive"))
+    assert identical(plain, adaptive)
+
+
+# Going wrong
+
+
+def poisoned_at(monkeypatch, *steps: int, loss: bool = False) -> list[float]:
+    """Put a NaN into the generator after these calls of the step, or only into its figures; returns D's rates."""
+    rates: list[float] = []
+
+    def poisoned(nets, *args):
+        rates.append(nets.opt_d.param_groups[0]["lr"])
+        stats = adversarial_step(nets, *args)
+        if len(rates) in steps:
+            if loss:
+                return stats * torch.nan
+            with torch.no_grad():
+                nets.generator.main[0].weight[0, 0, 0, 0] = torch.nan
+        return stats
+
+    monkeypatch.setattr(training, "adversarial_step", poisoned)
+    return rates
+
+
+@pytest.mark.parametrize(("step", "loss"), [(7, False), (8, True)], ids=["weights", "loss"])
+def test_a_step_that_breaks_the_networks_is_undone_at_a_lower_rate(
+    tmp_path, monkeypatch, capsys, no_figures, step, loss
+):
+    rates = poisoned_at(monkeypatch, step, loss=loss)
+    run = tmp_path / "run"
+    training.train(TINY, settings(drop_last=True, tick=16, max_images=96), in_memory(), run)
+    assert "back to the state of 48 images" in capsys.readouterr().out
+    assert rates == [0.0002] * 8 + [0.0001] * 6
+    seen = [row["images_seen"] for row in rows(run)]
+    assert seen == list(range(8, 97, 8))
+    weights = load_checkpoint(run).generator.state_dict().values()
+    assert all(torch.isfinite(value).all() for value in weights)
+
+
+def test_networks_that_break_again_stop_the_run_with_everything_saved(tmp_path, monkeypatch, no_figures):
+    rates = poisoned_at(monkeypatch, 3, 7)
+    run = tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"stopped, with the state of 32 images saved.*--lr"):
+        training.train(TINY, settings(drop_last=True, tick=16, max_images=96), in_memory(), run)
+    assert len(rates) == 8
+    assert state(run)["seen"] == load_checkpoint(run).images_seen == 32
+    assert all(torch.isfinite(value).all() for value in load_checkpoint(run).generator.state_dict().values())
+    monkeypatch.setattr(training, "adversarial_step", adversarial_step)
+    training.train(TINY, settings(drop_last=True, tick=16, max_images=96), in_memory(), run, resume=True)
+    assert load_checkpoint(run).images_seen == 96
+
+
+def test_networks_that_break_before_the_first_tick_start_again(tmp_path, monkeypatch, capsys, no_figures):
+    poisoned_at(monkeypatch, 1)
+    training.train(TINY, settings(drop_last=True, tick=48, max_images=96), in_memory(), tmp_path / "run")
+    assert "back to the state of 0 images" in capsys.readouterr().out
+
+
+def test_the_doctor_is_heard_during_a_run(tmp_path, monkeypatch, capsys, no_figures):
+    monkeypatch.setattr(Doctor, "examine", lambda self, rows, faces: [f"{len(rows)} rows, {tuple(faces.shape)}"])
+    training.train(TINY, settings(drop_last=True, tick=16, max_images=48), in_memory(), tmp_path / "run")
+    assert capsys.readouterr().out.count("2 rows, (64, 3, 16, 16)") == 3
+
+
+# Keeping the best
+
+
+@pytest.fixture
+def graded(monkeypatch) -> Callable[..., None]:
+    """Have these grades given, one after the other."""
+
+    def arrange(*grades: float) -> None:
+        remaining = iter(grades)
+
+        def grade(self: Quality, generator: nn.Module) -> dict[str, float]:
+            torch.randn(7)  # must not be felt in the training
+            return {"fd": next(remaining), "other": 1.0}
+
+        monkeypatch.setattr(Quality, "__init__", lambda self, images, device: None)
+        monkeypatch.setattr(Quality, "__call__", grade)
+        monkeypatch.setattr(runs, "MIN_IMAGES", 10)
+
+    return arrange
+
+
+def test_the_best_of_all_measured_ticks_is_kept(tmp_path, graded, capsys, no_figures):
+    graded(3.0, 1.0, 2.0)
+    run = tmp_path / "run"
+    training.train(TINY, settings(drop_last=True, tick=16, quality=2, max_images=96), in_memory(), run)
+    kept = load_checkpoint(run)
+    assert kept.images_seen == 64
+    assert kept.config["metrics"] == {"fd": 1.0, "other": 1.0}
+    assert kept.history[-1]["images_seen"] == kept.snapshots[-1].images_seen == 64
+    assert state(run)["seen"] == 96
+    assert [row["fd"] for row in rows(run) if "fd" in row] == [3.0, 1.0, 2.0]
+    assert "after 64 images: fd 1" in capsys.readouterr().out
+
+
+def test_the_best_is_remembered_when_a_run_goes_on(tmp_path, graded, no_figures):
+    graded(1.0, 2.0, 3.0)
+    run = tmp_path / "run"
+    training.train(TINY, settings(drop_last=True, tick=16, quality=1, max_images=32), in_memory(), run)
+    training.train(TINY, settings(drop_last=True, tick=16, quality=1, max_images=48), in_memory(), run, resume=True)
+    assert load_checkpoint(run).images_seen == 16
+
+
+def test_where_there_are_too_few_images_to_measure_by_the_last_is_kept(tmp_path, no_figures):
+    training.train(TINY, settings(drop_last=True, tick=16, quality=1, max_images=48), in_memory(), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run").images_seen == 48
+
+
+def test_measuring_does_not_change_the_training(tmp_path, graded, no_figures):
+    graded(1.0, 2.0, 3.0)
+    for name, quality in (("plain", 0), ("measured", 1)):
+        training.train(
+            TINY, settings(drop_last=True, tick=16, quality=quality, max_images=48), in_memory(), tmp_path / name
+        )
+    assert identical(state(tmp_path / "plain")["networks"], state(tmp_path / "measured")["networks"])
+
+
+# Curves elsewhere
+
+
+def test_a_library_for_curves_that_is_missing_is_one_line_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="--log wandb needs a library that is not here: pip install wandb"):
+        training.train(TINY, settings(log="wandb"), in_memory(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["trackio", "wandb"])
+def test_curves_go_to_the_library_named(tmp_path, monkeypatch, no_figures, kind):
+    logged = []
+    library = SimpleNamespace(init=lambda **kw: logged.append(kw), log=logged.append)
+    monkeypatch.setitem(sys.modules, kind, library)
+    training.train(TINY, settings(log=kind, tick=16, max_images=32), in_memory(), tmp_path / "mine")
+    assert logged[0]["name"] == "mine"
+    assert logged[0]["config"]["lr"] == 0.0002
+    assert [row["images_seen"] for row in logged[1:]] == [16, 32]
+    assert {"loss_d", "loss_g", "d_real"} < logged[1].keys()
+
+
+def test_curves_go_to_tensorboard(tmp_path, monkeypatch, no_figures):
+    drawn = []
+    writer = SimpleNamespace(add_scalar=lambda *args: drawn.append(args), flush=lambda: None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=lambda folder: writer))
+    training.train(TINY, settings(log="tensorboard", tick=16, max_images=32), in_memory(), tmp_path / "run")
+    assert [seen for name, _, seen in drawn if name == "loss_g"] == [16, 32]
 
 
 # The average
@@ -486,7 +698,7 @@ def test_saving_and_snapshots_do_not_change_the_training(tmp_path, no_figures):
 
 def test_a_grid_is_drawn_every_500_iterations():
     late = 10_000_000  # past the early ones
-    due = [i for i in range(1, 1600) if training.snapshot_due(late + 8 * (i - 1), late + 8 * i, i, tick=10**12)]
+    due = [i for i in range(1, 1600) if training.snapshot_due(late + 8 * (i - 1), late + 8 * i, i)]
     assert due == [500, 1000, 1500]
 
 

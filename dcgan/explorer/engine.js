@@ -1,14 +1,17 @@
 /* Where pixels come from. A page's components ask an engine; this one asks the server.
 
-   latent(checkpoint, seed)      -> [nz] the z of a seed, before truncation and edits
+   latent(state)                 -> [nz] the z before truncation and edits
    ranking(checkpoint)           -> [nz] dimensions, the most effective first
-   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits}
-   path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, a, b, kind, frames}
+   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk}
+   around(state)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers, opinion: {realer_than, among} | null}
+   path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, faces, kind, frames, loop}
    animation(way, format, seconds) -> Blob
    replay(checkpoint)            -> {frames: [images seen], curves: {name: [value]}}
    snapshot(checkpoint, index)   -> Blob
 
    Each returns a promise; a refusal is an Error whose message is for the visitor. */
+
+const blob = (base64, type) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type });
 
 function serverEngine(server) {
   async function ask(name, request) {
@@ -16,22 +19,26 @@ function serverEngine(server) {
     try {
       answer = await server[name](request);
     } catch {
-      throw new Error("The server does not answer. Is it still running?");
+      throw new Error(t("The server does not answer. Is it still running?"));
     }
     if (answer.error) throw new Error(answer.error);
     return answer;
   }
-  const blob = (base64, type) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type });
+  const bitmap = (base64, type) => createImageBitmap(blob(base64, type));
   return {
-    latent: async (checkpoint, seed) => (await ask("latent", { checkpoint, seed })).z,
+    latent: async ({ checkpoint, seed, walk }) => (await ask("latent", { checkpoint, seed, walk })).z,
     ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
-    face: async (state) => createImageBitmap(blob((await ask("face", state)).png, "image/png")),
+    face: async (state) => bitmap((await ask("face", state)).png, "image/png"),
+    around: async (state) => {
+      const { jpeg, numbers, opinion } = await ask("around", state);
+      return { sheet: await bitmap(jpeg, "image/jpeg"), numbers, opinion };
+    },
     path: async (way) => {
       const { jpeg, columns, count } = await ask("path", way);
-      return { sheet: await createImageBitmap(blob(jpeg, "image/jpeg")), columns, count };
+      return { sheet: await bitmap(jpeg, "image/jpeg"), columns, count };
     },
     animation: async (way, format, seconds) =>
-      blob((await ask("animation", { ...way, format, seconds })).file, `image/${format}`),
+      blob((await ask("animation", { ...way, format, seconds })).file, format === "mp4" ? "video/mp4" : `image/${format}`),
     replay: (checkpoint) => ask("replay", { checkpoint }),
     snapshot: async (checkpoint, index) => blob((await ask("snapshot", { checkpoint, index })).webp, "image/webp"),
   };

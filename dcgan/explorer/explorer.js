@@ -1,28 +1,56 @@
-/* Explore: one large face, and sliders for what it is made of. */
+/* Explore: one large face, its neighbours, and sliders for what it is made of. */
 
-const TOP = 10; // sliders that a visitor sees first
-const REACH = 3.5; // how far a slider goes: nearly all of a standard normal
+const TOP = 10; // raw dimensions that a visitor sees first
+const REACH = 3.5; // how far their sliders go: nearly all of a standard normal
 const ENLARGED = 512; // side of an enlarged picture, at least
+const CALM = 250; // milliseconds without a change, before the neighbours are asked for
+const MAX_UNDO = 200;
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
-  let base = null; // the z of the seed
-  let state = { checkpoint: checkpoint.name, seed: randomSeed(), truncation: 1, edits: {}, ...readLink() };
+  const fresh = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
+  let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
+  let settled = state; // what undo would come back to
+  let past = [];
+  let future = [];
+  let base = null; // the z of seed and walk
+  let ranking = null;
+  let order = "effect";
+  let allShown = false;
   let remembering = 0;
-  const rows = new Map(); // dimension -> its rows
+  let calming = 0;
+  let rows = [];
 
-  const canvas = make("canvas", { className: "face", role: "img", "aria-label": "Generated face" });
+  const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
   const message = messageLine();
-  const seed = seedField("Seed", state.seed, (value) => change({ seed: value, edits: {} }, true));
+  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [] }));
   const truncation = make("output", {});
-  const truncationSlider = slider("Truncation", { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }));
-  const resetAll = button("Reset all", () => change({ edits: {} }, true));
-  const saveNative = button("Save PNG", () => savePicture(1));
-  const saveLarge = button("Save PNG", () => savePicture(enlargement()));
+  const truncationSlider = slider(t("Truncation"), { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }), settle);
+  const undo = button(icon("undo"), () => travel(past, future), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
+  const redo = button(icon("redo"), () => travel(future, past), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
+  const resetAll = button(t("Reset all"), () => step(fresh(state.seed)));
   const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
-  const top = make("div", { className: "rows" });
-  const all = make("div", { className: "rows columns" });
-  const allTitle = make("summary", {});
-  const rest = make("details", { className: "all", ontoggle: () => fillAll() }, allTitle, all);
+  const saveNative = button("", () => savePicture(1));
+  const saveLarge = button("", () => savePicture(enlargement()));
+  const meter = make("meter", { min: 0, max: 1, "aria-label": t("Discriminator's opinion") });
+  const verdict = make("p", { className: "hint" });
+  const opinion = make("div", { className: "opinion", hidden: true }, meter, verdict);
+  const neighbours = make("div", { className: "strip", role: "group", "aria-label": t("Neighbours") });
+  const named = make("div", { className: "rows" });
+  const dimensions = make("div", { className: "rows" });
+  const search = make("input", { type: "search", className: "number", placeholder: t("Number"), "aria-label": t("Search dimensions"), inputMode: "numeric" });
+  search.oninput = () => fillDimensions();
+  const ordering = choice(t("Order"), [["effect", t("Most effect")], ["number", t("By number")]], order, (value) => {
+    order = value;
+    fillDimensions();
+  });
+  const more = button("", () => {
+    allShown = !allShown;
+    fillDimensions();
+  });
+  const raw = make("details", { className: "all" },
+    make("summary", {}, t("The numbers themselves")),
+    make("div", { className: "bar wrap" }, ordering, make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search)),
+    dimensions, more);
 
   const paint = latest(
     (wanted) => engine.face(wanted),
@@ -32,39 +60,90 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
       bitmap.close();
       canvas.dataset.shown = link(shown);
-      canvas.setAttribute("aria-label", `Generated face, seed ${shown.seed}`);
+      canvas.setAttribute("aria-label", t("Generated face, seed {seed}", { seed: shown.seed }));
       message.clear();
     },
     (error) => message.say(error.message),
   );
 
-  root.replaceChildren(
-    make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": "Face" },
-        canvas,
-        message.element,
-        make("div", { className: "bar" }, seed.element,
-          make("div", { className: "field truncation" },
-            make("div", { className: "caption" }, "Truncation", truncation), truncationSlider)),
-        make("div", { className: "bar wrap" },
-          choice("Enlarge", [["smooth", "Smooth"], ["pixels", "Pixels"]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")),
-          make("div", { className: "bar" }, saveNative, saveLarge))),
-      make("section", { className: "sliders", "aria-label": "Latent dimensions" },
-        make("div", { className: "bar heading" }, make("h2", {}, "Strongest first"), make("span", { className: "grow" }), resetAll),
-        top, rest)),
+  const lookAround = latest(
+    (wanted) => engine.around(wanted),
+    ({ sheet, numbers, opinion: known }, shown) => {
+      if (shown !== state) return;
+      const focused = [...neighbours.children].indexOf(document.activeElement);
+      neighbours.replaceChildren(...numbers.map((number, i) =>
+        make("button", { type: "button", "aria-label": t("Neighbour {n}", { n: i + 1 }), onclick: () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }) },
+          cut(sheet, numbers.length, i, sheet.height))));
+      if (focused >= 0) neighbours.children[focused].focus();
+      sheet.close();
+      opinion.hidden = !known;
+      if (!known) return;
+      const percent = Math.round(100 * known.realer_than);
+      meter.value = known.realer_than;
+      meter.setAttribute("aria-valuetext", `${percent}%`);
+      verdict.textContent = known.among === "reals"
+        ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
+        : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
+    },
+    (error) => message.say(error.message),
+    1,
   );
 
-  /* A part of the state changes. A new person is a step that the Back button undoes; a slider's move is not. */
-  function change(part, isStep = false) {
-    const newPerson = "seed" in part && part.seed !== state.seed;
-    if (isStep) remember("replaceState");
+  root.replaceChildren(
+    make("div", { className: "explorer" },
+      make("section", { className: "portrait", "aria-label": t("Face") },
+        canvas,
+        message.element,
+        opinion,
+        make("div", { className: "around" }, make("div", { className: "caption" }, t("Neighbours: click to walk there")), neighbours)),
+      make("section", { className: "sliders", "aria-label": t("What it is made of") },
+        make("div", { className: "bar wrap" }, seed.element,
+          make("div", { className: "field truncation" },
+            make("div", { className: "caption" }, t("Truncation"), truncation), truncationSlider),
+          make("div", { className: "bar" }, undo, redo, resetAll)),
+        named, raw,
+        make("div", { className: "bar wrap" },
+          saveNative, saveLarge,
+          choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels"))))),
+  );
+
+  /* A part of the state changes: many times in a drag. */
+  function change(part) {
+    const other = "seed" in part || "walk" in part;
     state = { ...state, ...part };
-    if (newPerson) loadBase();
+    if (other) loadBase();
     show();
     paint(state);
+    clearTimeout(calming);
+    calming = setTimeout(() => lookAround(state), CALM);
     // Browsers allow a page only so many of these a second.
-    if (isStep) remember("pushState");
-    else remembering ||= setTimeout(() => remember("replaceState"), 400);
+    remembering ||= setTimeout(() => remember("replaceState"), 400);
+  }
+
+  /* What was changed is one step of undo. */
+  function settle() {
+    if (link(settled) === link(state)) return;
+    past = [...past, settled].slice(-MAX_UNDO);
+    future = [];
+    settled = state;
+    show();
+  }
+
+  /* A change that is a step in itself, for the Back button too. */
+  function step(part) {
+    settle();
+    remember("replaceState");
+    change(part);
+    settle();
+    remember("pushState");
+  }
+
+  /* Undo goes from the past to the future, redo the other way. */
+  function travel(from, to) {
+    if (!from.length) return;
+    to.push(settled);
+    settled = from.pop();
+    change(settled);
   }
 
   function remember(how) {
@@ -77,50 +156,72 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     seed.set(state.seed);
     truncationSlider.value = state.truncation;
     truncation.value = state.truncation.toFixed(2);
-    resetAll.disabled = Object.keys(state.edits).length === 0;
-    for (const list of rows.values()) list.forEach((row) => row.show());
+    const { checkpoint: _, ...own } = state;
+    resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed));
+    undo.disabled = !past.length;
+    redo.disabled = !future.length;
+    for (const row of rows) row.show();
   }
 
-  const current = (dimension) => state.edits[dimension] ?? (base ? base[dimension] * state.truncation : 0);
-
-  function row(dimension) {
-    const name = `Dimension ${dimension}`;
+  /* A slider with its name, value and reset; `key` of the state's `part` is set by it. */
+  function row(part, key, title, name, [low, high], unset) {
     const value = make("output", {});
-    const input = slider(name, { min: -REACH, max: REACH, step: 0.01 }, (z) => change({ edits: { ...state.edits, [dimension]: z } }));
+    const put = (values) => change({ [part]: values });
+    const input = slider(title, { min: low, max: high, step: 0.01 }, (z) => put({ ...state[part], [key]: z }), settle);
     const reset = button(icon("reset"), () => {
-      const { [dimension]: _, ...others } = state.edits;
-      change({ edits: others });
+      const { [key]: _, ...others } = state[part];
+      put(others);
+      settle();
       input.focus();
-    }, { className: "reset", "aria-label": `Reset dimension ${dimension}`, title: "Reset" });
-    const element = make("div", { className: "row" }, make("span", { className: "name" }, make("span", { className: "word" }, "Dimension "), dimension), input, value, reset);
-    const result = {
-      element,
-      show: () => {
-        const z = current(dimension);
-        if (Number(input.value) !== z) input.value = z;
-        value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
-        const part = 50 + (50 * Math.max(-REACH, Math.min(REACH, z))) / REACH;
-        input.style.setProperty("--from", `${Math.min(50, part)}%`);
-        input.style.setProperty("--to", `${Math.max(50, part)}%`);
-        element.classList.toggle("edited", dimension in state.edits);
-        reset.disabled = !(dimension in state.edits);
-      },
+    }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
+    const element = make("div", { className: "row" }, make("span", { className: "name", title }, name), input, value, reset);
+    const at = (z) => (100 * (Math.max(low, Math.min(high, z)) - low)) / (high - low);
+    const display = () => {
+      const z = state[part][key] ?? unset();
+      if (Number(input.value) !== z) input.value = z;
+      value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
+      input.style.setProperty("--from", `${Math.min(at(0), at(z))}%`);
+      input.style.setProperty("--to", `${Math.max(at(0), at(z))}%`);
+      element.classList.toggle("edited", key in state[part]);
+      reset.disabled = !(key in state[part]);
     };
-    rows.set(dimension, [...(rows.get(dimension) ?? []), result]);
-    result.show();
-    return element;
+    display();
+    return { element, part, show: display };
+  }
+
+  function dimensionRow(dimension) {
+    const unset = () => (base ? base[dimension] * state.truncation : 0);
+    return row("edits", dimension, t("Dimension {n}", { n: dimension }), dimension, [-REACH, REACH], unset);
+  }
+
+  function fillNamed() {
+    const found = checkpoint.directions.map((d) => row("directions", d.name, t(d.name), t(d.name), [d.low, d.high], () => 0));
+    rows = found;
+    named.replaceChildren(...found.map((one) => one.element));
+    named.classList.toggle("named", found.length > 0);
+    raw.open = found.length === 0;
   }
 
   /* All dimensions are a hundred sliders: they are made when someone looks. */
-  function fillAll() {
-    if (rest.open && !all.children.length) all.append(...Array.from({ length: checkpoint.nz }, (_, i) => row(i)));
+  function fillDimensions() {
+    const numbers = [...Array(checkpoint.nz).keys()];
+    const sorted = order === "effect" && ranking ? ranking : numbers;
+    const text = search.value.trim();
+    const found = sorted.filter((d) => String(d).includes(text));
+    const few = text || allShown ? found : found.slice(0, TOP);
+    const made = few.map(dimensionRow);
+    rows = [...rows.filter((one) => one.part === "directions"), ...made];
+    dimensions.replaceChildren(...made.map((one) => one.element));
+    if (!found.length) dimensions.append(make("p", { className: "hint" }, t("No such dimension: they go from 0 to {last}", { last: checkpoint.nz - 1 })));
+    more.hidden = Boolean(text) || checkpoint.nz <= TOP;
+    more.textContent = allShown ? t("Show fewer") : t("Show all {n}", { n: checkpoint.nz });
   }
 
   async function loadBase() {
-    const { checkpoint: name, seed } = state;
+    const wanted = state;
     try {
-      const z = await engine.latent(name, seed);
-      if (name !== state.checkpoint || seed !== state.seed) return;
+      const z = await engine.latent(wanted);
+      if (wanted.checkpoint !== state.checkpoint || wanted.seed !== state.seed || wanted.walk !== state.walk) return;
       base = z;
       show();
     } catch (error) {
@@ -131,62 +232,35 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   async function open(summary) {
     checkpoint = summary;
-    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {} };
-    base = null;
-    rows.clear();
-    top.replaceChildren();
-    all.replaceChildren();
-    saveNative.textContent = `Save ${summary.size} px`;
-    saveLarge.textContent = `Save ${summary.size * enlargement()} px`;
-    allTitle.textContent = `All ${summary.nz} dimensions`;
+    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {} };
     for (const d of Object.keys(state.edits)) if (d >= summary.nz) delete state.edits[d];
-    show();
-    paint(state);
+    for (const name of Object.keys(state.directions)) if (!summary.directions.some((d) => d.name === name)) delete state.directions[name];
+    [base, ranking, past, future, settled] = [null, null, [], [], state];
+    saveNative.textContent = t("Save {n} px", { n: summary.size });
+    saveLarge.textContent = t("Save {n} px", { n: summary.size * enlargement() });
+    fillNamed();
+    fillDimensions();
+    change({});
     loadBase();
-    fillAll();
     try {
-      const ranking = await engine.ranking(summary.name);
-      if (summary === checkpoint) top.replaceChildren(...ranking.slice(0, TOP).map(row));
+      const found = await engine.ranking(summary.name);
+      if (summary !== checkpoint) return;
+      ranking = found;
+      fillDimensions();
     } catch (error) {
       message.say(error.message);
     }
   }
 
-  /* The face as part of an address, and back. */
-  function link({ checkpoint: name, seed, truncation, edits }) {
-    const z = Object.entries(edits).map(([d, value]) => `${d}:${value}`).join(",");
-    return new URLSearchParams({ face: name, seed, truncation, ...(z && { z }) }).toString();
-  }
-
-  function readLink() {
-    const values = new URLSearchParams(location.hash.slice(1));
-    if (!checkpoint.names.includes(values.get("face"))) return null;
-    const within = (text, low, high, otherwise) => {
-      const number = Number.parseFloat(text);
-      return number >= low && number <= high ? number : otherwise;
-    };
-    const edits = {};
-    for (const pair of (values.get("z") ?? "").split(",")) {
-      const [d, z] = pair.split(":");
-      if (/^\d{1,4}$/.test(d) && Number.isFinite(Number(z)) && z) edits[Number(d)] = within(z, -6, 6, 0);
-    }
-    return {
-      checkpoint: values.get("face"),
-      seed: Math.floor(within(values.get("seed"), 0, MAX_SEED, 0)),
-      truncation: within(values.get("truncation"), 0, 2, 1),
-      edits,
-    };
-  }
-
   function followLink() {
-    const linked = readLink();
+    const linked = readLink(checkpoint.names);
     if (!root.isConnected || !linked || link(linked) === link(state)) return;
-    const moved = linked.checkpoint !== state.checkpoint;
-    state = linked;
-    if (moved) return onCheckpoint(linked.checkpoint);
-    loadBase();
-    show();
-    paint(state);
+    if (linked.checkpoint !== state.checkpoint) {
+      state = linked;
+      return onCheckpoint(linked.checkpoint);
+    }
+    change(linked);
+    settle();
   }
 
   function savePicture(factor) {
@@ -195,10 +269,17 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     context.imageSmoothingEnabled = !canvas.classList.contains("pixels");
     context.imageSmoothingQuality = "high";
     context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
-    pixels.toBlob((blob) => save(blob, `${state.checkpoint}-${state.seed}-${pixels.width}px.png`));
+    pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.seed}-${pixels.width}px.png`));
   }
 
   addEventListener("popstate", followLink);
+  addEventListener("keydown", (event) => {
+    const typing = document.activeElement?.matches("input:not([type=range]):not([type=radio]), textarea");
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || typing || !root.offsetParent) return;
+    event.preventDefault();
+    if (event.shiftKey) travel(future, past);
+    else travel(past, future);
+  });
   if (state.checkpoint === checkpoint.name) open(checkpoint);
   else onCheckpoint(state.checkpoint);
   return { open };

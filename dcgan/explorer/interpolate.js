@@ -1,36 +1,52 @@
-/* Interpolate: the way from one face to another, as a strip and as a loop. One sheet holds every frame. */
+/* Interpolate: the way through two to eight faces. One sheet holds every frame, so that scrubbing asks nobody. */
 
-const STRIP = 9; // faces in the strip
-const LOOP = 4; // seconds there and back
+const MAX_STOPS = 8;
 
 function interpolator(root, checkpoint, engine) {
-  let way = { checkpoint: checkpoint.name, a: randomSeed(), b: randomSeed(), kind: "spherical", frames: 32 };
-  let sheet = null;
-  let position = 0; // 0 is face A, 1 is face B
+  const someone = (seed = randomSeed()) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
+  let way = { checkpoint: checkpoint.name, faces: [someone(), someone()], kind: "spherical", frames: 16, loop: false };
+  let shown = null; // the way that the sheet holds, and the sheet
+  let position = 0; // 0 is the first face, 1 is the last, or with a loop the first again
   let direction = 1;
+  let speed = 1; // legs in two seconds
 
-  const canvas = make("canvas", { className: "face", role: "img", "aria-label": "Face on the way from A to B" });
-  const strip = make("div", { className: "strip", role: "group", "aria-label": "Strip from A to B" });
+  const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Face on the way") });
+  const stops = make("div", { className: "stops", role: "group", "aria-label": t("Faces of the way") });
   const message = messageLine();
-  const scrubber = slider("Position between A and B", { min: 0, max: 1, step: 0.001 }, (value) => {
+  const scrubber = slider(t("Position on the way"), { min: 0, max: 1, step: 0.001 }, (value) => {
     play.set(false);
     seek(value);
   });
   const play = player((seconds) => {
-    const next = position + (direction * seconds * 2) / LOOP;
+    const next = position + (direction * seconds) / duration();
+    if (way.loop) return seek(next - Math.floor(next));
     if (next <= 0 || next >= 1) direction = next <= 0 ? 1 : -1;
     seek(Math.min(1, Math.max(0, next)));
   });
   const count = make("output", {});
-  const frames = slider("Frames", { min: 8, max: 64, step: 4 }, (value) => change({ frames: value }));
+  const frames = slider(t("Frames between two faces"), { min: 4, max: 32, step: 4 }, (value) => change({ frames: value }));
+  const add = button(t("Add a face"), () => change({ faces: [...way.faces, someone()] }));
+  const addCurrent = button(t("Add the face of Explore"), () => {
+    const linked = readLink(checkpoint.names);
+    if (linked?.checkpoint !== way.checkpoint) return message.say(t("Open a face of this checkpoint in Explore first."));
+    const { checkpoint: _, ...face } = linked;
+    change({ faces: [...way.faces, face] });
+  });
+
+  const legs = ({ faces, loop }) => faces.length - (loop ? 0 : 1);
+  const duration = () => (2 * legs(way)) / speed; // seconds from 0 to 1
+  // Every face of the chain is a frame itself.
+  const request = (wanted) => ({ ...wanted, frames: legs(wanted) * wanted.frames + (wanted.loop ? 0 : 1) });
 
   const load = latest(
-    (wanted) => engine.path(wanted),
-    (loaded, shown) => {
-      sheet = loaded;
-      canvas.width = canvas.height = sheet.sheet.width / sheet.columns;
-      canvas.dataset.shown = `${shown.checkpoint} ${shown.a} ${shown.b} ${shown.kind} ${shown.frames}`;
-      fillStrip();
+    (wanted) => engine.path(request(wanted)),
+    (loaded, wanted) => {
+      shown?.sheet.close();
+      shown = { ...wanted, ...loaded };
+      canvas.width = canvas.height = loaded.sheet.width / loaded.columns;
+      const seeds = wanted.faces.map((face) => face.seed).join(" ");
+      canvas.dataset.shown = `${wanted.checkpoint} ${seeds} ${wanted.kind}${wanted.loop ? " loop" : ""} ${loaded.count}`;
+      fillStops();
       seek(position);
       message.clear();
     },
@@ -41,7 +57,8 @@ function interpolator(root, checkpoint, engine) {
     const self = button(label, async () => {
       self.disabled = true;
       try {
-        save(await engine.animation(way, format, LOOP), `${way.checkpoint}-${way.a}-to-${way.b}.${format}`);
+        const seconds = duration() * (way.loop ? 1 : 2);
+        save(await engine.animation(request(way), format, seconds), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
         message.clear();
       } catch (error) {
         message.say(error.message);
@@ -53,28 +70,28 @@ function interpolator(root, checkpoint, engine) {
 
   root.replaceChildren(
     make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": "Loop" },
+      make("section", { className: "portrait", "aria-label": t("Animation") },
         canvas,
         message.element,
         make("div", { className: "bar" }, play.button, scrubber)),
-      make("section", { className: "sliders", "aria-label": "Way" },
+      make("section", { className: "sliders", "aria-label": t("Way") },
+        make("h2", {}, t("Faces of the way")),
+        stops,
+        make("div", { className: "bar wrap" }, add, addCurrent),
         make("div", { className: "bar wrap" },
-          seedField("Face A", way.a, (a) => change({ a })).element,
-          seedField("Face B", way.b, (b) => change({ b })).element),
-        make("div", { className: "bar wrap" },
-          choice("Path", [["spherical", "Spherical"], ["linear", "Linear"]], way.kind, (kind) => change({ kind })),
-          make("div", { className: "field grow" }, make("div", { className: "caption" }, "Frames", count), frames)),
-        make("p", { className: "hint" },
-          "A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it."),
-        make("h2", {}, "The way in nine steps"),
-        strip,
-        make("div", { className: "bar wrap" }, download("gif", "Download GIF"), download("webp", "Download WebP")))),
+          choice(t("Path"), [["spherical", t("Spherical")], ["linear", t("Linear")]], way.kind, (kind) => change({ kind })),
+          choice(t("End"), [["back", t("There and back")], ["loop", t("Loop")]], "back", (end) => change({ loop: end === "loop" })),
+          choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
+        make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
+        make("div", { className: "field grow" }, make("div", { className: "caption" }, t("Frames between two faces"), count), frames),
+        make("div", { className: "bar wrap" }, download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
   );
 
   function change(part) {
     way = { ...way, ...part };
     frames.value = way.frames;
     count.value = way.frames;
+    add.disabled = addCurrent.disabled = way.faces.length >= MAX_STOPS;
     load(way);
   }
 
@@ -82,38 +99,44 @@ function interpolator(root, checkpoint, engine) {
   function seek(value) {
     position = value;
     scrubber.value = value;
-    if (!sheet) return;
-    const at = value * (sheet.count - 1);
-    const first = Math.min(Math.floor(at), sheet.count - 2);
+    if (!shown) return;
+    const at = value * (shown.loop ? shown.count : shown.count - 1);
+    const first = Math.min(Math.floor(at), shown.count - (shown.loop ? 1 : 2));
     const context = canvas.getContext("2d");
     context.globalAlpha = 1;
     drawFrame(context, first);
     context.globalAlpha = at - first;
-    drawFrame(context, first + 1);
+    drawFrame(context, (first + 1) % shown.count);
     canvas.dataset.position = value.toFixed(3);
   }
 
   function drawFrame(context, index) {
     const size = canvas.width;
-    const x = (index % sheet.columns) * size;
-    const y = Math.floor(index / sheet.columns) * size;
-    context.drawImage(sheet.sheet, x, y, size, size, 0, 0, size, size);
+    const x = (index % shown.columns) * size;
+    const y = Math.floor(index / shown.columns) * size;
+    context.drawImage(shown.sheet, x, y, size, size, 0, 0, size, size);
   }
 
-  function fillStrip() {
-    strip.replaceChildren(...Array.from({ length: STRIP }, (_, i) => {
-      const part = i / (STRIP - 1);
-      const small = make("canvas", { width: canvas.width, height: canvas.height });
-      drawFrame(small.getContext("2d"), Math.round(part * (sheet.count - 1)));
-      const show = () => {
+  function fillStops() {
+    const { faces, sheet, columns } = shown;
+    stops.replaceChildren(...faces.map((face, i) => {
+      const name = t("Face {n}", { n: i + 1 });
+      const others = (part) => faces.map((other, j) => (j === i ? part : other));
+      const go = button("", () => {
         play.set(false);
-        seek(part);
-      };
-      return make("button", { type: "button", onclick: show, "aria-label": `Show the face at ${Math.round(part * 100)}%` }, small);
+        seek(i / legs(shown));
+      }, { className: "thumb", "aria-label": t("Show face {n}", { n: i + 1 }) });
+      go.append(cut(sheet, columns, i * shown.frames, canvas.width));
+      const remove = button(icon("close"), () => change({ faces: faces.filter((_, j) => j !== i) }), {
+        className: "button square", "aria-label": t("Remove face {n}", { n: i + 1 }), title: t("Remove"), disabled: faces.length <= 2,
+      });
+      const field = seedField(name, face.seed, (seed) => change({ faces: others(someone(seed)) }));
+      field.element.append(remove);
+      return make("div", { className: "stop" }, go, field.element);
     }));
   }
 
   change({});
   if (!prefersStillness()) play.set(true);
-  return { open: (summary) => change({ checkpoint: summary.name }) };
+  return { open: (summary) => { checkpoint = summary; change({ checkpoint: summary.name, faces: way.faces.map(({ seed }) => someone(seed)) }); } };
 }

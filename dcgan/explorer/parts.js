@@ -1,4 +1,9 @@
-/* Small parts that the components share. */
+/* Small parts that the components share. KOREAN, the translations, comes from the page. */
+
+const words = navigator.language.startsWith("ko") ? KOREAN : {};
+
+/* A text in the visitor's language. values take the place of {names}. */
+const t = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 /* An element: tag, properties (aria-* and data-* as attributes), children. */
 function make(tag, properties = {}, ...children) {
@@ -21,6 +26,9 @@ const ICONS = {
   play: "M7 4.5v15l12-7.5Z",
   pause: "M8 5v14M16 5v14",
   reset: "M4 5v5h5M4.5 10a8 8 0 1 1-.4 4",
+  undo: "M9 14 4 9l5-5M4 9h10a6 6 0 0 1 0 12h-3",
+  redo: "m15 14 5-5-5-5M20 9H10a6 6 0 0 0 0 12h3",
+  close: "M6 6l12 12M18 6 6 18",
 };
 
 function svg(tag, attributes, ...children) {
@@ -33,6 +41,7 @@ function svg(tag, attributes, ...children) {
 const icon = (name) => svg("svg", { class: `icon ${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 const MAX_SEED = 2 ** 32 - 1;
+const MAX_WALK = 50;
 const randomSeed = () => Math.floor(Math.random() * 1e6);
 
 /* A seed with its dice. `onchange(seed)` hears of every new one. */
@@ -51,7 +60,7 @@ function seedField(label, seed, onchange) {
   const dice = button(icon("dice"), () => {
     set(randomSeed());
     onchange(Number(input.value));
-  }, { className: "button square", "aria-label": `Random ${label.toLowerCase()}`, title: "Random" });
+  }, { className: "button square", "aria-label": `${t("Random seed")}${label === t("Seed") ? "" : `: ${label}`}`, title: t("Random seed") });
   return { element: make("div", { className: "field" }, make("label", {}, label, input), dice), set };
 }
 
@@ -67,17 +76,54 @@ function choice(legend, choices, value, onchange) {
   return group;
 }
 
-function slider(label, range, oninput) {
+function slider(label, range, oninput, onrelease = () => {}) {
   const input = make("input", { type: "range", className: "range", "aria-label": label, ...range });
   input.oninput = () => oninput(Number(input.value));
+  input.onchange = () => onrelease();
   return input;
+}
+
+/* A picture of columns x rows faces, each of which can be picked, with the arrow keys as well.
+   nameOf(index) -> what a screen reader says of it. */
+function pickable(picture, columns, rows, nameOf, onpick) {
+  const cells = Array.from({ length: columns * rows }, (_, index) => {
+    const cell = make("button", { type: "button", className: "cell", tabIndex: index ? -1 : 0, "aria-label": nameOf(index) });
+    cell.onclick = () => {
+      cells.forEach((other) => other.removeAttribute("aria-current"));
+      cell.setAttribute("aria-current", "true");
+      focusCell(index, false);
+      onpick(index);
+    };
+    return cell;
+  });
+  const focusCell = (index, move = true) => {
+    cells.forEach((cell, i) => (cell.tabIndex = i === index ? 0 : -1));
+    if (move) cells[index].focus();
+  };
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  const overlay = make("div", { className: "cells", role: "group" }, ...cells);
+  overlay.style.setProperty("--columns", columns);
+  overlay.onkeydown = (event) => {
+    const next = cells.indexOf(document.activeElement) + (steps[event.key] ?? NaN);
+    if (!cells[next]) return;
+    event.preventDefault();
+    focusCell(next);
+  };
+  return make("div", { className: "pickable" }, picture, overlay);
+}
+
+/* A small canvas that shows one cell of a sheet. */
+function cut(sheet, columns, index, size) {
+  const small = make("canvas", { width: size, height: size });
+  small.getContext("2d").drawImage(sheet, (index % columns) * size, Math.floor(index / columns) * size, size, size, 0, 0, size, size);
+  return small;
 }
 
 /* Play and pause. `step(seconds since the last one)` is called for every frame while playing and visible. */
 function player(step) {
   let playing = false;
   let before = 0;
-  const toggle = button(icon("play"), () => set(!playing), { className: "button square play", "aria-label": "Play" });
+  const toggle = button(icon("play"), () => set(!playing), { className: "button square play", "aria-label": t("Play") });
   function tick(now) {
     if (!playing || !toggle.isConnected) return;
     if (toggle.offsetParent) step(Math.min(0.1, (now - before) / 1000));
@@ -88,7 +134,7 @@ function player(step) {
     if (on === playing) return;
     playing = on;
     toggle.replaceChildren(icon(on ? "pause" : "play"));
-    toggle.setAttribute("aria-label", on ? "Pause" : "Play");
+    toggle.setAttribute("aria-label", t(on ? "Pause" : "Play"));
     before = performance.now();
     if (on) requestAnimationFrame(tick);
   }
@@ -103,8 +149,53 @@ function messageLine() {
   return { element: line, say: (text) => (line.textContent = text), clear: () => line.textContent && (line.textContent = "") };
 }
 
+/* Everything that a face is made of, as part of an address, and back (null where it is no face of `names`). */
+function link({ checkpoint, seed, truncation, edits, directions, walk }) {
+  const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
+  const [z, d, w] = [pairs(edits), pairs(directions), walk.join(".")];
+  return new URLSearchParams({ face: checkpoint, seed, truncation, ...(z && { z }), ...(d && { d }), ...(w && { w }) }).toString();
+}
+
+function readLink(names) {
+  const values = new URLSearchParams(location.hash.slice(1));
+  const checkpoint = values.get("face");
+  if (!names.includes(checkpoint)) return null;
+  const within = (text, low, high, otherwise) => {
+    const number = Number.parseFloat(text);
+    return number >= low && number <= high ? number : otherwise;
+  };
+  const pairs = (text, pattern) => {
+    const found = {};
+    for (const pair of (text ?? "").split(",")) {
+      const [, key, value] = /^(.+):([^:]+)$/.exec(pair) ?? [];
+      if (pattern.test(key) && Number.isFinite(Number(value))) found[key] = within(value, -20, 20, 0);
+    }
+    return found;
+  };
+  const edits = pairs(values.get("z"), /^\d{1,4}$/);
+  for (const key of Object.keys(edits)) edits[key] = Math.max(-6, Math.min(6, edits[key]));
+  return {
+    checkpoint,
+    seed: Math.floor(within(values.get("seed"), 0, MAX_SEED, 0)),
+    truncation: within(values.get("truncation"), 0, 2, 1),
+    edits,
+    directions: pairs(values.get("d"), /^[^,:]+$/),
+    walk: (values.get("w") ?? "").split(".").filter((step) => /^\d{1,9}$/.test(step)).slice(0, MAX_WALK).map(Number),
+  };
+}
+
 function save(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/* Calls `start` when the element is first seen: a tab that nobody opens costs nothing. */
+function whenSeen(element, start) {
+  const observer = new ResizeObserver(() => {
+    if (!element.offsetParent) return;
+    observer.disconnect();
+    start();
+  });
+  observer.observe(element);
 }

@@ -1,9 +1,11 @@
 /* Training replay: the same 64 latents again and again as the generator learned, beside the curves of that time. */
 
 const FRAMES_A_SECOND = 6;
+const GRID = 8; // a frame is GRID x GRID faces
 const CHARTS = [
   { title: "Loss", low: 0, lines: { loss_g: "Generator", loss_d: "Discriminator" } },
   { title: "Discriminator's belief", low: 0, high: 1, lines: { d_real: "D(x), in reals", d_fake: "D(G(z)), in fakes" } },
+  { title: "Distance from reals, lower is better", low: 0, lines: { ffd: "of face features", fd: "of random features" } },
 ];
 
 function replayer(root, checkpoint, engine) {
@@ -13,14 +15,27 @@ function replayer(root, checkpoint, engine) {
   let position = 0; // in frames
   let drawn = -1;
   let speed = 1;
+  let followed = null; // the face that is shown large, if one is
 
-  const canvas = make("canvas", { className: "face grid", role: "img", "aria-label": "64 faces of the same latents during training" });
+  const canvas = make("canvas", { className: "face grid", role: "img", "aria-label": t("64 faces of the same latents during training") });
+  const large = make("canvas", { className: "face large", role: "img", "aria-label": t("The face that you follow") });
+  const grid = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), (index) => follow(index));
+  const whole = button(t("Show all faces"), () => follow(null));
   const message = messageLine();
   const seen = make("output", { className: "seen" });
-  const scrubber = slider("Moment of the training", { min: 0, max: 0, step: 1 }, (value) => {
+  // Over the same axis as the charts: images seen, of which there are frames at a few.
+  const scrubber = slider(t("Moment of the training"), { min: 0, max: 0, step: 1 }, (images) => {
     play.set(false);
-    seek(value);
+    seek(nearest(frames, images));
   });
+  scrubber.onkeydown = ({ key }) => {
+    const now = Math.floor(position);
+    const next = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: frames.length - 1 }[key];
+    if (next === undefined) return true;
+    play.set(false);
+    seek(Math.max(0, Math.min(frames.length - 1, next)));
+    return false;
+  };
   const play = player((seconds) => {
     const next = position + seconds * FRAMES_A_SECOND * speed;
     if (!blobs[Math.floor(next) % frames.length]) return; // not here yet
@@ -28,20 +43,41 @@ function replayer(root, checkpoint, engine) {
     seek(Math.min(next, frames.length - 1));
   });
   play.button.addEventListener("click", () => position >= frames.length - 1 && seek(0), { capture: true });
-  const curves = make("section", { className: "sliders curves", "aria-label": "Curves" });
+  const curves = make("div", { className: "curves" });
+  const axis = make("div", { className: "axis", "aria-hidden": "true" });
 
   root.replaceChildren(
     make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": "Frames" },
-        canvas,
+      make("section", { className: "portrait", "aria-label": t("Frames") },
+        grid,
+        large,
         message.element,
-        make("div", { className: "bar" }, play.button, scrubber),
-        make("div", { className: "bar" },
-          seen,
-          make("span", { className: "grow" }),
-          choice("Speed", [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value)))),
-      curves),
+        make("div", { className: "bar" }, seen, make("span", { className: "grow" }), whole),
+        make("p", { className: "hint" }, t("Click a face to follow it large."))),
+      make("section", { className: "sliders", "aria-label": t("Course of the training") },
+        make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
+          choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
+        make("div", { className: "plot time" }, make("div", { className: "track" }, scrubber), axis),
+        curves)),
   );
+
+  function follow(index) {
+    followed = index;
+    [large.hidden, grid.hidden, whole.hidden] = [index === null, index !== null, index === null];
+    paintLarge();
+    if (index === null) grid.querySelector("[tabindex='0']").focus();
+    else whole.focus();
+  }
+
+  function paintLarge() {
+    if (followed === null || !canvas.width) return;
+    const size = canvas.width / GRID;
+    large.width = large.height = size;
+    large.getContext("2d").drawImage(canvas, (followed % GRID) * size, Math.floor(followed / GRID) * size, size, size, 0, 0, size, size);
+    large.dataset.shown = `${canvas.dataset.shown} ${followed}`;
+  }
+
+  [large.hidden, whole.hidden] = [true, true];
 
   async function open(summary) {
     play.set(false);
@@ -54,8 +90,7 @@ function replayer(root, checkpoint, engine) {
       blobs = [];
       drawn = -1;
       drawCharts(course.curves);
-      if (!frames.length) throw new Error("This checkpoint keeps no snapshots of its training.");
-      scrubber.max = frames.length - 1;
+      if (!frames.length) throw new Error(t("This checkpoint keeps no snapshots of its training."));
       message.clear();
       seek(frames.length - 1);
       fetchAll(summary);
@@ -87,9 +122,10 @@ function replayer(root, checkpoint, engine) {
     if (!frames.length) return;
     position = value;
     const index = Math.floor(value);
-    scrubber.value = index;
-    scrubber.setAttribute("aria-valuetext", `${frames[index].toLocaleString("en")} images seen`);
-    seen.value = `${frames[index].toLocaleString("en")} images seen`;
+    scrubber.value = frames[index];
+    const moment = t("{n} images seen", { n: frames[index].toLocaleString("en") });
+    scrubber.setAttribute("aria-valuetext", moment);
+    seen.value = moment;
     for (const chart of charts) chart.show(frames[index]);
     show();
   }
@@ -105,30 +141,36 @@ function replayer(root, checkpoint, engine) {
     canvas.height = bitmap.height;
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
     canvas.dataset.shown = `${checkpoint.name} ${index}`;
+    paintLarge();
   }
 
   function drawCharts(values) {
     const end = Math.max(...frames, ...values.images_seen);
-    charts = values.images_seen.length ? CHARTS.map((chart) => drawChart(chart, values, end)) : [];
+    scrubber.max = end;
+    axis.replaceChildren(make("span", {}, "0"), make("span", {}, t("{n} images seen", { n: end.toLocaleString("en") })));
+    charts = CHARTS.map((chart) => drawChart(chart, values, end)).filter(Boolean);
     curves.replaceChildren(...charts.map((chart) => chart.element));
-    if (!charts.length) curves.append(make("p", { className: "hint" }, "This checkpoint keeps no history of its training."));
+    if (!charts.length) curves.append(make("p", { className: "hint" }, t("This checkpoint keeps no history of its training.")));
   }
 
-  /* One chart: its lines, a cursor, and the values at the cursor. Clicking it goes to that moment. */
+  /* One chart: its lines, a cursor, and the values at the cursor; none if nothing of it was measured. Clicking it goes
+     to that moment. */
   function drawChart({ title, low, high, lines }, values, end) {
     const at = values.images_seen;
-    const known = Object.keys(lines).flatMap((key) => values[key]).filter((v) => v !== null);
+    const there = Object.entries(lines).filter(([key]) => values[key].some((value) => value !== null));
+    const known = there.flatMap(([key]) => values[key]).filter((value) => value !== null);
+    if (!known.length) return null;
     // A spike of a hundred would flatten all the rest.
     const top = high ?? Math.max(0.1, known.sort((a, b) => a - b)[Math.floor(known.length * 0.99)] * 1.1 || 1);
     const x = (images) => (100 * images) / end;
     const y = (value) => 100 - (100 * (Math.min(value, top) - low)) / (top - low);
-    const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": `${title} over images seen` });
+    const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": t("{title} over images seen", { title: t(title) }) });
     const legend = make("div", { className: "legend" });
-    const outputs = Object.entries(lines).map(([key, label], i) => {
+    const outputs = there.map(([key, label], i) => {
       const points = at.map((images, j) => (values[key][j] === null ? "" : `${x(images).toFixed(2)},${y(values[key][j]).toFixed(2)}`));
-      plot.append(svg("polyline", { points: points.join(" "), class: `line line${i}` }));
+      plot.append(svg("polyline", { points: points.filter(Boolean).join(" "), class: `line line${i}` }));
       const output = make("output", {});
-      legend.append(make("span", { className: `key key${i}` }, label, " ", output));
+      legend.append(make("span", { className: `key key${i}` }, t(label), " ", output));
       return [key, output];
     });
     const cursor = svg("line", { y1: 0, y2: 100, class: "cursor" });
@@ -139,16 +181,21 @@ function replayer(root, checkpoint, engine) {
       seek(nearest(frames, images));
     };
     const scale = make("div", { className: "scale", "aria-hidden": "true" }, make("span", {}, top.toFixed(1)), make("span", {}, String(low)));
-    const axis = make("div", { className: "axis", "aria-hidden": "true" }, make("span", {}, "0"), make("span", {}, `${end.toLocaleString("en")} images seen`));
     return {
       element: make("figure", { className: "chart" },
-        make("figcaption", {}, make("h2", {}, title), legend), make("div", { className: "plot" }, scale, plot, axis)),
+        make("figcaption", {}, make("h2", {}, t(title)), legend), make("div", { className: "plot" }, scale, plot)),
       show: (images) => {
         cursor.setAttribute("x1", x(images));
         cursor.setAttribute("x2", x(images));
-        for (const [key, output] of outputs) output.value = values[key][nearest(at, images)]?.toFixed(2) ?? "–";
+        for (const [key, output] of outputs) output.value = measured(values[key], at, images)?.toFixed(2) ?? "–";
       },
     };
+  }
+
+  /* The value measured nearest to a moment: metrics are taken only now and then. */
+  function measured(list, at, images) {
+    const taken = [...list.keys()].filter((i) => list[i] !== null);
+    return list[taken[nearest(taken.map((i) => at[i]), images)]];
   }
 
   function nearest(list, value) {

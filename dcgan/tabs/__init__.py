@@ -1,8 +1,9 @@
 """What the tabs share: the page's own components, and errors that a visitor can read."""
 
 import base64
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -14,26 +15,37 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXPLORER = Path(__file__).parent.parent / "explorer"
+KOREAN = (EXPLORER / "ko.json").read_text(encoding="utf-8")  # {English: Korean}, for Gradio and for our components
+words = gr.I18n(ko=json.loads(KOREAN), en={text: text for text in json.loads(KOREAN)})
 # In the head rather than as Gradio's `css`, which rewrites every selector.
 HEAD = "".join(
     f"<style>{(EXPLORER / name).read_text(encoding='utf-8')}</style>" for name in ("page.css", "explorer.css")
 )
 
 
-def component(script: str, start: str, summary: dict[str, Any], functions: list[Callable]) -> gr.HTML:
-    """A component of our own, drawn by dcgan/explorer/`script`, that asks `functions` of the server.
+def component(script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = ()) -> gr.HTML:
+    """A component of our own, drawn by dcgan/explorer/`script` when it is first seen.
 
-    start: the JavaScript call that makes it. Its value is the checkpoint's summary; a new value opens that checkpoint.
+    start: the JavaScript call that makes it. functions: of the server, for it to ask. A new value goes to its `open`.
     """
-    sources = [(EXPLORER / name).read_text(encoding="utf-8") for name in ("engine.js", "parts.js", script)]
-    begin = f"const shown = {start};\nwatch('value', () => shown.open(props.value));"
+    sources = [(EXPLORER / name).read_text(encoding="utf-8") for name in ("parts.js", "engine.js", script)]
+    begin = f"whenSeen(element, () => {{\nconst shown = {start};\nwatch('value', () => shown.open(props.value));\n}});"
     return gr.HTML(
-        summary,
+        value,
         html_template="",
-        js_on_load="\n".join([*sources, begin]),
+        js_on_load="\n".join([f"const KOREAN = {KOREAN};", *sources, begin]),
         apply_default_css=False,
-        server_functions=functions,
+        server_functions=list(functions),
     )
+
+
+def tabbar(names: dict[str, str]) -> gr.HTML:
+    """The row of tabs, {id: title}; each opens the panel of its id. Gradio's own hides what does not fit a phone."""
+    return component("tabbar.js", "tabbar(element, props.value)", names)
+
+
+def panel(id: str) -> gr.Column:
+    return gr.Column(elem_id=f"panel-{id}")
 
 
 def spoken(function: Callable[P, R]) -> Callable[P, R]:

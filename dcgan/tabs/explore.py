@@ -1,31 +1,42 @@
 """Explore: a large face, its seed, and sliders for what it is made of."""
 
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
-from dcgan.studio import Studio, encoded
+from dcgan.studio import Studio, encoded, grid
 from dcgan.tabs import answer, base64_text, component, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     @answer
-    def latent(checkpoint: str, seed: int) -> dict[str, Any]:
-        return {"z": [round(value, 4) for value in studio.latent(seed, checkpoint)]}
+    def latent(checkpoint: str, seed: int, walk: list[int]) -> dict[str, Any]:
+        return {"z": [round(value, 4) for value in studio.latent(seed, checkpoint, walk)]}
 
     @answer
     def ranking(checkpoint: str) -> dict[str, Any]:
         return {"ranking": studio.ranking(checkpoint)}
 
     @answer
-    def face(checkpoint: str, seed: int, truncation: float, edits: dict[str, float]) -> dict[str, Any]:
-        return {"png": base64_text(encoded(studio.face(seed, truncation, edits, checkpoint)))}
+    def face(**state: Any) -> dict[str, Any]:
+        return {"png": base64_text(encoded(studio.face(**state)))}
+
+    @answer
+    def around(**state: Any) -> dict[str, Any]:
+        numbers, faces = studio.neighbours(**state)
+        opinion = studio.opinion(**state)
+        return {
+            "jpeg": base64_text(encoded(grid(faces, len(faces)), "jpeg")),
+            "numbers": numbers,
+            "opinion": opinion and asdict(opinion),
+        }
 
     explorer = component(
         "explorer.js",
         "explorer(element, props.value, serverEngine(server), (name) => trigger('checkpoint', { name }))",
         studio.summary(),
-        [latent, ranking, face],
+        [latent, ranking, face, around],
     )
     checkpoint.change(
         spoken(studio.summary), checkpoint, explorer, queue=False, show_progress="hidden", api_visibility="private"
@@ -38,10 +49,33 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     explorer.checkpoint(follow, None, checkpoint, queue=False, show_progress="hidden", api_visibility="private")
 
     def face_file(
-        seed: int = 0, truncation: float = 1.0, edits: dict[str, float] | None = None, checkpoint: str = ""
+        seed: int = 0,
+        truncation: float = 1.0,
+        edits: dict[str, float] | None = None,
+        checkpoint: str = "",
+        directions: dict[str, float] | None = None,
+        walk: list[int] | None = None,
     ) -> gr.FileData:
-        """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}."""
-        return served(encoded(studio.face(seed, truncation, edits, checkpoint)), f"face-{seed}.png")
+        """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
+
+        `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12].
+        """
+        return served(encoded(studio.face(seed, truncation, edits, checkpoint, directions, walk)), f"face-{seed}.png")
+
+    def opinion(
+        seed: int = 0,
+        truncation: float = 1.0,
+        edits: dict[str, float] | None = None,
+        checkpoint: str = "",
+        directions: dict[str, float] | None = None,
+        walk: list[int] | None = None,
+    ) -> dict[str, Any]:
+        """What the discriminator thinks of a face: {"realer_than": 0 to 1, "among": "reals" or "fakes"}."""
+        found = studio.opinion(
+            checkpoint, seed=seed, truncation=truncation, edits=edits, directions=directions, walk=walk
+        )
+        return asdict(found) if found else {}
 
     gr.api(spoken(face_file), api_name="face")
     gr.api(studio.random_seed, api_name="random_seed")
+    gr.api(spoken(opinion), api_name="opinion")

@@ -1,4 +1,4 @@
-"""Interpolate: the way from one face to another, as a strip, a loop and a file."""
+"""Interpolate: the way through a few faces, scrubbed in the browser, and as a file."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ COLUMNS = 8  # of the sheet that holds all frames
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     @answer
-    def path(checkpoint: str, a: int, b: int, kind: str, frames: int) -> dict[str, Any]:
-        sheet = grid(studio.path(a, b, kind, frames, checkpoint), COLUMNS)
+    def path(checkpoint: str, faces: list[dict], kind: str, frames: int, loop: bool) -> dict[str, Any]:
+        sheet = grid(studio.path(faces, kind, frames, checkpoint, loop), COLUMNS)
         return {"jpeg": base64_text(encoded(sheet, "jpeg")), "columns": COLUMNS, "count": frames}
 
     @answer
     def animation(
-        checkpoint: str, a: int, b: int, kind: str, frames: int, format: str, seconds: float
+        checkpoint: str, faces: list[dict], kind: str, frames: int, loop: bool, format: str, seconds: float
     ) -> dict[str, Any]:
-        faces = studio.path(a, b, kind, frames, checkpoint)
-        return {"file": base64_text(studio.animation(faces, format, seconds))}
+        pictures = studio.path(faces, kind, frames, checkpoint, loop)
+        return {"file": base64_text(studio.animation(pictures, format, seconds, loop))}
 
     player = component(
         "interpolate.js",
@@ -34,24 +34,24 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     )
 
     def strip_file(
-        seed_a: int = 0, seed_b: int = 1, path: str = "spherical", frames: int = 9, checkpoint: str = ""
+        seeds: list[int] | None = None, path: str = "spherical", frames: int = 9, checkpoint: str = ""
     ) -> gr.FileData:
-        """The faces from seed A to seed B side by side, as a PNG. `path` is "spherical" or "linear"."""
-        faces = studio.path(seed_a, seed_b, path, frames, checkpoint)
-        return served(encoded(grid(faces, len(faces))), f"faces-{seed_a}-to-{seed_b}.png")
+        """The faces on the way through two to eight seeds side by side, as a PNG. `path` is "spherical" or "linear"."""
+        faces = studio.path(seeds or [0, 1], path, frames, checkpoint)
+        return served(encoded(grid(faces, len(faces))), "faces.png")
 
     def animation_file(
-        seed_a: int = 0,
-        seed_b: int = 1,
+        seeds: list[int] | None = None,
         path: str = "spherical",
         frames: int = 32,
         format: str = "gif",
         seconds: float = 4.0,
+        loop: bool = False,
         checkpoint: str = "",
     ) -> gr.FileData:
-        """A loop from seed A to seed B and back. `format` is "gif" or "webp"."""
-        faces = studio.path(seed_a, seed_b, path, frames, checkpoint)
-        return served(studio.animation(faces, format, seconds), f"faces-{seed_a}-to-{seed_b}.{format}")
+        """The way through two to eight seeds and back, or, with `loop`, on to the first, as "gif", "webp" or "mp4"."""
+        faces = studio.path(seeds or [0, 1], path, frames, checkpoint, loop)
+        return served(studio.animation(faces, format, seconds, loop), f"faces.{format}")
 
     gr.api(spoken(strip_file), api_name="interpolate")
     gr.api(spoken(animation_file), api_name="interpolate_file")

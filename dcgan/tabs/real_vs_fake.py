@@ -1,50 +1,106 @@
-"""Real vs fake: what a checkpoint learned from, beside what it makes up."""
+"""Real vs fake: what a checkpoint learned from beside what it makes up, nearest training images, and a quiz."""
 
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from dcgan.studio import MAX_SHUFFLE, Studio, picture
-from dcgan.tabs import spoken
-
-
-def build(studio: Studio, checkpoint: gr.Dropdown, tab: gr.Tab) -> None:
-    with gr.Row(elem_classes="shuffle"):
-        note = gr.Markdown(elem_classes="note")
-        shuffle = gr.Number(0, label="Shuffle number", precision=0, minimum=0, maximum=MAX_SHUFFLE, container=False)
-        again = gr.Button("Shuffle", variant="primary")
-    with gr.Row(elem_classes="grids"):
-        real = _grid("Real", "64 real images in a grid")
-        fake = _grid("Fake", "64 generated faces in a grid")
-
-    def real_vs_fake(shuffle: int, checkpoint: str) -> tuple[Any, Any, str]:
-        """64 real images beside 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
-        pair = studio.real_vs_fake(shuffle, checkpoint)
-        return None if pair.real is None else picture(pair.real), picture(pair.fake), pair.note
-
-    gr.on(
-        [tab.select, shuffle.change, checkpoint.change],
-        spoken(real_vs_fake),
-        [shuffle, checkpoint],
-        [real, fake, note],
-        api_name="real_vs_fake",
-        show_progress="minimal",
-        trigger_mode="always_last",
-    )
-    # The number is the visitor's own; the server keeps nothing.
-    again.click(None, None, shuffle, js=f"() => Math.floor(Math.random() * {MAX_SHUFFLE + 1})")
+from dcgan.studio import Pixels, Studio, encoded, grid
+from dcgan.tabs import base64_text, component, served, spoken, words
 
 
-def _grid(title: str, alt: str) -> gr.Image:
-    with gr.Column(min_width=280, elem_classes="grid"):
-        gr.Markdown(f"### {title}")
-        return gr.Image(
-            label=title,
-            alt_text=alt,
-            format="png",
-            interactive=False,
-            show_label=False,
-            container=False,
-            buttons=[],
-            elem_classes="faces",
+def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    own = gr.State()  # the visitor's pictures, uint8 [N, nc, S, S]
+    view = component("real_vs_fake.js", "realVsFake(element, (what, details) => trigger(what, details))", {})
+    with gr.Row(elem_classes="own"):
+        # Events and not server functions: only these know whose pictures they are asked about.
+        folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
+        photos = gr.UploadButton(
+            str(words("Use photos or a zip of my own")), file_count="multiple", file_types=["image", ".zip"], size="sm"
         )
+        forget = gr.Button(words("Forget my photos"), size="sm", visible=False)
+
+    def grids(shuffle: int, checkpoint: str, own: Pixels | None) -> dict[str, Any]:
+        pair = studio.real_vs_fake(shuffle, checkpoint, own)
+        real = None if pair.real is None else _png(pair.real)
+        return {"kind": "grids", "shuffle": shuffle, "real": real, "fake": _png(pair.fake), "note": pair.note}
+
+    def show_grids(checkpoint: str, own: Pixels | None, event: gr.EventData) -> dict[str, Any]:
+        return _answer(grids, event.shuffle, checkpoint, own)
+
+    def show_closest(checkpoint: str, event: gr.EventData) -> dict[str, Any]:
+        return _answer(closest, event.seed, checkpoint)
+
+    def closest(seed: int, checkpoint: str) -> dict[str, Any]:
+        images, found = studio.closest(seed, checkpoint=checkpoint)
+        return {
+            "kind": "closest",
+            "seed": seed,
+            "face": _png(studio.face(seed, checkpoint=checkpoint)),
+            "images": [_png(image) for image in images],
+            "distances": found.distances,
+            "closer_than": found.closer_than,
+        }
+
+    def show_quiz(checkpoint: str, own: Pixels | None) -> dict[str, Any]:
+        return _answer(quiz, checkpoint, own)
+
+    def quiz(checkpoint: str, own: Pixels | None) -> dict[str, Any]:
+        found = studio.quiz(checkpoint, own)
+        return {"kind": "quiz", **asdict(found), "pictures": [_png(image) for image in found.pictures]}
+
+    def take(files: list[str], checkpoint: str) -> tuple[Any, Any, Any]:
+        pixels = studio.own_photos(files, checkpoint)
+        return pixels, grids(0, checkpoint, pixels), gr.update(visible=True)
+
+    private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    view.grids(show_grids, [checkpoint, own], view, **private)
+    view.closest(show_closest, checkpoint, view, **private)
+    view.quiz(show_quiz, [checkpoint, own], view, **private)
+    checkpoint.change(lambda *asked: _answer(grids, 0, *asked), [checkpoint, own], view, **private)
+    for upload in (folder, photos):
+        upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
+    forget.click(
+        lambda checkpoint: (None, grids(0, checkpoint, None), gr.update(visible=False)),
+        checkpoint,
+        [own, view, forget],
+        **private,
+    )
+
+    def grid_files(shuffle: int = 0, checkpoint: str = "") -> tuple[gr.FileData, gr.FileData, str]:
+        """64 real images, 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
+        pair = studio.real_vs_fake(shuffle, checkpoint)
+        if pair.real is None:
+            raise ValueError(pair.note)
+        real, fake = (
+            served(encoded(p), f"{name}-{shuffle}.png") for p, name in ((pair.real, "real"), (pair.fake, "fake"))
+        )
+        return real, fake, pair.note
+
+    def closest_file(seed: int = 0, count: int = 6, checkpoint: str = "") -> gr.FileData:
+        """The face of a seed and the training images nearest to it side by side, as a PNG."""
+        images, _ = studio.closest(seed, count, checkpoint)
+        faces = np.concatenate([studio.face(seed, checkpoint=checkpoint)[None], images])
+        return served(encoded(grid(faces, len(faces))), f"nearest-{seed}.png")
+
+    def likeness(seed: int = 0, checkpoint: str = "") -> dict[str, Any]:
+        """How close the face of a seed comes to its nearest training images, and to what share of held-out ones."""
+        _, found = studio.closest(seed, checkpoint=checkpoint)
+        return {"distances": found.distances, "closer_than": found.closer_than}
+
+    gr.api(spoken(grid_files), api_name="real_vs_fake")
+    gr.api(spoken(closest_file), api_name="nearest")
+    gr.api(spoken(likeness), api_name="likeness")
+
+
+def _png(pixels: Pixels) -> str:
+    return base64_text(encoded(pixels))
+
+
+def _answer(function: Any, *asked: Any) -> dict[str, Any]:
+    """What the function says, or in its place the visitor's mistake."""
+    try:
+        return function(*asked)
+    except ValueError as error:
+        return {"kind": "error", "error": str(error)}

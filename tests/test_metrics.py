@@ -1,0 +1,267 @@
+"""Metrics answer as they should to simple facts."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from dcgan import metrics
+from dcgan.data import Images
+from dcgan.metrics import (
+    MetricError,
+    Quality,
+    evenly,
+    filter_features,
+    frechet_distance,
+    nearest,
+    neighbourhoods,
+    random_features,
+    sliced_wasserstein,
+)
+from dcgan.model import Generator, ModelConfig
+
+
+def blots(count: int, seed: int, size: int = 32, nc: int = 3) -> Tensor:
+    """Soft random pictures with some grain."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(count, nc, 4, 4, generator=generator)
+    soft = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic")
+    grain = torch.randn(count, nc, size, size, generator=generator)
+    return (128 + 40 * soft + 12 * grain).clamp(0, 255).byte()
+
+
+def images_of(pixels: Tensor, name: str = "blots") -> Images:
+    return Images(name, pixels.numpy(), [f"{i:05d}.png" for i in range(len(pixels))], [], "digest")
+
+
+def normal(count: int, seed: int, size: int = 8) -> Tensor:
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def real() -> Tensor:
+    return blots(150, 0)
+
+
+@pytest.fixture(scope="module")
+def other_real() -> Tensor:
+    return blots(150, 1)
+
+
+def test_frechet_distance_of_known_gaussians_is_the_closed_form():
+    a = normal(200_000, 0, 3) * torch.tensor([1.0, 2.0, 3.0])
+    b = normal(200_000, 1, 3) * torch.tensor([2.0, 2.0, 1.0]) + torch.tensor([1.0, 0.0, -2.0])
+    # |mean difference|^2 plus, where covariances commute, the sum of (deviation - deviation)^2
+    assert frechet_distance(a, b) == pytest.approx((1 + 4) + (1 + 0 + 4), rel=0.02)
+
+
+def test_frechet_distance_of_gaussians_whose_covariances_do_not_commute():
+    a, b = normal(50, 0, 4).double() @ normal(4, 2, 4).double(), normal(50, 1, 4).double() @ normal(4, 3, 4).double()
+    product = torch.cov(a.T) @ torch.cov(b.T)
+    cross = torch.linalg.eigvals(product).real.sqrt().sum()
+    expected = (a.mean(0) - b.mean(0)).square().sum() + torch.cov(a.T).trace() + torch.cov(b.T).trace() - 2 * cross
+    assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_frechet_distance_to_itself_is_zero_even_with_fewer_images_than_features():
+    features = normal(20, 0, 64)
+    assert frechet_distance(features, features) == pytest.approx(0, abs=1e-4)
+
+
+def test_neighbourhoods_of_a_set_with_itself_are_perfect():
+    points = normal(200, 0)
+    found = neighbourhoods(points, points)
+    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
+    assert found["density"] == pytest.approx(1, abs=0.1)
+
+
+def test_neighbourhoods_of_two_sets_of_one_kind():
+    found = neighbourhoods(normal(1000, 0, 4), normal(1000, 1, 4))
+    assert found["density"] == pytest.approx(1, abs=0.1)
+    assert found["coverage"] == pytest.approx(1 - 1 / 2**5, abs=0.02)
+
+
+def test_a_common_offset_changes_no_neighbourhood():
+    real, fake = normal(200, 0), normal(200, 1)
+    assert neighbourhoods(real + 1000, fake + 1000) == pytest.approx(neighbourhoods(real, fake), abs=0.02)
+
+
+def test_precision_falls_for_noise_and_recall_for_a_collapse():
+    real = normal(500, 0)
+    noise = neighbourhoods(real, normal(500, 1) * 6)
+    assert noise["precision"] < 0.3 > noise["density"]
+    collapsed = neighbourhoods(real, real[:1] + 0.01 * normal(500, 2))
+    assert collapsed["precision"] == 1
+    assert collapsed["recall"] < 0.05 > collapsed["coverage"]
+    few = neighbourhoods(real, real[:50].repeat(10, 1))
+    assert few["recall"] < 0.2
+    assert few["coverage"] < neighbourhoods(real, normal(500, 3))["coverage"] - 0.2
+
+
+def test_neighbourhoods_match_a_plain_count():
+    real, fake = normal(60, 0, 3), normal(70, 1, 3) * 1.5
+    inside = torch.zeros(60, 70, dtype=torch.bool)
+    inside_fake = torch.zeros(60, 70, dtype=torch.bool)
+    for i in range(60):
+        radius = sorted(float((real[i] - real[j]).norm()) for j in range(60) if j != i)[4]
+        inside[i] = (real[i] - fake).norm(dim=1) < radius
+    for j in range(70):
+        radius = sorted(float((fake[i] - fake[j]).norm()) for i in range(70) if i != j)[4]
+        inside_fake[:, j] = (real - fake[j]).norm(dim=1) < radius
+    found = neighbourhoods(real, fake)
+    assert found["precision"] == pytest.approx(float(inside.any(0).float().mean()), abs=1e-6)
+    assert found["density"] == pytest.approx(float(inside.float().sum() / (5 * 70)), abs=1e-6)
+    assert found["coverage"] == pytest.approx(float(inside.any(1).float().mean()), abs=1e-6)
+    assert found["recall"] == pytest.approx(float(inside_fake.any(1).float().mean()), abs=1e-6)
+
+
+def test_neighbourhoods_in_pieces_are_those_of_the_whole():
+    real, fake = normal(2100, 0), normal(1500, 1)
+    found = neighbourhoods(real, fake)
+    inside = torch.cdist(fake, real) < torch.cdist(real, real).kthvalue(6, dim=1).values
+    assert found["precision"] == pytest.approx(float(inside.any(1).float().mean()), abs=2e-3)
+    assert found["coverage"] == pytest.approx(float(inside.any(0).float().mean()), abs=2e-3)
+
+
+def test_too_few_points_for_neighbours_are_refused():
+    with pytest.raises(ValueError, match="5 neighbours want more than 5 images, not 5"):
+        neighbourhoods(normal(5, 0), normal(100, 1))
+
+
+def test_sliced_wasserstein_to_itself_is_zero_at_each_level(real):
+    assert sliced_wasserstein(real, real) == {32: 0, 16: 0}
+
+
+def test_sliced_wasserstein_sees_a_shift_a_blur_and_a_collapse(real, other_real):
+    floor = sliced_wasserstein(other_real, real)
+    blurred = sliced_wasserstein(gaussian_blur(other_real, 5), real)
+    assert blurred[32] > 5 * floor[32]
+    brighter = sliced_wasserstein((other_real.float() + 40).clamp(0, 255).byte(), real)
+    assert brighter[16] > 3 * floor[16]
+    paler = sliced_wasserstein((128 + (other_real.float() - 128) / 2).byte(), real)
+    assert min(paler[32] / floor[32], paler[16] / floor[16]) > 3
+    collapsed = sliced_wasserstein(other_real[:1].expand(150, -1, -1, -1), real)
+    assert collapsed[16] > 3 * floor[16]
+
+
+def test_sliced_wasserstein_of_normal_patches_is_their_shift():
+    # White noise of deviation 20 against the same 20 brighter: by one deviation along each direction's sum.
+    noise = torch.randn(400, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    a, b = ((128 + 20 * noise + shift).round().byte() for shift in (20, 0))
+    directions = torch.randn(20_000, 49, generator=torch.Generator().manual_seed(1))
+    expected = (directions.sum(1) / directions.norm(dim=1)).abs().mean() * 1000
+    assert sliced_wasserstein(a, b)[16] == pytest.approx(float(expected), rel=0.1)
+
+
+@pytest.mark.parametrize(("size", "nc", "sides"), [(16, 1, [16]), (64, 3, [64, 32, 16]), (128, 1, [128, 64, 32, 16])])
+def test_sliced_wasserstein_has_a_level_for_each_size_down_to_16(size, nc, sides):
+    found = sliced_wasserstein(blots(20, 0, size, nc), blots(20, 1, size, nc))
+    assert list(found) == sides
+    assert all(0 < value < 1000 for value in found.values())
+
+
+def test_sliced_wasserstein_refuses_different_counts(real):
+    with pytest.raises(ValueError, match="the same number of images"):
+        sliced_wasserstein(real[:10], real)
+
+
+def test_the_nearest_reference_is_found_mirrored_or_not(real, other_real):
+    references = other_real[:100]
+    copies = torch.cat([references[:1], references[1:2].flip(3)])
+    assert nearest(copies, references).tolist() == pytest.approx([0, 0], abs=0.1)
+    unseen = nearest(real[:20], references)
+    assert unseen.min() > 10
+    plain = torch.minimum(
+        *(
+            torch.cdist(real[:20].flatten(1).float(), r.flatten(1).float()).amin(1)
+            for r in (references, references.flip(3))
+        )
+    )
+    assert unseen.tolist() == pytest.approx((plain / 3072**0.5).tolist(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("size", "nc"), [(16, 1), (64, 3), (128, 3)])
+def test_random_features_take_any_size_and_do_not_depend_on_the_batch(size, nc):
+    features = random_features()
+    pictures = blots(3, 0, size, nc)
+    found = features(pictures)
+    assert found.shape == (3, 4096)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found[:1], features(pictures[:1]), rtol=1e-3, atol=1e-4)
+    assert (found[0] - found[1]).norm() > 1e-3
+
+
+def test_random_features_are_the_same_every_time_and_leave_the_random_state_alone():
+    pictures = blots(2, 0)
+    state = torch.get_rng_state()
+    once = random_features()(pictures)
+    metrics._random_vgg16.cache_clear()
+    assert torch.equal(random_features()(pictures), once)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("size", "count"), [(16, 400), (64, 150)])
+def test_distance_in_filter_features_grows_with_what_is_done_to_images(size, count):
+    reals, others = blots(count, 0, size), blots(count, 1, size)
+    features = filter_features(reals)
+    reference = features(reals)
+    floor = frechet_distance(features(others), reference)
+    grainy = others.float() + 25 * torch.randn(others.shape, generator=torch.Generator().manual_seed(0))
+    worse = {
+        "blur": gaussian_blur(others, 5, 2.0),
+        "noise": grainy.clamp(0, 255).byte(),
+        "collapse": others[torch.arange(count) % 3],
+        "shift": (others.float() + 40).clamp(0, 255).byte(),
+        "torn": torch.cat([others[..., : size // 2], others.flip(0)[..., size // 2 :]], dim=3),
+    }
+    distances = {name: frechet_distance(features(pictures), reference) for name, pictures in worse.items()}
+    assert min(distances.values()) > 1.2 * floor, (distances, floor)
+
+
+def vivid(config: ModelConfig) -> Generator:
+    torch.manual_seed(0)
+    net = Generator(config)
+    with torch.no_grad():
+        net(torch.randn(16, config.nz, 1, 1))
+    return net.eval()
+
+
+@pytest.mark.parametrize("nc", [1, 3])
+def test_quality_of_unlabelled_images_puts_a_generator_above_the_floor(nc):
+    pixels = blots(400, 0, 16, nc)
+    quality = Quality(images_of(pixels), progress=False)
+    assert quality.key == "fd"
+    assert len(quality.real) == 400  # too few are held out: all are compared with
+    found = quality(vivid(ModelConfig(image_size=16, nc=nc, nz=8, ngf=8)))
+    assert found.keys() == quality.floor.keys() == {"fd", "swd", "precision", "recall", "density", "coverage"}
+    assert found["fd"] > 2 * quality.floor["fd"]
+    assert found["swd"] > 2 * quality.floor["swd"]
+    assert found["coverage"] < 0.5 * quality.floor["coverage"]
+
+
+def test_quality_is_the_same_when_asked_again_and_leaves_the_generator_as_it_was():
+    quality = Quality(images_of(blots(100, 0, 16)), progress=False)
+    generator = vivid(ModelConfig(image_size=16, nz=8, ngf=8))
+    state = {name: value.clone() for name, value in generator.state_dict().items()}
+    random = torch.get_rng_state()
+    assert quality(generator) == quality(generator)
+    assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_quality_compares_with_heldout_images_where_there_are_enough(monkeypatch):
+    monkeypatch.setattr(metrics, "MIN_REFERENCE", 10)
+    images = images_of(blots(300, 0, 16))
+    quality = Quality(images, progress=False)
+    assert torch.equal(quality.real, images.batch(np.flatnonzero(images.heldout)))
+
+
+def test_quality_refuses_too_few_images():
+    with pytest.raises(MetricError, match="no metric can be taken from 20 images: it wants 50"):
+        Quality(images_of(blots(20, 0)))
+
+
+def test_evenly_takes_from_all_over():
+    assert evenly(np.arange(100), 5).tolist() == [0, 25, 50, 74, 99]
+    assert evenly(np.arange(3), 5).tolist() == [0, 1, 2]
