@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 if TYPE_CHECKING:
-    from dcgan.directions import Directions
+    from dcgan.directions import Direction
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -91,15 +91,15 @@ class Checkpoint:
         return _load_net(Discriminator(self.model), self.folder / DISCRIMINATOR)
 
     @cached_property
-    def directions(self) -> "Directions":
-        """Ways through its latent space, read when first asked for; none where none were fitted for these weights."""
-        from dcgan.directions import Directions, StaleDirections, load_directions  # they know checkpoints, too
+    def directions(self) -> "tuple[Direction, ...]":
+        """Ways through its latent space, read when first asked for; none where none were fitted.
+
+        Raises CheckpointError, in one line, if they are damaged or were fitted for other weights.
+        """
+        from dcgan.directions import load_directions  # which knows checkpoints, too
 
         path = self.folder / DIRECTIONS
-        try:
-            return load_directions(path, self.generator) if path.is_file() else Directions()
-        except StaleDirections:
-            return Directions()
+        return load_directions(path, self.generator) if path.is_file() else ()
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
