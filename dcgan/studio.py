@@ -104,7 +104,7 @@ class Studio:
     """The checkpoints found at `source`, and the real images at `dataroot`.
 
     Raises CheckpointError if no checkpoint can be opened, DataError if there is nothing at `dataroot`. A broken
-    checkpoint beside good ones is left out, and its reason kept in `broken`.
+    checkpoint beside good ones is left out, and so are directions that cannot be used; `broken` keeps the reasons.
     """
 
     def __init__(self, source: str | Path, dataroot: str | None = None):
@@ -125,14 +125,22 @@ class Studio:
             try:
                 checkpoint = load_checkpoint(folder)
             except CheckpointError as error:
-                self.broken.append(str(error).replace(f"{source}{os.sep}", ""))  # visitors need not know where
+                self._leave_out(error, folder)
                 continue
+            try:
+                _ = checkpoint.directions
+            except CheckpointError as error:
+                self._leave_out(error, checkpoint.folder)
+                checkpoint.directions = ()
             name, number = checkpoint.name, 2
             while name in self._opened:
                 name, number = f"{checkpoint.name} ({number})", number + 1
             self._opened[name] = Opened(checkpoint)
         if not self._opened:
             raise CheckpointError("; ".join(self.broken) or f"no checkpoint at '{source}': train.py --out makes one")
+
+    def _leave_out(self, error: CheckpointError, folder: Path) -> None:
+        self.broken.append(str(error).replace(f"{folder.parent}{os.sep}", ""))  # visitors need not know where
 
     def warm_up(self) -> None:
         """Begin, in the background, what the first visitors would else wait for."""
@@ -171,6 +179,7 @@ class Studio:
             "data": data.get("name") or "images without a name",
             "data_count": data.get("count") or 0,
             "license": data.get("license"),
+            "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
         }
 
     def about(self, checkpoint: str = "") -> str:
@@ -195,16 +204,15 @@ class Studio:
     def summary(self, checkpoint: str = "") -> dict[str, Any]:
         """What the page has to know of a checkpoint to begin with."""
         name = self._name(checkpoint)
-        model = self._opened[name].checkpoint.model
+        opened = self._checkpoint(name)
         directions = [
-            {"name": d.name, "low": d.low, "high": d.high, "kind": d.kind}
-            for d in _directions(self._opened[name].checkpoint)
+            {"name": d.name, "low": d.low, "high": d.high, "ends": d.ends, "kind": d.kind} for d in opened.directions
         ]
         return {
             "name": name,
             "names": self.names,
-            "size": model.image_size,
-            "nz": model.nz,
+            "size": opened.model.image_size,
+            "nz": opened.model.nz,
             "directions": directions,
             "moments": list(self._moments(name)),
             "about": self.about(name),
@@ -281,10 +289,10 @@ class Studio:
         z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk)
         for dimension, value in _edits(edits, opened.model.nz).items():
             z[dimension] = value
-        known = {direction.name: direction for direction in _directions(opened)}
+        known = {direction.name: direction for direction in opened.directions}
         for name, amount in _mapping(directions, "directions").items():
             direction = known[_choice(name, "direction", tuple(known))]
-            z += _number(amount, name, direction.low, direction.high) * torch.as_tensor(direction.vector)
+            z += _number(amount, name, direction.low, direction.high) * direction.vector
         return z
 
     def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
@@ -645,11 +653,6 @@ def _walk(walk: Any) -> list[int]:
     if walk is not None and not (isinstance(walk, list) and len(walk) <= MAX_WALK):
         raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {_short(walk)}")
     return [_seed(number, "a step of the walk") for number in walk or []]
-
-
-def _directions(checkpoint: Checkpoint) -> list[Any]:
-    """The checkpoint's named directions, if it has any."""
-    return list(getattr(checkpoint, "directions", None) or [])
 
 
 def _short(value: Any) -> str:

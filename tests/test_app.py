@@ -172,6 +172,7 @@ def test_checkpoints_and_about_say_what_there_is(client: Client) -> None:
     people, toons = client.predict(api_name="/checkpoints")
     assert (people["name"], toons["name"]) == ("people", "toons")
     assert people["images_seen"] == 20_000
+    assert (people["directions"], toons["directions"]["age"]) == ({}, [-3, 3])
     assert "toons set" in client.predict("toons", api_name="/about")
 
 

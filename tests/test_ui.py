@@ -205,7 +205,7 @@ def test_named_directions_stand_first(page: Page, demo: str) -> None:  # noqa: F
     page.goto("about:blank")
     page.goto(f"{demo}#face=toons&seed=5")
     shown(page, "face=toons")
-    age = page.get_by_role("slider", name="age", exact=True)
+    age = page.get_by_role("slider", name="age, from younger to older", exact=True)
     expect(age).to_be_visible()
     expect(page.get_by_role("slider", name="Dimension ")).to_have_count(0)  # behind a click
     before = pixels(face(page))
@@ -217,8 +217,17 @@ def test_named_directions_stand_first(page: Page, demo: str) -> None:  # noqa: F
     page.get_by_role("button", name="Reset age", exact=True).click()
     page.wait_for_function("!document.querySelector('canvas.face').dataset.shown.includes('&d=')")
     assert np.array_equal(pixels(face(page)), before)
+    expect(page.get_by_role("slider")).to_have_count(3)  # truncation, age, and the first principal direction
     page.get_by_text("The numbers themselves").click()
     first_dimension(page)
+
+
+def test_a_link_moves_along_directions_as_far_as_they_go(page: Page, demo: str, studio: Studio) -> None:  # noqa: F811
+    page.goto("about:blank")
+    page.goto(f"{demo}#face=toons&seed=5&d=age:1.25,principal 1:-9,height:2")
+    shown(page, "d=age%3A1.25%2Cprincipal+1%3A-2")
+    wanted = studio.face(5, checkpoint="toons", directions={"age": 1.25, "principal 1": -2})
+    assert np.array_equal(pixels(face(page)), wanted)
 
 
 def test_tabs_are_moved_between_with_the_arrow_keys(page: Page) -> None:

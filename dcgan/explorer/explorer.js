@@ -172,18 +172,20 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     for (const row of rows) row.show();
   }
 
-  /* A slider with its name, value and reset; `key` of the state's `part` is set by it. */
-  function row(part, key, title, name, [low, high], unset) {
+  /* A slider with its name, value, reset and what its ends mean; `key` of the state's `part` is set by it. */
+  function row(part, key, title, name, [low, high], unset, ends = []) {
     const value = make("output", {});
     const put = (values) => change({ [part]: values });
-    const input = slider(title, { min: low, max: high, step: 0.01 }, (z) => put({ ...state[part], [key]: z }), settle);
+    const spoken = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
+    const input = slider(spoken, { min: low, max: high, step: 0.01 }, (z) => put({ ...state[part], [key]: z }), settle);
     const reset = button(icon("reset"), () => {
       const { [key]: _, ...others } = state[part];
       put(others);
       settle();
       input.focus();
     }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
-    const element = make("div", { className: "row" }, make("span", { className: "name", title }, name), input, value, reset);
+    const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
+    const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset, ...(ends.length ? [meaning] : []));
     const at = (z) => (100 * (Math.max(low, Math.min(high, z)) - low)) / (high - low);
     const display = () => {
       const z = state[part][key] ?? unset();
@@ -204,11 +206,17 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   function fillNamed() {
-    const found = checkpoint.directions.map((d) => row("directions", d.name, t(d.name), t(d.name), [d.low, d.high], () => 0));
-    rows = found;
-    named.replaceChildren(...found.map((one) => one.element));
-    named.classList.toggle("named", found.length > 0);
-    raw.open = found.length === 0;
+    const rowsOf = (directions) => directions.map((d) => {
+      const name = d.kind === "principal" ? t("principal {n}", { n: d.name.split(" ").pop() }) : t(d.name);
+      return row("directions", d.name, name, name, [d.low, d.high], () => 0, d.ends.map((end) => t(end)));
+    });
+    const isPrincipal = ({ kind }) => kind === "principal";
+    const [first, rest] = [rowsOf(checkpoint.directions.filter((d) => !isPrincipal(d))), rowsOf(checkpoint.directions.filter(isPrincipal))];
+    rows = [...first, ...rest];
+    const heading = first.length && rest.length ? [make("div", { className: "caption" }, t("What else changes the picture most"))] : [];
+    named.replaceChildren(...first.map((one) => one.element), ...heading, ...rest.map((one) => one.element));
+    named.classList.toggle("named", rows.length > 0);
+    raw.open = !rows.length;
   }
 
   /* All dimensions are a hundred sliders: they are made when someone looks. */
@@ -242,9 +250,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   async function open(summary) {
     checkpoint = summary;
     if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {} };
-    for (const d of Object.keys(state.edits)) if (d >= summary.nz) delete state.edits[d];
-    for (const name of Object.keys(state.directions)) if (!summary.directions.some((d) => d.name === name)) delete state.directions[name];
-    if (!summary.moments.includes(state.moment)) state.moment = null;
+    state = possible(state);
     timeMachine.hidden = !summary.moments.length;
     momentSlider.max = summary.moments.length;
     [base, ranking, past, future, settled] = [null, null, [], [], state];
@@ -264,6 +270,16 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     }
   }
 
+  /* A link may be older than the checkpoint: what that has not is left out, what goes too far is drawn back. */
+  function possible(wanted) {
+    const directions = checkpoint.directions
+      .filter(({ name }) => Object.hasOwn(wanted.directions, name))
+      .map(({ name, low, high }) => [name, Math.max(low, Math.min(high, wanted.directions[name]))]);
+    const edits = Object.entries(wanted.edits).filter(([dimension]) => dimension < checkpoint.nz);
+    const moment = checkpoint.moments.includes(wanted.moment) ? wanted.moment : null;
+    return { ...wanted, edits: Object.fromEntries(edits), directions: Object.fromEntries(directions), moment };
+  }
+
   function followLink() {
     const linked = readLink(checkpoint.names);
     if (!root.isConnected || !linked || link(linked) === link(state)) return;
@@ -271,7 +287,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       state = linked;
       return onCheckpoint(linked.checkpoint);
     }
-    change(linked);
+    change(possible(linked));
     settle();
   }
 
