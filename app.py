@@ -11,7 +11,7 @@ from huggingface_hub import SpaceCard
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
-from dcgan.tabs import HEAD, about, explore, interpolate, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs import HEAD, about, explore, find, interpolate, panel, real_vs_fake, replay, spoken, tabbar, words
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -36,6 +36,7 @@ THEME = gr.themes.Base(
 TABS = {
     "explore": "Explore",
     "interpolate": "Interpolate",
+    "find": "Find my face",
     "real-vs-fake": "Real vs fake",
     "replay": "Training replay",
     "about": "About",
@@ -65,6 +66,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
             explore.build(studio, checkpoint)
         with panel("interpolate"):
             interpolate.build(studio, checkpoint)
+        with panel("find"):
+            find.build(studio, checkpoint)
         with panel("real-vs-fake"):
             real_vs_fake.build(studio, checkpoint)
         with panel("replay"):

@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillReading
@@ -30,8 +31,9 @@ from torch import Tensor
 
 from dcgan import latents
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
-from dcgan.data import DataError, load_images, open_source
+from dcgan.data import DataError, load_images, open_photo, open_source
 from dcgan.generate import render
+from dcgan.inversion import Finder
 from dcgan.model import Generator, parameter_count
 from dcgan.reals import Likeness, Reals
 
@@ -60,16 +62,23 @@ PAIRS = 20  # of the quiz
 MAX_CLOSEST = 16
 MAX_OWN = 500  # pictures of a visitor
 MAX_MOMENTS = 16  # generators of earlier moments in memory, 30 MB each
+MAX_PHOTO = 40 * 2**20  # bytes
+PHOTO_SIDE = 2048  # pixels: larger photos are made smaller
+DIGITS = 2  # of a found latent: as fine as the sliders, and a link to it stays short
+SEARCH = 10.0, 300  # seconds and steps, whichever is over first
+SHOWN = 0.25  # seconds between two looks at a search
 
 
 @dataclass
 class Opened:
-    """A checkpoint; the order of its dimensions and the logits that faces are ranked among, once measured."""
+    """A checkpoint; the order of its dimensions, the logits that faces are ranked among and its finder, once made."""
 
     checkpoint: Checkpoint
+    finder: Finder | None = None
     ranking: list[int] = field(default_factory=list)
     logits: dict[str, np.ndarray] = field(default_factory=dict)
     measuring: threading.Lock = field(default_factory=threading.Lock)
+    learning: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,22 @@ class Quiz:
     fakes: list[int]
     discriminator: list[int]
     note: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for a photo's face: what is looked for (its crop), and the best found so far.
+
+    target, face: [S, S, nc]. origin: the z [nz] of `face`, rounded. error: mean difference from the target, in grey
+    levels. done: 0 to 1. face_found: false where the crop is only the photo's centre.
+    """
+
+    target: Pixels
+    face: Pixels
+    origin: list[float]
+    error: float
+    done: float
+    face_found: bool
 
 
 class Studio:
@@ -150,6 +175,7 @@ class Studio:
                 self._read_reals(name)
                 self.ranking(name)
                 self.opinion(name)
+                self._finder(name)
                 with suppress(ValueError):  # the reals are not at hand
                     self.closest(checkpoint=name)
 
@@ -224,9 +250,11 @@ class Studio:
         """A seed that nobody chose, short enough to remember."""
         return random.SystemRandom().randrange(1_000_000)
 
-    def latent(self, seed: int = 0, checkpoint: str = "", walk: list[int] | None = None) -> list[float]:
-        """The z [nz] of a seed, and of the neighbours walked to from there, before truncation and edits."""
-        return self._walked(self._checkpoint(checkpoint), seed, walk).tolist()
+    def latent(
+        self, seed: int = 0, checkpoint: str = "", walk: list[int] | None = None, origin: list[float] | None = None
+    ) -> list[float]:
+        """The z [nz] of a seed or origin, and of the neighbours walked to from there, before truncation and edits."""
+        return self._walked(self._checkpoint(checkpoint), seed, walk, origin).tolist()
 
     def face(
         self,
@@ -236,17 +264,18 @@ class Studio:
         checkpoint: str = "",
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        origin: list[float] | None = None,
         moment: int | None = None,
     ) -> Pixels:
-        """The face [S, S, nc] of a seed.
+        """The face [S, S, nc] of a seed, or of the z `origin` [nz] in its place.
 
-        `walk` leads on from the seed, each number to one of the neighbours. The z is drawn towards the origin by
+        `walk` leads on from there, each number to one of the neighbours. The z is drawn towards the origin by
         `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take the place of some of its values, and
         `directions`, {name: standard deviations}, are added. `moment`: as the generator drew it after so many images,
         one of the summary's moments.
         """
         opened = self._checkpoint(checkpoint)
-        z = self._z(opened, seed, truncation, edits, directions, walk)
+        z = self._z(opened, seed, truncation, edits, directions, walk, origin)
         return self._render(opened, z[None], self._generator(checkpoint, moment))[0]
 
     def neighbours(
@@ -271,10 +300,13 @@ class Studio:
             return None
         return Opinion(float((logits < logit).mean()), among)
 
-    def _walked(self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None) -> Tensor:
-        z = latents.latent(_seed(seed), opened.model.nz)
+    def _walked(
+        self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None, origin: list[float] | None = None
+    ) -> Tensor:
+        nz = opened.model.nz
+        z = latents.latent(_seed(seed), nz) if origin is None else _origin(origin, nz)
         for number in _walk(walk):  # turned and not moved: a walk stays where the generator was trained
-            z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, opened.model.nz)
+            z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, nz)
         return z
 
     def _z(
@@ -285,8 +317,9 @@ class Studio:
         edits: dict[Any, float] | None = None,
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        origin: list[float] | None = None,
     ) -> Tensor:
-        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk)
+        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk, origin)
         for dimension, value in _edits(edits, opened.model.nz).items():
             z[dimension] = value
         known = {direction.name: direction for direction in opened.directions}
@@ -334,6 +367,44 @@ class Studio:
             change = self._render(checkpoint, high).astype(np.int16) - self._render(checkpoint, low)
             effect += np.abs(change).mean(axis=(1, 2, 3))
         return np.argsort(-effect, kind="stable").tolist()
+
+    # From a photo to a face
+
+    def find(self, photo: str | Path, checkpoint: str = "") -> Iterator[Search]:
+        """Search for the latent whose face is nearest to a photo's, some times a second; it takes about ten seconds.
+
+        The photo's file is removed when the search ends or is given up; nothing of it is kept.
+        """
+        name = self._name(checkpoint)
+        try:
+            finder = self._finder(name)
+            with self._slots:
+                crop = finder.crop(_photo(photo))
+            target = crop.pixels.permute(1, 2, 0).numpy()
+            search, shown = finder.search(crop.pixels, *SEARCH), -math.inf
+            while True:
+                with self._slots:  # a step at a time: a search that nobody follows any more holds up nobody
+                    progress = next(search)
+                if progress.done < 1 and time.monotonic() - shown < SHOWN:
+                    continue
+                z = (progress.z.clamp(-MAX_Z, MAX_Z) * 10**DIGITS).round() / 10**DIGITS
+                face = self._render(self._opened[name].checkpoint, z[None])[0]
+                error = float(np.abs(face.astype(np.int16) - target).mean())
+                origin = [round(value, DIGITS) for value in z.tolist()]
+                yield Search(target, face, origin, error, progress.done, crop.face)
+                if progress.done == 1:
+                    return
+                shown = time.monotonic()
+        finally:
+            Path(photo).unlink(missing_ok=True)
+
+    def _finder(self, name: str) -> Finder:
+        opened = self._opened[name]
+        with opened.learning:
+            if opened.finder is None:
+                with self._slots:
+                    opened.finder = Finder(opened.checkpoint)
+        return opened.finder
 
     # From one face to another
 
@@ -563,6 +634,15 @@ class Studio:
             return render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
+def _photo(path: str | Path) -> Image.Image:
+    try:
+        if Path(path).stat().st_size > MAX_PHOTO:
+            raise ValueError(f"this photo is larger than {MAX_PHOTO >> 20} MB: give a smaller one")
+        return open_photo(path, PHOTO_SIDE)
+    except (DataError, OSError) as error:
+        raise ValueError(str(error) if isinstance(error, DataError) else "this photo is no longer there") from None
+
+
 # Pictures
 
 
@@ -647,6 +727,12 @@ def _edits(edits: Any, nz: int) -> dict[int, float]:
         dimension = _whole(dimension, "dimension", 0, nz - 1)
         checked[dimension] = _number(value, f"dimension {dimension}", -MAX_Z, MAX_Z)
     return checked
+
+
+def _origin(origin: Any, nz: int) -> Tensor:
+    if not isinstance(origin, list) or len(origin) != nz:
+        raise ValueError(f"origin must be a list of {nz} numbers, not {_short(origin)}")
+    return torch.tensor([_number(value, "a number of the origin", -MAX_Z, MAX_Z) for value in origin])
 
 
 def _walk(walk: Any) -> list[int]:

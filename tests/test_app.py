@@ -35,6 +35,7 @@ def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:
         "/about",
         "/checkpoints",
         "/face",
+        "/find",
         "/interpolate",
         "/interpolate_file",
         "/likeness",

@@ -21,7 +21,7 @@ from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
 pytestmark = pytest.mark.browser
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay", "About")
+TABS = ("Explore", "Interpolate", "Find my face", "Real vs fake", "Training replay", "About")
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 
 

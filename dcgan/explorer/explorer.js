@@ -7,7 +7,7 @@ const CALM = 250; // milliseconds without a change, before the neighbours are as
 const MAX_UNDO = 200;
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
-  const fresh = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], moment: null });
+  const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
@@ -22,7 +22,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
 
   const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
   const message = messageLine();
-  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [] }));
+  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [], origin: null }));
   const truncation = make("output", {});
   const truncationSlider = slider(t("Truncation"), { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
@@ -31,7 +31,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   const timeMachine = make("div", { className: "field truncation" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
   const undo = button(icon("undo"), () => travel(past, future), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
   const redo = button(icon("redo"), () => travel(future, past), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
-  const resetAll = button(t("Reset all"), () => step(fresh(state.seed)));
+  const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
   const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
   const saveNative = button("", () => savePicture(1));
   const saveLarge = button("", () => savePicture(enlargement()));
@@ -64,7 +64,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
       bitmap.close();
       canvas.dataset.shown = link(shown);
-      canvas.setAttribute("aria-label", t("Generated face, seed {seed}", { seed: shown.seed }));
+      canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
       message.clear();
     },
     (error) => message.say(error.message),
@@ -114,7 +114,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
 
   /* A part of the state changes: many times in a drag. */
   function change(part) {
-    const other = "seed" in part || "walk" in part;
+    const other = "seed" in part || "walk" in part || "origin" in part;
     state = { ...state, ...part };
     if (other) loadBase();
     show();
@@ -158,7 +158,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   function show() {
-    seed.set(state.seed);
+    seed.set(state.origin ? "" : state.seed);
     truncationSlider.value = state.truncation;
     truncation.value = state.truncation.toFixed(2);
     const at = state.moment === null ? checkpoint.moments.length : checkpoint.moments.indexOf(state.moment);
@@ -166,7 +166,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     moment.value = state.moment === null ? t("fully trained") : t("{n} images seen", { n: state.moment.toLocaleString("en") });
     momentSlider.setAttribute("aria-valuetext", moment.value);
     const { checkpoint: _, ...own } = state;
-    resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed));
+    resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed, state.origin));
     undo.disabled = !past.length;
     redo.disabled = !future.length;
     for (const row of rows) row.show();
@@ -238,7 +238,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const wanted = state;
     try {
       const z = await engine.latent(wanted);
-      if (wanted.checkpoint !== state.checkpoint || wanted.seed !== state.seed || wanted.walk !== state.walk) return;
+      if (wanted.checkpoint !== state.checkpoint || wanted.seed !== state.seed || wanted.walk !== state.walk || wanted.origin !== state.origin) return;
       base = z;
       show();
     } catch (error) {
@@ -249,7 +249,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   async function open(summary) {
     checkpoint = summary;
-    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {} };
+    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {}, origin: null };
     state = possible(state);
     timeMachine.hidden = !summary.moments.length;
     momentSlider.max = summary.moments.length;
@@ -277,7 +277,8 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       .map(({ name, low, high }) => [name, Math.max(low, Math.min(high, wanted.directions[name]))]);
     const edits = Object.entries(wanted.edits).filter(([dimension]) => dimension < checkpoint.nz);
     const moment = checkpoint.moments.includes(wanted.moment) ? wanted.moment : null;
-    return { ...wanted, edits: Object.fromEntries(edits), directions: Object.fromEntries(directions), moment };
+    const origin = wanted.origin?.length === checkpoint.nz ? wanted.origin : null;
+    return { ...wanted, edits: Object.fromEntries(edits), directions: Object.fromEntries(directions), moment, origin };
   }
 
   function followLink() {
@@ -297,7 +298,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     context.imageSmoothingEnabled = !canvas.classList.contains("pixels");
     context.imageSmoothingQuality = "high";
     context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
-    pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.seed}-${pixels.width}px.png`));
+    pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.origin ? "found" : state.seed}-${pixels.width}px.png`));
   }
 
   addEventListener("popstate", followLink);
