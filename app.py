@@ -11,7 +11,7 @@ from huggingface_hub import SpaceCard
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
-from dcgan.tabs import HEAD, about, explore, find, interpolate, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs import HEAD, about, explore, find, interpolate, lab, panel, real_vs_fake, replay, spoken, tabbar, words
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -39,6 +39,7 @@ TABS = {
     "find": "Find my face",
     "real-vs-fake": "Real vs fake",
     "replay": "Training replay",
+    "lab": "Lab",
     "about": "About",
 }
 LAUNCH: dict[str, Any] = {
@@ -72,6 +73,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
             real_vs_fake.build(studio, checkpoint)
         with panel("replay"):
             replay.build(studio, checkpoint)
+        with panel("lab"):
+            lab.build(studio, checkpoint)
         with panel("about"):
             about.build(studio, checkpoint)
         facts = gr.Markdown(studio.about(), elem_classes="note")

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dcgan import latents
+from dcgan import lab, latents
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.data import DataError, load_images, open_photo, open_source
 from dcgan.generate import render
@@ -75,6 +75,7 @@ class Opened:
 
     checkpoint: Checkpoint
     finder: Finder | None = None
+    response: Tensor | None = None
     ranking: list[int] = field(default_factory=list)
     logits: dict[str, np.ndarray] = field(default_factory=dict)
     measuring: threading.Lock = field(default_factory=threading.Lock)
@@ -265,17 +266,18 @@ class Studio:
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
         origin: list[float] | None = None,
+        shift: list[float] | None = None,
         moment: int | None = None,
     ) -> Pixels:
         """The face [S, S, nc] of a seed, or of the z `origin` [nz] in its place.
 
         `walk` leads on from there, each number to one of the neighbours. The z is drawn towards the origin by
         `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take the place of some of its values, and
-        `directions`, {name: standard deviations}, are added. `moment`: as the generator drew it after so many images,
-        one of the summary's moments.
+        `directions`, {name: standard deviations}, and `shift` [nz] are added. `moment`: as the generator drew
+        it after so many images, one of the summary's moments.
         """
         opened = self._checkpoint(checkpoint)
-        z = self._z(opened, seed, truncation, edits, directions, walk, origin)
+        z = self._z(opened, seed, truncation, edits, directions, walk, origin, shift)
         return self._render(opened, z[None], self._generator(checkpoint, moment))[0]
 
     def neighbours(
@@ -304,7 +306,7 @@ class Studio:
         self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None, origin: list[float] | None = None
     ) -> Tensor:
         nz = opened.model.nz
-        z = latents.latent(_seed(seed), nz) if origin is None else _origin(origin, nz)
+        z = latents.latent(_seed(seed), nz) if origin is None else _latent(origin, "origin", nz)
         for number in _walk(walk):  # turned and not moved: a walk stays where the generator was trained
             z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, nz)
         return z
@@ -318,6 +320,7 @@ class Studio:
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
         origin: list[float] | None = None,
+        shift: list[float] | None = None,
     ) -> Tensor:
         z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk, origin)
         for dimension, value in _edits(edits, opened.model.nz).items():
@@ -326,7 +329,7 @@ class Studio:
         for name, amount in _mapping(directions, "directions").items():
             direction = known[_choice(name, "direction", tuple(known))]
             z += _number(amount, name, direction.low, direction.high) * direction.vector
-        return z
+        return z if shift is None else z + _latent(shift, "shift", opened.model.nz)
 
     def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
         """The discriminator's logits [N] of images [N, S, S, nc]."""
@@ -406,6 +409,41 @@ class Studio:
                     opened.finder = Finder(opened.checkpoint)
         return opened.finder
 
+    # The lab
+
+    def faces(self, faces: list[int | dict[str, Any]], checkpoint: str = "") -> Pixels:
+        """Up to 64 faces [N, S, S, nc]: seeds, or mappings of what `face` takes."""
+        opened = self._checkpoint(checkpoint)
+        return self._render(opened, self._latents(opened, self._some(faces)))
+
+    def slider(self, having: list[Any], lacking: list[Any], checkpoint: str = "") -> list[float]:
+        """A direction [nz], of length 1, from examples: up to 64 faces that have a trait, and as many that lack it."""
+        opened = self._opened[self._name(checkpoint)]
+        sides = [self._latents(opened.checkpoint, self._some(side)) for side in (having, lacking)]
+        with opened.measuring:
+            if opened.response is None:
+                with self._slots:
+                    opened.response = lab.response(opened.checkpoint.generator)
+        return [round(value, 3) for value in lab.slider(sides[0], sides[1], opened.response).tolist()]
+
+    def arithmetic(self, start: list[Any], minus: list[Any], plus: list[Any], checkpoint: str = "") -> list[float]:
+        """The z [nz] of a sum of faces: mean of `start`, less the mean of `minus`, and that of `plus` added."""
+        opened = self._checkpoint(checkpoint)
+        z = lab.arithmetic(*(self._latents(opened, self._some(part)) for part in (start, minus, plus)))
+        return [round(value, DIGITS) for value in z.clamp(-MAX_Z, MAX_Z).tolist()]
+
+    def _some(self, faces: Any) -> list[Any]:
+        if not isinstance(faces, list) or not 1 <= len(faces) <= GRID**2:
+            raise ValueError(f"choose 1 to {GRID**2} faces for each part")
+        return faces
+
+    def _latents(self, opened: Checkpoint, faces: Sequence[int | dict[str, Any]]) -> Tensor:
+        recipes = [face if isinstance(face, dict) else {"seed": face} for face in faces]
+        try:
+            return torch.stack([self._z(opened, **recipe) for recipe in recipes])
+        except TypeError:
+            raise ValueError("a face is a seed, or a mapping of what makes it: seed, truncation, edits, ...") from None
+
     # From one face to another
 
     def path(
@@ -423,8 +461,7 @@ class Studio:
         opened = self._checkpoint(checkpoint)
         if not isinstance(faces, list | tuple) or not 2 <= len(faces) <= MAX_STOPS:
             raise ValueError(f"faces must be a list of 2 to {MAX_STOPS}, not {_short(faces)}")
-        recipes = [face if isinstance(face, dict) else {"seed": face} for face in faces]
-        stops = torch.stack([self._z(opened, **recipe) for recipe in recipes])
+        stops = self._latents(opened, faces)
         spherical = _choice(kind, "path", PATHS) == "spherical"
         return self._render(opened, latents.path(stops, _whole(frames, "frames", 2, MAX_FRAMES), spherical, loop))
 
@@ -729,10 +766,10 @@ def _edits(edits: Any, nz: int) -> dict[int, float]:
     return checked
 
 
-def _origin(origin: Any, nz: int) -> Tensor:
-    if not isinstance(origin, list) or len(origin) != nz:
-        raise ValueError(f"origin must be a list of {nz} numbers, not {_short(origin)}")
-    return torch.tensor([_number(value, "a number of the origin", -MAX_Z, MAX_Z) for value in origin])
+def _latent(values: Any, name: str, nz: int) -> Tensor:
+    if not isinstance(values, list) or len(values) != nz:
+        raise ValueError(f"{name} must be a list of {nz} numbers, not {_short(values)}")
+    return torch.tensor([_number(value, f"a number of the {name}", -MAX_Z, MAX_Z) for value in values])
 
 
 def _walk(walk: Any) -> list[int]:

@@ -2,9 +2,12 @@
 
    latent(state)                 -> [nz] the z before truncation and edits
    ranking(checkpoint)           -> [nz] dimensions, the most effective first
-   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, origin, moment}:
-                                    origin, a z [nz], takes the place of the seed's, else it is null; moment: images seen
+   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment}:
+                                    origin, a z [nz], takes the place of the seed's, shift [nz] is added, moment: images seen; or null
    around(state)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers, opinion: {realer_than, among} | null}
+   sheet(checkpoint, faces, columns) -> {sheet: ImageBitmap, columns, count} of faces, seeds or states
+   slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
+   arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
    path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, faces, kind, frames, loop}
    animation(way, format, seconds) -> Blob
    replay(checkpoint)            -> {frames: [images seen], curves: {name: [value]}}
@@ -34,6 +37,12 @@ function serverEngine(server) {
       const { jpeg, numbers, opinion } = await ask("around", state);
       return { sheet: await bitmap(jpeg, "image/jpeg"), numbers, opinion };
     },
+    sheet: async (checkpoint, faces, columns) => {
+      const { jpeg } = await ask("sheet", { checkpoint, faces, columns });
+      return { sheet: await bitmap(jpeg, "image/jpeg"), columns, count: faces.length };
+    },
+    slider: async (checkpoint, having, lacking) => (await ask("slider", { checkpoint, having, lacking })).vector,
+    arithmetic: async (checkpoint, start, minus, plus) => (await ask("arithmetic", { checkpoint, start, minus, plus })).origin,
     path: async (way) => {
       const { jpeg, columns, count } = await ask("path", way);
       return { sheet: await bitmap(jpeg, "image/jpeg"), columns, count };

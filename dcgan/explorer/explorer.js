@@ -7,7 +7,7 @@ const CALM = 250; // milliseconds without a change, before the neighbours are as
 const MAX_UNDO = 200;
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
-  const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, moment: null });
+  const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
@@ -18,11 +18,12 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   let allShown = false;
   let remembering = 0;
   let calming = 0;
-  let rows = [];
+  let namedRows = [];
+  let dimensionRows = [];
 
   const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
   const message = messageLine();
-  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [], origin: null }));
+  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [], origin: null, shift: null }));
   const truncation = make("output", {});
   const truncationSlider = slider(t("Truncation"), { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
@@ -169,18 +170,17 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed, state.origin));
     undo.disabled = !past.length;
     redo.disabled = !future.length;
-    for (const row of rows) row.show();
+    for (const one of [...namedRows, ...dimensionRows]) one.show();
   }
 
-  /* A slider with its name, value, reset and what its ends mean; `key` of the state's `part` is set by it. */
-  function row(part, key, title, name, [low, high], unset, ends = []) {
+  /* A slider with its name, value, reset and what its ends mean.
+     of: {get() -> its value, put(value), clear(), edited() -> whether the visitor has set it} */
+  function row(title, name, [low, high], of, ends = []) {
     const value = make("output", {});
-    const put = (values) => change({ [part]: values });
     const spoken = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
-    const input = slider(spoken, { min: low, max: high, step: 0.01 }, (z) => put({ ...state[part], [key]: z }), settle);
+    const input = slider(spoken, { min: low, max: high, step: 0.01 }, of.put, settle);
     const reset = button(icon("reset"), () => {
-      const { [key]: _, ...others } = state[part];
-      put(others);
+      of.clear();
       settle();
       input.focus();
     }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
@@ -188,35 +188,59 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset, ...(ends.length ? [meaning] : []));
     const at = (z) => (100 * (Math.max(low, Math.min(high, z)) - low)) / (high - low);
     const display = () => {
-      const z = state[part][key] ?? unset();
+      const z = of.get();
       if (Number(input.value) !== z) input.value = z;
       value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
       input.style.setProperty("--from", `${Math.min(at(0), at(z))}%`);
       input.style.setProperty("--to", `${Math.max(at(0), at(z))}%`);
-      element.classList.toggle("edited", key in state[part]);
-      reset.disabled = !(key in state[part]);
+      element.classList.toggle("edited", of.edited());
+      reset.disabled = !of.edited();
     };
     display();
-    return { element, part, show: display };
+    return { element, show: display };
+  }
+
+  /* What a row has to do with `key` of the state's `part`; `unset()` is its value where the visitor has set none. */
+  const entry = (part, key, unset = () => 0) => ({
+    get: () => state[part][key] ?? unset(),
+    put: (z) => change({ [part]: { ...state[part], [key]: z } }),
+    clear: () => {
+      const { [key]: _, ...others } = state[part];
+      change({ [part]: others });
+    },
+    edited: () => key in state[part],
+  });
+
+  /* A slider of one's own: how far the state's shift goes along its vector, which has length 1. */
+  function along(vector) {
+    const get = () => (state.shift ?? []).reduce((sum, value, i) => sum + value * vector[i], 0);
+    const put = (z) => {
+      const more = z - get();
+      const shift = vector.map((value, i) => Math.round(1000 * ((state.shift?.[i] ?? 0) + more * value)) / 1000);
+      change({ shift: shift.some((value) => Math.abs(value) >= 0.005) ? shift : null });
+    };
+    return { get, put, clear: () => put(0), edited: () => Math.abs(get()) >= 0.02 };
   }
 
   function dimensionRow(dimension) {
     const unset = () => (base ? base[dimension] * state.truncation : 0);
-    return row("edits", dimension, t("Dimension {n}", { n: dimension }), dimension, [-REACH, REACH], unset);
+    return row(t("Dimension {n}", { n: dimension }), dimension, [-REACH, REACH], entry("edits", dimension, unset));
   }
 
   function fillNamed() {
     const rowsOf = (directions) => directions.map((d) => {
       const name = d.kind === "principal" ? t("principal {n}", { n: d.name.split(" ").pop() }) : t(d.name);
-      return row("directions", d.name, name, name, [d.low, d.high], () => 0, d.ends.map((end) => t(end)));
+      return row(name, name, [d.low, d.high], entry("directions", d.name), d.ends.map((end) => t(end)));
     });
     const isPrincipal = ({ kind }) => kind === "principal";
     const [first, rest] = [rowsOf(checkpoint.directions.filter((d) => !isPrincipal(d))), rowsOf(checkpoint.directions.filter(isPrincipal))];
-    rows = [...first, ...rest];
+    const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz);
+    const mine = own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector)));
+    namedRows = [...mine, ...first, ...rest];
     const heading = first.length && rest.length ? [make("div", { className: "caption" }, t("What else changes the picture most"))] : [];
-    named.replaceChildren(...first.map((one) => one.element), ...heading, ...rest.map((one) => one.element));
-    named.classList.toggle("named", rows.length > 0);
-    raw.open = !rows.length;
+    named.replaceChildren(...[...mine, ...first].map((one) => one.element), ...heading, ...rest.map((one) => one.element));
+    named.classList.toggle("named", namedRows.length > 0);
+    raw.open = !namedRows.length;
   }
 
   /* All dimensions are a hundred sliders: they are made when someone looks. */
@@ -227,7 +251,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const found = sorted.filter((d) => String(d).includes(text));
     const few = text || allShown ? found : found.slice(0, TOP);
     const made = few.map(dimensionRow);
-    rows = [...rows.filter((one) => one.part === "directions"), ...made];
+    dimensionRows = made;
     dimensions.replaceChildren(...made.map((one) => one.element));
     if (!found.length) dimensions.append(make("p", { className: "hint" }, t("No such dimension: they go from 0 to {last}", { last: checkpoint.nz - 1 })));
     more.hidden = Boolean(text) || checkpoint.nz <= TOP;
@@ -249,7 +273,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   async function open(summary) {
     checkpoint = summary;
-    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {}, origin: null };
+    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {}, origin: null, shift: null };
     state = possible(state);
     timeMachine.hidden = !summary.moments.length;
     momentSlider.max = summary.moments.length;
@@ -277,8 +301,8 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       .map(({ name, low, high }) => [name, Math.max(low, Math.min(high, wanted.directions[name]))]);
     const edits = Object.entries(wanted.edits).filter(([dimension]) => dimension < checkpoint.nz);
     const moment = checkpoint.moments.includes(wanted.moment) ? wanted.moment : null;
-    const origin = wanted.origin?.length === checkpoint.nz ? wanted.origin : null;
-    return { ...wanted, edits: Object.fromEntries(edits), directions: Object.fromEntries(directions), moment, origin };
+    const [origin, shift] = [wanted.origin, wanted.shift].map((z) => (z?.length === checkpoint.nz ? z : null));
+    return { ...wanted, shift, edits: Object.fromEntries(edits), directions: Object.fromEntries(directions), moment, origin };
   }
 
   function followLink() {
@@ -302,6 +326,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   addEventListener("popstate", followLink);
+  addEventListener("sliders", () => fillNamed());
   addEventListener("keydown", (event) => {
     const typing = document.activeElement?.matches("input:not([type=range]):not([type=radio]), textarea");
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || typing || !root.offsetParent) return;

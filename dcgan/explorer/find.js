@@ -17,8 +17,7 @@ function finder(root, stop) {
   });
   const edit = button(t("Edit in Explore"), () => {
     const { checkpoint, origin } = found;
-    location.hash = link({ checkpoint, seed: 0, truncation: 1, edits: {}, directions: {}, walk: [], origin });
-    document.getElementById("tab-explore").click();
+    openInExplore({ checkpoint, origin });
   }, { className: "button primary" });
   const both = make("div", { className: "sides" },
     make("figure", {}, make("figcaption", {}, t("Your photo")), target),

@@ -150,10 +150,10 @@ function messageLine() {
 }
 
 /* Everything that a face is made of, as part of an address, and back (null where it is no face of `names`). */
-function link({ checkpoint, seed, truncation, edits, directions, walk, origin, moment }) {
+function link({ checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment }) {
   const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
-  const o = (origin ?? []).map((value) => Math.round(value * 100)).join("."); // a hundred numbers in a short address
-  const rest = { z: pairs(edits), d: pairs(directions), w: walk.join("."), o, t: String(moment ?? "") };
+  const short = (values) => (values ?? []).map((value) => Math.round(value * 100)).join("."); // a hundred numbers in a short address
+  const rest = { z: pairs(edits), d: pairs(directions), w: walk.join("."), o: short(origin), s: short(shift), t: String(moment ?? "") };
   return new URLSearchParams({ face: checkpoint, seed, truncation, ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value)) }).toString();
 }
 
@@ -174,7 +174,10 @@ function readLink(names) {
     return found;
   };
   const edits = pairs(values.get("z"), /^\d{1,4}$/);
-  const origin = (values.get("o") ?? "").split(".").filter((value) => /^-?\d{1,3}$/.test(value)).map((value) => within(value, -600, 600, 0) / 100);
+  const latent = (text) => {
+    const found = (text ?? "").split(".").filter((value) => /^-?\d{1,3}$/.test(value)).map((value) => within(value, -600, 600, 0) / 100);
+    return found.length ? found : null;
+  };
   for (const key of Object.keys(edits)) edits[key] = Math.max(-6, Math.min(6, edits[key]));
   return {
     checkpoint,
@@ -183,9 +186,33 @@ function readLink(names) {
     edits,
     directions: pairs(values.get("d"), /^[^,:]+$/),
     walk: (values.get("w") ?? "").split(".").filter((step) => /^\d{1,9}$/.test(step)).slice(0, MAX_WALK).map(Number),
-    origin: origin.length ? origin : null,
+    origin: latent(values.get("o")),
+    shift: latent(values.get("s")),
     moment: /^\d{1,12}$/.test(values.get("t") ?? "") ? Number(values.get("t")) : null,
   };
+}
+
+/* Sliders of one's own, made in the Lab: [{name, checkpoint, vector}], kept as long as the browser's tab. */
+function ownSliders() {
+  try {
+    return JSON.parse(sessionStorage.getItem("sliders") ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
+function keepSliders(sliders) {
+  try {
+    sessionStorage.setItem("sliders", JSON.stringify(sliders));
+  } catch {
+    // A browser that keeps nothing: they are gone with the page.
+  }
+  dispatchEvent(new Event("sliders"));
+}
+
+function openInExplore(face) {
+  location.hash = link({ seed: 0, truncation: 1, edits: {}, directions: {}, walk: [], ...face });
+  document.getElementById("tab-explore").click();
 }
 
 function save(blob, name) {

@@ -23,9 +23,7 @@ function replayer(root, checkpoint, engine) {
   const whole = button(t("Show all faces"), () => follow(null));
   const mine = button(t("My own face at this moment"), () => {
     const moment = checkpoint.moments[nearest(checkpoint.moments, frames[Math.floor(position)])];
-    const face = readLink(checkpoint.names) ?? { seed: 0, truncation: 1, edits: {}, directions: {}, walk: [] };
-    location.hash = link({ ...face, checkpoint: checkpoint.name, moment });
-    document.getElementById("tab-explore").click();
+    openInExplore({ ...readLink(checkpoint.names), checkpoint: checkpoint.name, moment });
   });
   const message = messageLine();
   const seen = make("output", { className: "seen" });

@@ -56,15 +56,16 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
         origin: list[float] | None = None,
+        shift: list[float] | None = None,
         moment: int | None = None,
     ) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
 
         `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12].
-        `origin` is a whole latent in the seed's place, such as /find answers. `moment` shows it as it was after so
-        many images, where the checkpoint keeps generators of its training.
+        `origin` is a whole latent in the seed's place, such as /find answers, `shift` one that is added. `moment` shows
+        it as it was after so many images, where the checkpoint keeps generators of its training.
         """
-        face = studio.face(seed, truncation, edits, checkpoint, directions, walk, origin, moment)
+        face = studio.face(seed, truncation, edits, checkpoint, directions, walk, origin, shift, moment)
         return served(encoded(face), f"face-{seed}.png")
 
     def opinion(
@@ -75,6 +76,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
         origin: list[float] | None = None,
+        shift: list[float] | None = None,
         moment: int | None = None,
     ) -> dict[str, Any]:
         """What the discriminator thinks of a face: {"realer_than": 0 to 1, "among": "reals" or "fakes"}."""
@@ -86,6 +88,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             directions=directions,
             walk=walk,
             origin=origin,
+            shift=shift,
             moment=moment,
         )
         return asdict(found) if found else {}
