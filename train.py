@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         about = {
             "name": flags.data_name or data.get("name") or images.name,
             "license": flags.data_license or data.get("license"),
+            "limits": flags.data_limits or data.get("limits"),
             "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
             "source": "avatars" if images.name == "avatars" else None,
         }
@@ -100,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=positive, help="use only the first so many images")
     parser.add_argument("--data-name", help="name of the data in the model card (default: the folder's or zip's)")
     parser.add_argument("--data-license", help="terms of the data, in words, for the model card")
+    parser.add_argument("--data-limits", help="what such data lacks or is one-sided in, for the model card")
     parser.add_argument("--data-hub", metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub")
     for field in (*fields(ModelConfig), *fields(TrainConfig)):
         flag = "--" + field.name.replace("_", "-")

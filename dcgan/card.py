@@ -2,6 +2,16 @@
 
 from typing import Any
 
+FIGURES = {  # of dcgan.metrics.Quality: what they are called, and what is better
+    "ffd": ("Fréchet distance of face features", "lower"),
+    "fd": ("Fréchet distance of random features", "lower"),
+    "swd": ("sliced Wasserstein distance x 1000", "lower"),
+    "precision": ("precision", "higher"),
+    "recall": ("recall", "higher"),
+    "density": ("density", "higher"),
+    "coverage": ("coverage", "higher"),
+}
+
 
 def model_card(config: dict[str, Any]) -> str:
     """The card's text for a config.json's content."""
@@ -12,6 +22,10 @@ def model_card(config: dict[str, Any]) -> str:
         tweaks.append(f"augmented by {train['augment'].replace(',', ', ')}")
     if train["ema"]:
         tweaks.append(f"generator averaged with a half-life of {train['ema']:,} images")
+    limits = data.get("limits") or (
+        "What is rare among the training images it draws badly or not at all, and what is common too often: look at "
+        "the grid above, and compare it with the people or things that you mean to show"
+    )
     return f"""---
 library_name: dcgan
 pipeline_tag: unconditional-image-generation
@@ -27,9 +41,41 @@ A DCGAN that draws {model["image_size"]} x {model["image_size"]} pictures, after
 - **Terms of the data:** {licence}.
 - **Recipe:** `--recipe {train["recipe"]}`: {", ".join(tweaks)}.
 
+## For whom
+
+For looking, teaching and play. It draws pictures of nobody, and none of them is evidence of anything. Not for
+identities, for documents or for judging people by their faces.
+
+**What it does badly:** {limits}. Pictures are {model["image_size"]} pixels wide; hands, text, hats and other rare
+things come out as blots.
+
+{figures(config)}## Use
+
 ```python
 from dcgan import load_checkpoint, sample
 
 images = sample(load_checkpoint("PATH").generator, seeds=range(64))  # uint8 [64, H, W, {model["nc"]}]
 ```
+"""
+
+
+def figures(config: dict[str, Any]) -> str:
+    """The section on quality; empty where nothing was measured."""
+    metrics, floor = config.get("metrics") or {}, config.get("floor") or {}
+    measured = [(name, *FIGURES[name]) for name in FIGURES if name in metrics]
+    if not measured:
+        return ""
+    lines = [
+        f"| {title} ({better} is better) | {metrics[n]:.3g} | {floor.get(n, float('nan')):.3g} |"
+        for n, title, better in measured
+    ]
+    return f"""## How good it is
+
+| {floor.get("n", 0):,} samples against as many held-out images | this generator | real training images instead |
+|---|---|---|
+{chr(10).join(lines)}
+
+The right column is what a perfect generator would get. Crop: the centre square; resizer: torchvision's antialiased
+bilinear. `python -m dcgan.evaluate` measures more.
+
 """

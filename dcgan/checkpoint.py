@@ -5,6 +5,8 @@ its place under a temporary name and then moved there, so that a reader never se
 """
 
 import json
+import math
+import os
 import platform
 import re
 import shutil
@@ -30,6 +32,7 @@ GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
 HISTORY = "history.jsonl"
 SNAPSHOTS = "snapshots"
+MOMENTS = "generators"
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
@@ -46,7 +49,7 @@ def reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One frame of the training replay: the fixed-noise grid after `images_seen` images."""
+    """What a training looked like after `images_seen` images: the fixed-noise grid, or the generator itself."""
 
     images_seen: int
     path: Path
@@ -91,6 +94,15 @@ class Checkpoint:
     @cached_property
     def snapshots(self) -> list[Snapshot]:
         return list_snapshots(self.folder / SNAPSHOTS)
+
+    @cached_property
+    def moments(self) -> list[Snapshot]:
+        """The generators of earlier moments that the checkpoint keeps, oldest first; often none."""
+        return list_moments(self.folder / MOMENTS)
+
+    def generator_at(self, moment: Snapshot) -> Generator:
+        """The generator of one of `moments`. Raises CheckpointError where it cannot be read."""
+        return _load_net(Generator(self.model), moment.path)
 
 
 def load_checkpoint(source: str | Path, **hub: Any) -> Checkpoint:
@@ -154,18 +166,23 @@ def save_checkpoint(
     history: list[dict[str, float]],
     snapshots: Path,
     readme: str,
+    moments: Path | None = None,
 ) -> None:
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
-    `config` holds the model, train and data settings, images_seen and metrics; format and versions are added here.
+    snapshots, moments: folders with those of the run so far. `config` holds the model, train and data settings,
+    images_seen and metrics; format and versions are added here.
     """
     with replacing(folder) as new:
-        _save_net(generator, new / GENERATOR)
-        _save_net(discriminator, new / DISCRIMINATOR)
+        save_net(generator, new / GENERATOR)
+        save_net(discriminator, new / DISCRIMINATOR)
         write_history(new / HISTORY, thin_history(history))
         (new / SNAPSHOTS).mkdir()
         for snapshot in thin_snapshots(list_snapshots(snapshots)):
             shutil.copyfile(snapshot.path, new / SNAPSHOTS / snapshot.path.name)
+        for moment in list_moments(moments) if moments else ():
+            (new / MOMENTS).mkdir(exist_ok=True)
+            _link(moment.path, new / MOMENTS / moment.path.name)
         (new / "README.md").write_text(readme, encoding="utf-8")
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         whole = {"format": FORMAT, **config, "versions": versions}
@@ -245,9 +262,28 @@ def thin_history(rows: list[dict[str, float]], limit: int = MAX_HISTORY) -> list
 
 
 def list_snapshots(folder: Path) -> list[Snapshot]:
-    """The snapshots in a folder, oldest first."""
-    found = [Snapshot(int(p.stem), p) for p in folder.glob("*.webp") if p.stem.isdigit()]
+    """The fixed-noise grids in a folder, oldest first."""
+    return _numbered(folder, ".webp")
+
+
+def list_moments(folder: Path) -> list[Snapshot]:
+    """The generators of earlier moments in a folder, oldest first."""
+    return _numbered(folder, ".safetensors")
+
+
+def _numbered(folder: Path, suffix: str) -> list[Snapshot]:
+    found = [Snapshot(int(p.stem), p) for p in folder.glob(f"*{suffix}") if p.stem.isdigit()]
     return sorted(found, key=lambda s: s.images_seen)
+
+
+def thin_moments(moments: list[Snapshot], limit: int) -> list[Snapshot]:
+    """At most `limit` of them, with the first and the last: evenly on a logarithmic scale, as training changes less and
+    less. May be called again and again as moments are added."""
+    kept = list(moments)
+    while len(kept) > max(limit, 2):
+        when = [math.log(moment.images_seen + 1000) for moment in kept]
+        kept.pop(min(range(1, len(kept) - 1), key=lambda i: when[i + 1] - when[i - 1]))
+    return kept
 
 
 def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> list[Snapshot]:
@@ -260,7 +296,16 @@ def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> lis
     return snapshots[:head] + [rest[(i + 1) * len(rest) // count - 1] for i in range(count)]
 
 
-def _save_net(net: nn.Module, path: Path) -> None:
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system cannot do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def save_net(net: nn.Module, path: Path) -> None:
+    """Write the network's weights in fp16."""
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, path)
     path.chmod(0o644)  # safetensors makes it readable by its owner alone; a checkpoint is there to be shared

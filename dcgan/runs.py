@@ -1,7 +1,7 @@
 """The run folder: all that a training writes, in which order, and what it resumes from.
 
 `checkpoint/` is what the demo opens, `state/` what resuming needs, `history.jsonl` has every iteration, `snapshots/`
-every fixed-noise grid, and beside them lie the tutorial's figures.
+every fixed-noise grid, `generators/` those of a few moments, and beside them lie the tutorial's figures.
 """
 
 import copy
@@ -17,7 +17,19 @@ from torch import Tensor
 
 from dcgan import figures
 from dcgan.card import model_card
-from dcgan.checkpoint import list_snapshots, read_history, reason, recover, save_checkpoint, write_history, writing
+from dcgan.checkpoint import (
+    MOMENTS,
+    list_moments,
+    list_snapshots,
+    read_history,
+    reason,
+    recover,
+    save_checkpoint,
+    save_net,
+    thin_moments,
+    write_history,
+    writing,
+)
 from dcgan.data import Images
 from dcgan.doctor import Doctor
 from dcgan.generate import render
@@ -96,7 +108,7 @@ class Writer:
         self.pending.clear()
         self.history = [row for row in self.history if row["images_seen"] <= seen]
         self.examined = len(self.history)
-        for snapshot in list_snapshots(self.run / "snapshots"):
+        for snapshot in [*list_snapshots(self.run / "snapshots"), *list_moments(self.run / MOMENTS)]:
             if snapshot.images_seen > seen:
                 snapshot.path.unlink()
 
@@ -105,9 +117,20 @@ class Writer:
         self.pending.append((seen, stats))
 
     def snapshot(self, seen: int) -> None:
-        """The fixed-noise grid: seeds 0 to 63."""
+        """The fixed-noise grid of seeds 0 to 63, and the generator, while it is one of the moments to keep."""
         faces, path = self._faces(), self.run / "snapshots" / f"{seen:010d}.webp"
         self._later(lambda: figures.save_montage(faces, path))
+        if count := self.settings["train"]["moments"]:
+            shown = copy.deepcopy(self.nets.shown)
+            self._later(lambda: self._keep(shown, self.run / MOMENTS / f"{seen:010d}.safetensors", count))
+
+    def _keep(self, generator: Generator, path: Path, count: int) -> None:
+        path.parent.mkdir(exist_ok=True)
+        with writing(path) as temporary:
+            save_net(generator, temporary)
+        moments = list_moments(path.parent)
+        for moment in set(moments) - set(thin_moments(moments, count)):
+            moment.path.unlink()
 
     def tick(self, seen: int, state: dict[str, Any], last: bool) -> list[str]:
         """History, metrics, doctor, state - in this order. Returns what there is to say."""
@@ -130,7 +153,7 @@ class Writer:
         self._collect()
         self.saved = seen
         history, best = list(self.history), self._is_best()
-        config = {**self.settings, "images_seen": seen, "metrics": self._metrics()}
+        config = {**self.settings, "images_seen": seen, "metrics": self._metrics(), "floor": self._floor()}
         shown, discriminator = (copy.deepcopy(net) for net in (self.nets.shown, self.nets.discriminator))
         state = {"networks": state, "seen": seen, "rng": torch.get_rng_state()}
         if torch.cuda.is_available():
@@ -140,7 +163,8 @@ class Writer:
             write_history(self.run / "history.jsonl", history)
             if best:
                 folder, snapshots = self.run / "checkpoint", self.run / "snapshots"
-                save_checkpoint(folder, shown, discriminator, config, history, snapshots, model_card(config))
+                card, moments = model_card(config), self.run / MOMENTS
+                save_checkpoint(folder, shown, discriminator, config, history, snapshots, card, moments)
             with writing(self.run / STATE) as temporary:
                 torch.save(state, temporary)
 
@@ -176,6 +200,12 @@ class Writer:
         """The figures of quality taken at the last iteration, if any."""
         last = self.history[-1] if self.history else {}
         return {name: value for name, value in last.items() if name not in STATS and name != "images_seen"}
+
+    def _floor(self) -> dict[str, float]:
+        """What real images get in place of samples, and n, how many are compared; {} before the first measurement."""
+        if self.quality is None:
+            return {}
+        return {"n": len(self.quality.real), **{k: float(f"{v:.5g}") for k, v in self.quality.floor.items()}}
 
     def _measure(self) -> dict[str, float]:
         """The quality of what is shown now; {} where the images are too few to tell."""

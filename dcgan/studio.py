@@ -17,6 +17,7 @@ from concurrent.futures import TimeoutError as StillReading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ from PIL import Image
 from torch import Tensor
 
 from dcgan import latents
-from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint, thin_history
+from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.data import DataError, load_images, open_source
 from dcgan.generate import render
-from dcgan.model import parameter_count
+from dcgan.model import Generator, parameter_count
 from dcgan.reals import Likeness, Reals
 
 Pixels = NDArray[np.uint8]
@@ -57,6 +58,7 @@ FIRST_JUDGED = 2_000_000  # ... from this seed on, where nobody looks
 PAIRS = 20  # of the quiz
 MAX_CLOSEST = 16
 MAX_OWN = 500  # pictures of a visitor
+MAX_MOMENTS = 16  # generators of earlier moments in memory, 30 MB each
 
 
 @dataclass
@@ -110,6 +112,7 @@ class Studio:
         self._opened: dict[str, Opened] = {}
         self._reading: dict[tuple[str, int, int], Future[Reals]] = {}
         self._lock = threading.Lock()
+        self._generator_at = lru_cache(MAX_MOMENTS)(self._read_generator)
         # More at once would only make everyone wait longer.
         self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
         if dataroot is not None:
@@ -194,6 +197,7 @@ class Studio:
             "size": model.image_size,
             "nz": model.nz,
             "directions": directions,
+            "moments": list(self._moments(name)),
             "about": self.about(name),
         }
 
@@ -215,24 +219,29 @@ class Studio:
         checkpoint: str = "",
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        moment: int | None = None,
     ) -> Pixels:
         """The face [S, S, nc] of a seed.
 
         `walk` leads on from the seed, each number to one of the neighbours. The z is drawn towards the origin by
         `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take the place of some of its values, and
-        `directions`, {name: standard deviations}, are added.
+        `directions`, {name: standard deviations}, are added. `moment`: as the generator drew it after so many images,
+        one of the summary's moments.
         """
         opened = self._checkpoint(checkpoint)
-        return self._render(opened, self._z(opened, seed, truncation, edits, directions, walk)[None])[0]
+        z = self._z(opened, seed, truncation, edits, directions, walk)
+        return self._render(opened, z[None], self._generator(checkpoint, moment))[0]
 
-    def neighbours(self, checkpoint: str = "", walk: list[int] | None = None, **face: Any) -> tuple[list[int], Pixels]:
+    def neighbours(
+        self, checkpoint: str = "", walk: list[int] | None = None, moment: int | None = None, **face: Any
+    ) -> tuple[list[int], Pixels]:
         """Faces [8, S, S, nc] a step away from a face, given as in `face`, and the numbers that lead there."""
         opened = self._checkpoint(checkpoint)
         walk = _walk(walk)
         first = NEIGHBOURS * len(walk)
         numbers = list(range(first, first + NEIGHBOURS))
         z = [self._z(opened, walk=[*walk, number], **face) for number in numbers]
-        return numbers, self._render(opened, torch.stack(z))
+        return numbers, self._render(opened, torch.stack(z), self._generator(checkpoint, moment))
 
     def opinion(self, checkpoint: str = "", **face: Any) -> Opinion | None:
         """What the discriminator thinks of a face, given as in `face`; None where there is no discriminator."""
@@ -496,6 +505,27 @@ class Studio:
         except OSError:
             raise ValueError("this frame is no longer there: start the demo again") from None
 
+    def _moments(self, name: str) -> dict[int, Snapshot]:
+        """The earlier moments whose generators a checkpoint keeps, by the images seen."""
+        checkpoint = self._checkpoint(name)
+        return {m.images_seen: m for m in checkpoint.moments if m.images_seen < checkpoint.images_seen}
+
+    def _generator(self, checkpoint: str, moment: int | None) -> Generator:
+        if moment is None:
+            return self._checkpoint(checkpoint).generator
+        name, moments = self._name(checkpoint), self._moments(checkpoint)
+        if not moments:
+            raise ValueError("this checkpoint keeps no generators of earlier moments")
+        if isinstance(moment, bool) or not isinstance(moment, int) or moment not in moments:
+            raise ValueError(f"moment must be one of {', '.join(map(str, moments))}, not {_short(moment)}")
+        return self._generator_at(name, moment)
+
+    def _read_generator(self, name: str, moment: int) -> Generator:
+        try:
+            return self._checkpoint(name).generator_at(self._moments(name)[moment])
+        except CheckpointError:
+            raise ValueError("this moment is no longer there: start the demo again") from None
+
     # Within
 
     def _name(self, checkpoint: str) -> str:
@@ -509,11 +539,11 @@ class Studio:
     def _checkpoint(self, name: str) -> Checkpoint:
         return self._opened[self._name(name)].checkpoint
 
-    def _render(self, checkpoint: Checkpoint, z: Tensor) -> Pixels:
+    def _render(self, checkpoint: Checkpoint, z: Tensor, generator: Generator | None = None) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
         # One face is too little work to share among threads; faces of several visitors run side by side instead.
         with self._slots, _threads(1 if len(z) == 1 else torch.get_num_threads()):
-            return render(checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
+            return render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
 # Pictures

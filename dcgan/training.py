@@ -76,11 +76,12 @@ class TrainConfig:
     ngpu: int = setting(1, "GPUs to use (0: the CPU)")
     tick: int = setting(25_000, "images between two saves")
     quality: int = setting(0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)")
+    moments: int = setting(0, "generators to keep from along the way, for the demo's time machine (0: none)")
     log: str = setting("", "also draw the curves with one of " + ", ".join(LOGS) + ", if installed", ("", *LOGS))
 
     def __post_init__(self) -> None:
         least = {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}
-        least |= {"penalty_every": 1, "quality": 0}
+        least |= {"penalty_every": 1, "quality": 0, "moments": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
@@ -115,6 +116,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "drop_last": True,
         "precision": "auto",
         "quality": 4,
+        "moments": 12,
     },
 }
 
@@ -131,7 +133,7 @@ def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
 
 
 # What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick", "quality", "log")
+RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick", "quality", "moments", "log")
 
 
 class Networks:

@@ -1,5 +1,6 @@
 """For the tests of the demo: tiny checkpoints, and the demo itself on a free port."""
 
+import copy
 import math
 import socket
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dcgan.checkpoint import save_checkpoint
+from dcgan.checkpoint import save_checkpoint, save_net
 from dcgan.figures import save_montage
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 
 FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
+MOMENTS = FRAMES[:3]  # of which `people` keeps the generators
 NZ = 20
 DIRECTIONS = [  # of `toons`
     SimpleNamespace(name="age", vector=torch.eye(NZ)[3], low=-3.0, high=3.0, kind="attribute"),
@@ -24,7 +26,9 @@ DIRECTIONS = [  # of `toons`
 ]
 
 
-def make_checkpoint(folder: Path, source: str | None = None, seed: int = 1, nc: int = 3) -> Path:
+def make_checkpoint(
+    folder: Path, source: str | None = None, seed: int = 1, nc: int = 3, moments: tuple[int, ...] = ()
+) -> Path:
     """A checkpoint of random weights whose faces differ clearly, with a course of training that never was."""
     torch.manual_seed(seed)
     model = ModelConfig(image_size=64, nc=nc, nz=NZ, ngf=8, ndf=8)
@@ -47,7 +51,12 @@ def make_checkpoint(folder: Path, source: str | None = None, seed: int = 1, nc: 
     history[7]["loss_d"] = math.nan
     data = {"name": f"{folder.name} set", "count": 1234, "source": source, "license": "for tests only"}
     config = {"name": folder.name, "model": asdict(model), "train": {}, "data": data, "images_seen": 20_000}
-    save_checkpoint(folder, generator, discriminator, config, history, snapshots, "# a card\n")
+    for seen in moments:
+        then = copy.deepcopy(generator)
+        with torch.no_grad():
+            then.main[-2].weight.mul_(0.2 + seen / 10_000)  # type: ignore[union-attr, operator]
+        save_net(then, snapshots / f"{seen:010d}.safetensors")
+    save_checkpoint(folder, generator, discriminator, config, history, snapshots, "# a card\n", snapshots)
     return folder
 
 
@@ -55,7 +64,7 @@ def make_checkpoint(folder: Path, source: str | None = None, seed: int = 1, nc: 
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `people`, whose reals are elsewhere, `toons`, whose reals are drawn, and a broken one."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    make_checkpoint(folder / "people", seed=1)
+    make_checkpoint(folder / "people", seed=1, moments=MOMENTS)
     make_checkpoint(folder / "toons", "avatars", seed=2)
     (folder / "wreck").mkdir()
     (folder / "wreck" / "config.json").write_text("{")

@@ -3,6 +3,7 @@
 import ast
 import json
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from dcgan.checkpoint import (
     replacing,
     save_checkpoint,
     thin_history,
+    thin_moments,
     thin_snapshots,
     write_history,
     writing,
@@ -469,6 +471,32 @@ def test_thinned_snapshots_keep_the_start_and_the_last(count, limit):
     assert thinned == sorted(thinned, key=lambda s: s.images_seen)
     assert thinned[: limit // 10] == shots[: limit // 10]
     assert thinned[-1:] == shots[-1:]
+
+
+@given(st.integers(1, 200), st.integers(2, 20))
+def test_moments_thinned_as_they_come_are_spread_over_the_whole_course(count, limit):
+    kept: list[Snapshot] = []
+    for i in range(count):
+        kept = thin_moments([*kept, Snapshot(25_000 * i, Path(str(i)))], limit)
+    assert len(kept) == min(count, limit)
+    assert kept[0].images_seen == 0
+    assert kept[-1].images_seen == 25_000 * (count - 1)
+    gaps = [b.images_seen - a.images_seen for a, b in pairwise(kept[:-1])]
+    assert all(b >= a / 2 for a, b in pairwise(gaps)), "early moments lie closer together"
+
+
+def test_the_generators_of_earlier_moments_come_along(tmp_path):
+    first, discriminator = networks(1)
+    last, _ = networks(2)
+    (tmp_path / "generators").mkdir()
+    module.save_net(first, tmp_path / "generators" / "0000000500.safetensors")
+    config = {"model": MODEL, "images_seen": 1000}
+    save_checkpoint(tmp_path / "a", last, discriminator, config, [], tmp_path, "", tmp_path / "generators")
+    checkpoint = load_checkpoint(tmp_path / "a")
+    assert [moment.images_seen for moment in checkpoint.moments] == [500]
+    then = checkpoint.generator_at(checkpoint.moments[0])
+    assert (sample(then, [3]).float() - sample(first, [3]).float()).abs().max() <= 1, "up to fp16"
+    assert not torch.equal(sample(then, [3]), sample(checkpoint.generator, [3]))
 
 
 def test_a_saved_checkpoint_has_at_most_100_snapshots(tmp_path):

@@ -14,7 +14,7 @@ from dcgan.data import DataError, load_images
 from dcgan.metrics import nearest
 from dcgan.reals import Reals
 from dcgan.studio import Studio, encoded, grid, picture
-from tests.demo_fixtures import DIRECTIONS, FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
+from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, make_checkpoint  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +178,22 @@ def test_directions_are_added_after_edits(checkpoints: Path) -> None:  # noqa: F
     assert [d["name"] for d in studio.summary("toons")["directions"]] == ["age", "pose"]
     moved = studio.face(3, edits={"3": 0.5}, checkpoint="toons", directions={"age": 1.5})
     assert np.array_equal(moved, studio.face(3, edits={"3": 2.0}, checkpoint="toons"))
+
+
+def test_a_moment_shows_the_same_latent_as_it_was_then(studio: Studio, expected: np.ndarray) -> None:
+    assert studio.summary("people")["moments"] == list(MOMENTS)
+    assert studio.summary("toons")["moments"] == []
+    contrast = [studio.face(3, checkpoint="people", moment=moment).std() for moment in (*MOMENTS, None)]
+    assert contrast == sorted(contrast)
+    assert contrast[0] < contrast[-1] / 2
+    now, then = (studio.neighbours("people", seed=3, moment=moment)[1] for moment in (None, 0))
+    assert then.std() < now.std() / 2
+
+
+@pytest.mark.parametrize(("checkpoint", "moment"), [("people", 7), ("people", "0"), ("people", True), ("toons", 0)])
+def test_a_moment_that_is_not_kept_is_refused_in_a_line(studio: Studio, checkpoint: str, moment: object) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        studio.face(3, checkpoint=checkpoint, moment=moment)
 
 
 def test_the_opinion_is_a_rank_among_the_checkpoints_faces(studio: Studio) -> None:

@@ -691,6 +691,17 @@ def test_the_average_is_shown_with_batchnorm_statistics_of_its_own():
     assert nets.shown.eval() is not nets.generator
 
 
+def test_a_run_keeps_so_many_generators_of_its_course(tmp_path, no_figures):
+    config = settings(moments=3, tick=100, max_images=400, drop_last=True)
+    checkpoint = load_checkpoint(training.train(TINY, config, in_memory(), tmp_path / "run"))
+    assert len(checkpoint.moments) == 3
+    assert checkpoint.moments[0].images_seen == 0
+    assert checkpoint.moments[-1].images_seen == checkpoint.images_seen == 400
+    then, now = (checkpoint.generator_at(checkpoint.moments[i]) for i in (0, -1))
+    assert all(torch.equal(a, b) for a, b in zip(now.parameters(), checkpoint.generator.parameters(), strict=True))
+    assert not torch.equal(then.main[0].weight, now.main[0].weight)
+
+
 def test_the_generator_as_trained_keeps_its_statistics():
     nets = Networks(TINY, settings(), CPU)
     before = copy.deepcopy(nets.shown.state_dict())

@@ -334,6 +334,24 @@ def test_a_face_of_the_replay_is_followed_large(page: Page) -> None:
     expect(face(page)).to_have_attribute("data-shown", f"people {last - 1}")
 
 
+def test_the_time_machine_shows_ones_own_face_as_it_was(page: Page, browser: Browser) -> None:
+    now = pixels(face(page)).std()
+    slider = page.get_by_role("slider", name="Time machine")
+    expect(slider).to_have_attribute("aria-valuetext", "fully trained")
+    slider.focus()
+    page.keyboard.press("Home")
+    shown(page, "t=0")
+    assert pixels(face(page)).std() < now / 2
+    page.wait_for_function("location.hash.includes('t=0')")
+    page.get_by_role("tab", name="Training replay").click()
+    shown(page, "people 3")
+    page.get_by_role("slider", name="Moment of the training").focus()
+    for _ in FRAMES[2:]:
+        page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="My own face at this moment").click()
+    assert shown(page, f"t={FRAMES[1]}")["seed"] == "3"
+
+
 def test_shuffle_shows_others(page: Page) -> None:
     page.get_by_role("tab", name="Real vs fake").click()
     picture = page.get_by_alt_text("64 generated faces in a grid")

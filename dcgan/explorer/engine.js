@@ -2,7 +2,7 @@
 
    latent(state)                 -> [nz] the z before truncation and edits
    ranking(checkpoint)           -> [nz] dimensions, the most effective first
-   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk}
+   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, moment}
    around(state)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers, opinion: {realer_than, among} | null}
    path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, faces, kind, frames, loop}
    animation(way, format, seconds) -> Blob

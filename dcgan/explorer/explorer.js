@@ -7,7 +7,7 @@ const CALM = 250; // milliseconds without a change, before the neighbours are as
 const MAX_UNDO = 200;
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
-  const fresh = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
+  const fresh = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
@@ -25,6 +25,10 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [] }));
   const truncation = make("output", {});
   const truncationSlider = slider(t("Truncation"), { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }), settle);
+  // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
+  const moment = make("output", {});
+  const momentSlider = slider(t("Time machine"), { min: 0, step: 1 }, (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
+  const timeMachine = make("div", { className: "field truncation" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
   const undo = button(icon("undo"), () => travel(past, future), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
   const redo = button(icon("redo"), () => travel(future, past), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed)));
@@ -100,6 +104,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
         make("div", { className: "bar wrap" }, seed.element,
           make("div", { className: "field truncation" },
             make("div", { className: "caption" }, t("Truncation"), truncation), truncationSlider),
+          timeMachine,
           make("div", { className: "bar" }, undo, redo, resetAll)),
         named, raw,
         make("div", { className: "bar wrap" },
@@ -156,6 +161,10 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     seed.set(state.seed);
     truncationSlider.value = state.truncation;
     truncation.value = state.truncation.toFixed(2);
+    const at = state.moment === null ? checkpoint.moments.length : checkpoint.moments.indexOf(state.moment);
+    momentSlider.value = at;
+    moment.value = state.moment === null ? t("fully trained") : t("{n} images seen", { n: state.moment.toLocaleString("en") });
+    momentSlider.setAttribute("aria-valuetext", moment.value);
     const { checkpoint: _, ...own } = state;
     resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed));
     undo.disabled = !past.length;
@@ -235,6 +244,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {} };
     for (const d of Object.keys(state.edits)) if (d >= summary.nz) delete state.edits[d];
     for (const name of Object.keys(state.directions)) if (!summary.directions.some((d) => d.name === name)) delete state.directions[name];
+    if (!summary.moments.includes(state.moment)) state.moment = null;
+    timeMachine.hidden = !summary.moments.length;
+    momentSlider.max = summary.moments.length;
     [base, ranking, past, future, settled] = [null, null, [], [], state];
     saveNative.textContent = t("Save {n} px", { n: summary.size });
     saveLarge.textContent = t("Save {n} px", { n: summary.size * enlargement() });

@@ -29,7 +29,7 @@ function interpolator(root, checkpoint, engine) {
   const addCurrent = button(t("Add the face of Explore"), () => {
     const linked = readLink(checkpoint.names);
     if (linked?.checkpoint !== way.checkpoint) return message.say(t("Open a face of this checkpoint in Explore first."));
-    const { checkpoint: _, ...face } = linked;
+    const { checkpoint: _, moment: __, ...face } = linked; // the way is drawn by the finished generator
     change({ faces: [...way.faces, face] });
   });
 

@@ -150,10 +150,11 @@ function messageLine() {
 }
 
 /* Everything that a face is made of, as part of an address, and back (null where it is no face of `names`). */
-function link({ checkpoint, seed, truncation, edits, directions, walk }) {
+function link({ checkpoint, seed, truncation, edits, directions, walk, moment = null }) {
   const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
   const [z, d, w] = [pairs(edits), pairs(directions), walk.join(".")];
-  return new URLSearchParams({ face: checkpoint, seed, truncation, ...(z && { z }), ...(d && { d }), ...(w && { w }) }).toString();
+  const t = moment === null ? "" : String(moment);
+  return new URLSearchParams({ face: checkpoint, seed, truncation, ...(z && { z }), ...(d && { d }), ...(w && { w }), ...(t && { t }) }).toString();
 }
 
 function readLink(names) {
@@ -181,6 +182,7 @@ function readLink(names) {
     edits,
     directions: pairs(values.get("d"), /^[^,:]+$/),
     walk: (values.get("w") ?? "").split(".").filter((step) => /^\d{1,9}$/.test(step)).slice(0, MAX_WALK).map(Number),
+    moment: /^\d{1,12}$/.test(values.get("t") ?? "") ? Number(values.get("t")) : null,
   };
 }
 

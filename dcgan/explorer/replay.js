@@ -21,6 +21,12 @@ function replayer(root, checkpoint, engine) {
   const large = make("canvas", { className: "face large", role: "img", "aria-label": t("The face that you follow") });
   const grid = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), (index) => follow(index));
   const whole = button(t("Show all faces"), () => follow(null));
+  const mine = button(t("My own face at this moment"), () => {
+    const moment = checkpoint.moments[nearest(checkpoint.moments, frames[Math.floor(position)])];
+    const face = readLink(checkpoint.names) ?? { seed: 0, truncation: 1, edits: {}, directions: {}, walk: [] };
+    location.hash = link({ ...face, checkpoint: checkpoint.name, moment });
+    document.getElementById("tab-explore").click();
+  });
   const message = messageLine();
   const seen = make("output", { className: "seen" });
   // Over the same axis as the charts: images seen, of which there are frames at a few.
@@ -52,7 +58,7 @@ function replayer(root, checkpoint, engine) {
         grid,
         large,
         message.element,
-        make("div", { className: "bar" }, seen, make("span", { className: "grow" }), whole),
+        make("div", { className: "bar" }, seen, make("span", { className: "grow" }), whole, mine),
         make("p", { className: "hint" }, t("Click a face to follow it large."))),
       make("section", { className: "sliders", "aria-label": t("Course of the training") },
         make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
@@ -83,6 +89,7 @@ function replayer(root, checkpoint, engine) {
     play.set(false);
     checkpoint = summary;
     const name = summary.name;
+    mine.hidden = !summary.moments.length;
     try {
       const course = await engine.replay(name);
       if (summary !== checkpoint) return;

@@ -55,12 +55,15 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         checkpoint: str = "",
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        moment: int | None = None,
     ) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
 
-        `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12].
+        `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12]. `moment`
+        shows it as it was after so many images, where the checkpoint keeps generators of its training.
         """
-        return served(encoded(studio.face(seed, truncation, edits, checkpoint, directions, walk)), f"face-{seed}.png")
+        face = studio.face(seed, truncation, edits, checkpoint, directions, walk, moment)
+        return served(encoded(face), f"face-{seed}.png")
 
     def opinion(
         seed: int = 0,
