@@ -108,11 +108,10 @@ def references(images: Images, num: int) -> list[Reference]:
 
 def metrics_for(real: Tensor, net: AttributeNet | None, inception: Features | None) -> Iterator[Metric]:
     """All that can be measured against these real images, on their device."""
-    seen = ("attributes", "FFD", net.features) if net else ("filters", "FD", metrics.filter_features(real))
-    by, distance, features = seen
+    by, key, features = ("attributes", "FFD", net.features) if net else ("filters", "FD", metrics.filter_features(real))
     if inception:
         yield Metric("Inception", inception, inception_figures)
-    yield Metric(by, features, lambda fake, real: {distance: frechet_distance(fake, real)})
+    yield Metric(by, features, lambda fake, real: {key: frechet_distance(fake, real)})
     yield Metric("Laplacian levels", lambda images: images.to(real.device), wasserstein_figures)
     for name, view in (("random VGG16", metrics.random_features(real.device)), (by, features)):
         yield Metric(name, view, lambda fake, real: metrics.neighbourhoods(real, fake), "higher", MAX_NEIGHBOURS)
