@@ -11,7 +11,7 @@ from huggingface_hub import SpaceCard
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
-from dcgan.tabs import HEAD, explore, interpolate, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs import HEAD, about, explore, find, interpolate, panel, real_vs_fake, replay, spoken, tabbar, words
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -36,8 +36,10 @@ THEME = gr.themes.Base(
 TABS = {
     "explore": "Explore",
     "interpolate": "Interpolate",
+    "find": "Find my face",
     "real-vs-fake": "Real vs fake",
     "replay": "Training replay",
+    "about": "About",
 }
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
@@ -64,15 +66,19 @@ def build_demo(studio: Studio) -> gr.Blocks:
             explore.build(studio, checkpoint)
         with panel("interpolate"):
             interpolate.build(studio, checkpoint)
+        with panel("find"):
+            find.build(studio, checkpoint)
         with panel("real-vs-fake"):
             real_vs_fake.build(studio, checkpoint)
         with panel("replay"):
             replay.build(studio, checkpoint)
-        about = gr.Markdown(studio.about(), elem_classes="note")
+        with panel("about"):
+            about.build(studio, checkpoint)
+        facts = gr.Markdown(studio.about(), elem_classes="note")
         if studio.broken:
             gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes="note")
         checkpoint.change(
-            spoken(studio.about), checkpoint, about, api_name="about", queue=False, show_progress="hidden"
+            spoken(studio.about), checkpoint, facts, api_name="about", queue=False, show_progress="hidden"
         )
         gr.api(studio.checkpoints, api_name="checkpoints")
     return demo

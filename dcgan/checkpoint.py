@@ -4,6 +4,8 @@ A folder is complete in itself (see README.md, "The checkpoint folder"), here an
 its place under a temporary name and then moved there, so that a reader never sees half of one.
 """
 
+import filecmp
+import hashlib
 import json
 import math
 import os
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -24,12 +26,16 @@ from torch import Tensor, nn
 
 from dcgan.model import Discriminator, Generator, ModelConfig
 
+if TYPE_CHECKING:
+    from dcgan.directions import Direction
+
 Net = TypeVar("Net", bound=nn.Module)
 
 FORMAT = 1
 CONFIG = "config.json"
 GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
+DIRECTIONS = "directions.safetensors"
 HISTORY = "history.jsonl"
 SNAPSHOTS = "snapshots"
 MOMENTS = "generators"
@@ -86,6 +92,17 @@ class Checkpoint:
     def discriminator(self) -> Discriminator:
         """The discriminator in eval mode, read when first asked for."""
         return _load_net(Discriminator(self.model), self.folder / DISCRIMINATOR)
+
+    @cached_property
+    def directions(self) -> "tuple[Direction, ...]":
+        """Ways through its latent space, read when first asked for; none where none were fitted.
+
+        Raises CheckpointError, in one line, if they are damaged or were fitted for other weights.
+        """
+        from dcgan.directions import load_directions  # which knows checkpoints, too
+
+        path = self.folder / DIRECTIONS
+        return load_directions(path, self.generator) if path.is_file() else ()
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
@@ -171,10 +188,13 @@ def save_checkpoint(
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
     snapshots, moments: folders with those of the run so far. `config` holds the model, train and data settings,
-    images_seen and metrics; format and versions are added here.
+    images_seen and metrics; format and versions are added here. Directions stay only where the generator does: for
+    other weights they would mean nothing.
     """
     with replacing(folder) as new:
         save_net(generator, new / GENERATOR)
+        if (folder / DIRECTIONS).is_file() and _same(folder / GENERATOR, new / GENERATOR):
+            shutil.copyfile(folder / DIRECTIONS, new / DIRECTIONS)
         save_net(discriminator, new / DISCRIMINATOR)
         write_history(new / HISTORY, thin_history(history))
         (new / SNAPSHOTS).mkdir()
@@ -294,6 +314,19 @@ def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> lis
     rest = snapshots[head:]
     count = limit - head
     return snapshots[:head] + [rest[(i + 1) * len(rest) // count - 1] for i in range(count)]
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.is_file() and filecmp.cmp(a, b, shallow=False)
+
+
+def fingerprint(net: nn.Module) -> str:
+    """What tells these weights from all others, rounded to fp16 as they are saved."""
+    digest = hashlib.sha256()
+    for value in net.state_dict().values():
+        value = value.detach().cpu()
+        digest.update((value.half() if value.is_floating_point() else value).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _link(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ the user's cache directory. The next start with the same source and settings ope
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -309,18 +310,41 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan"
 
 
+def open_photo(path: str | Path, largest: int) -> Image.Image:
+    """A picture that anyone may have sent, upright and loaded, its longer side at most `largest` pixels.
+
+    Raises DataError, in one line that names no path.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise Image.DecompressionBombError
+            image.draft(None, (largest, largest))  # a JPEG need not be decoded whole
+            photo = ImageOps.exif_transpose(image)
+        photo.thumbnail((largest, largest))
+        return photo
+    except Image.DecompressionBombError:
+        raise DataError("this picture has too many pixels: give a smaller one") from None
+    except Exception:  # whatever a broken file makes a decoder say
+        raise DataError("this is no picture that can be read: give a JPEG, PNG or WebP") from None
+
+
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
     """A picture as training sees it: uint8 [nc, size, size].
 
-    Turned as its EXIF says, colours made RGB or grey (transparent parts white), the shorter side resized to `size`
-    with antialiasing, the centre cropped.
+    Made upright, the shorter side resized to `size` with antialiasing, the centre cropped.
     """
-    image = _opaque(ImageOps.exif_transpose(image)).convert("L" if nc == 1 else "RGB")
+    image = upright(image, nc)
     short = min(image.size)
     if max(image.size) > MAX_ASPECT * short:  # a thin strip would be blown up to a huge one before its crop
         image = transforms.center_crop(image, [min(side, short) for side in image.size[::-1]])
     image = transforms.center_crop(transforms.resize(image, [size]), [size])
     return np.asarray(image, dtype=np.uint8).reshape(size, size, nc).transpose(2, 0, 1)
+
+
+def upright(image: Image.Image, nc: int) -> Image.Image:
+    """A picture turned as its EXIF says, its colours made RGB or grey; transparent parts become white."""
+    return _opaque(ImageOps.exif_transpose(image)).convert("L" if nc == 1 else "RGB")
 
 
 def _opaque(image: Image.Image) -> Image.Image:

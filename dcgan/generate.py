@@ -5,12 +5,14 @@ python -m dcgan.generate checkpoints/faces --seeds 0-9999 --out faces.zip
 
 import argparse
 import io
+import math
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -20,6 +22,9 @@ from tqdm import tqdm
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
 from dcgan.sampler import sampler
+
+if TYPE_CHECKING:
+    from dcgan.directions import Direction
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -44,24 +49,24 @@ def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
 
 
 def sample_batches(
-    generator: Generator, seeds: Iterable[int], truncation: float = 1.0, batch_size: int = 64
+    generator: Generator, seeds: Iterable[int], truncation: float = 1.0, batch_size: int = 64, shift: Tensor | float = 0
 ) -> Iterator[Tensor]:
     """Like `sample`, but in pieces of at most `batch_size` images, so that memory does not grow with the seeds."""
     remaining = iter(seeds)
     while chunk := list(islice(remaining, batch_size)):
-        images = render(generator, truncation * latents(chunk, generator.config.nz), batch_size)
+        images = render(generator, truncation * latents(chunk, generator.config.nz) + shift, batch_size)
         yield images.permute(0, 2, 3, 1).contiguous()
 
 
-def sample(generator: Generator, seeds: Iterable[int], truncation: float = 1.0) -> Tensor:
+def sample(generator: Generator, seeds: Iterable[int], truncation: float = 1.0, shift: Tensor | float = 0) -> Tensor:
     """Images of the seeds, uint8 [N, H, W, nc].
 
     The same seed gives the same pixels alone and in any batch. `truncation` below 1 draws every latent
-    towards the origin: safer, more alike faces.
+    towards the origin: safer, more alike faces. `shift` [nz] is then added to all, such as 2 * direction.vector.
     """
     config = generator.config
     empty = torch.empty(0, config.image_size, config.image_size, config.nc, dtype=torch.uint8)
-    return torch.cat([empty, *sample_batches(generator, seeds, truncation)])
+    return torch.cat([empty, *sample_batches(generator, seeds, truncation, shift=shift)])
 
 
 def parse_seeds(text: str) -> list[range]:
@@ -75,6 +80,24 @@ def parse_seeds(text: str) -> list[range]:
         if not ranges[-1] or ranges[-1].stop - 1 > MAX_SEED:
             raise ValueError(f"--seeds: '{part.strip()}' is not a range of seeds from 0 to {MAX_SEED}")
     return ranges
+
+
+def parse_moves(moves: Iterable[str], directions: "Iterable[Direction]") -> Tensor:
+    """["age=2", ...] -> what they add to a z. Raises ValueError for what is no direction here, or goes too far."""
+    known, shift = {direction.name: direction for direction in directions}, torch.zeros(())
+    for move in moves:
+        name, _, amount = move.rpartition("=")
+        if name not in known:
+            raise ValueError(f"--move takes a direction such as age=2, here {', '.join(known) or 'there is none'}")
+        way = known[name]
+        try:
+            deviations = float(amount)
+        except ValueError:
+            deviations = math.nan
+        if not way.low <= deviations <= way.high:
+            raise ValueError(f"--move: {name} goes from {way.low:g} to {way.high:g}, not to '{amount}'")
+        shift = shift + deviations * way.vector
+    return shift
 
 
 @contextmanager
@@ -108,15 +131,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
     parser.add_argument("--out", type=Path, required=True, help="folder, or a name that ends in .zip")
     parser.add_argument("--truncation", type=float, default=1.0, help="below 1: safer, more alike faces (default: 1)")
+    parser.add_argument(
+        "--move",
+        action="append",
+        default=[],
+        metavar="NAME=DEVIATIONS",
+        help="move all faces along a direction of the checkpoint, such as age=2; may be given several times",
+    )
     flags = parser.parse_args(argv)
     try:
         ranges = parse_seeds(flags.seeds)
-        generator = load_checkpoint(flags.checkpoint).generator
+        checkpoint = load_checkpoint(flags.checkpoint)
+        shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
         digits = max(6, len(str(max(r.stop - 1 for r in ranges))))
         names = (f"{seed:0{digits}d}.png" for r in ranges for seed in r)
         seeds = (seed for r in ranges for seed in r)
         with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
-            for images in sample_batches(generator, seeds, flags.truncation):
+            for images in sample_batches(checkpoint.generator, seeds, flags.truncation, shift=shift):
                 for image in images:
                     write(next(names), _png(image))
                 bar.update(len(images))

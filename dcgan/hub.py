@@ -38,6 +38,7 @@ from huggingface_hub.utils import filter_repo_objects, logging
 
 from dcgan.checkpoint import (
     CONFIG,
+    DIRECTIONS,
     DISCRIMINATOR,
     GENERATOR,
     HISTORY,
@@ -53,7 +54,7 @@ FILES = (
     CONFIG,
     GENERATOR,
     DISCRIMINATOR,
-    "directions.safetensors",
+    DIRECTIONS,
     HISTORY,
     f"{SNAPSHOTS}/*.webp",
     "README.md",

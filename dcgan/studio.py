@@ -8,9 +8,11 @@ import io
 import math
 import os
 import random
+import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillReading
@@ -29,8 +31,9 @@ from torch import Tensor
 
 from dcgan import latents
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
-from dcgan.data import DataError, load_images, open_source
+from dcgan.data import DataError, load_images, open_photo, open_source
 from dcgan.generate import render
+from dcgan.inversion import Finder
 from dcgan.model import Generator, parameter_count
 from dcgan.reals import Likeness, Reals
 
@@ -59,16 +62,23 @@ PAIRS = 20  # of the quiz
 MAX_CLOSEST = 16
 MAX_OWN = 500  # pictures of a visitor
 MAX_MOMENTS = 16  # generators of earlier moments in memory, 30 MB each
+MAX_PHOTO = 40 * 2**20  # bytes
+PHOTO_SIDE = 2048  # pixels: larger photos are made smaller
+DIGITS = 2  # of a found latent: as fine as the sliders, and a link to it stays short
+SEARCH = 10.0, 300  # seconds and steps, whichever is over first
+SHOWN = 0.25  # seconds between two looks at a search
 
 
 @dataclass
 class Opened:
-    """A checkpoint; the order of its dimensions and the logits that faces are ranked among, once measured."""
+    """A checkpoint; the order of its dimensions, the logits that faces are ranked among and its finder, once made."""
 
     checkpoint: Checkpoint
+    finder: Finder | None = None
     ranking: list[int] = field(default_factory=list)
     logits: dict[str, np.ndarray] = field(default_factory=dict)
     measuring: threading.Lock = field(default_factory=threading.Lock)
+    learning: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
@@ -99,11 +109,27 @@ class Quiz:
     note: str
 
 
+@dataclass(frozen=True)
+class Search:
+    """A search for a photo's face: what is looked for (its crop), and the best found so far.
+
+    target, face: [S, S, nc]. origin: the z [nz] of `face`, rounded. error: mean difference from the target, in grey
+    levels. done: 0 to 1. face_found: false where the crop is only the photo's centre.
+    """
+
+    target: Pixels
+    face: Pixels
+    origin: list[float]
+    error: float
+    done: float
+    face_found: bool
+
+
 class Studio:
     """The checkpoints found at `source`, and the real images at `dataroot`.
 
     Raises CheckpointError if no checkpoint can be opened, DataError if there is nothing at `dataroot`. A broken
-    checkpoint beside good ones is left out, and its reason kept in `broken`.
+    checkpoint beside good ones is left out, and so are directions that cannot be used; `broken` keeps the reasons.
     """
 
     def __init__(self, source: str | Path, dataroot: str | None = None):
@@ -124,14 +150,22 @@ class Studio:
             try:
                 checkpoint = load_checkpoint(folder)
             except CheckpointError as error:
-                self.broken.append(str(error).replace(f"{source}{os.sep}", ""))  # visitors need not know where
+                self._leave_out(error, folder)
                 continue
+            try:
+                _ = checkpoint.directions
+            except CheckpointError as error:
+                self._leave_out(error, checkpoint.folder)
+                checkpoint.directions = ()
             name, number = checkpoint.name, 2
             while name in self._opened:
                 name, number = f"{checkpoint.name} ({number})", number + 1
             self._opened[name] = Opened(checkpoint)
         if not self._opened:
             raise CheckpointError("; ".join(self.broken) or f"no checkpoint at '{source}': train.py --out makes one")
+
+    def _leave_out(self, error: CheckpointError, folder: Path) -> None:
+        self.broken.append(str(error).replace(f"{folder.parent}{os.sep}", ""))  # visitors need not know where
 
     def warm_up(self) -> None:
         """Begin, in the background, what the first visitors would else wait for."""
@@ -141,6 +175,7 @@ class Studio:
                 self._read_reals(name)
                 self.ranking(name)
                 self.opinion(name)
+                self._finder(name)
                 with suppress(ValueError):  # the reals are not at hand
                     self.closest(checkpoint=name)
 
@@ -170,6 +205,7 @@ class Studio:
             "data": data.get("name") or "images without a name",
             "data_count": data.get("count") or 0,
             "license": data.get("license"),
+            "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
         }
 
     def about(self, checkpoint: str = "") -> str:
@@ -183,19 +219,26 @@ class Studio:
             f"of {facts['data']}{pictures}. Terms of the data: {facts['license'] or 'not stated'}."
         )
 
+    def card(self, checkpoint: str = "") -> str:
+        """The model card, as Markdown: its text without what only the Hub reads, and without pictures."""
+        try:
+            text = (self._checkpoint(checkpoint).folder / "README.md").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return "This checkpoint has no model card."
+        return re.sub(r"\A---\n.*?\n---\n|!\[.*?\]\(.*?\)", "", text, flags=re.DOTALL).strip()
+
     def summary(self, checkpoint: str = "") -> dict[str, Any]:
         """What the page has to know of a checkpoint to begin with."""
         name = self._name(checkpoint)
-        model = self._opened[name].checkpoint.model
+        opened = self._checkpoint(name)
         directions = [
-            {"name": d.name, "low": d.low, "high": d.high, "kind": d.kind}
-            for d in _directions(self._opened[name].checkpoint)
+            {"name": d.name, "low": d.low, "high": d.high, "ends": d.ends, "kind": d.kind} for d in opened.directions
         ]
         return {
             "name": name,
             "names": self.names,
-            "size": model.image_size,
-            "nz": model.nz,
+            "size": opened.model.image_size,
+            "nz": opened.model.nz,
             "directions": directions,
             "moments": list(self._moments(name)),
             "about": self.about(name),
@@ -207,9 +250,11 @@ class Studio:
         """A seed that nobody chose, short enough to remember."""
         return random.SystemRandom().randrange(1_000_000)
 
-    def latent(self, seed: int = 0, checkpoint: str = "", walk: list[int] | None = None) -> list[float]:
-        """The z [nz] of a seed, and of the neighbours walked to from there, before truncation and edits."""
-        return self._walked(self._checkpoint(checkpoint), seed, walk).tolist()
+    def latent(
+        self, seed: int = 0, checkpoint: str = "", walk: list[int] | None = None, origin: list[float] | None = None
+    ) -> list[float]:
+        """The z [nz] of a seed or origin, and of the neighbours walked to from there, before truncation and edits."""
+        return self._walked(self._checkpoint(checkpoint), seed, walk, origin).tolist()
 
     def face(
         self,
@@ -219,17 +264,18 @@ class Studio:
         checkpoint: str = "",
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        origin: list[float] | None = None,
         moment: int | None = None,
     ) -> Pixels:
-        """The face [S, S, nc] of a seed.
+        """The face [S, S, nc] of a seed, or of the z `origin` [nz] in its place.
 
-        `walk` leads on from the seed, each number to one of the neighbours. The z is drawn towards the origin by
+        `walk` leads on from there, each number to one of the neighbours. The z is drawn towards the origin by
         `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take the place of some of its values, and
         `directions`, {name: standard deviations}, are added. `moment`: as the generator drew it after so many images,
         one of the summary's moments.
         """
         opened = self._checkpoint(checkpoint)
-        z = self._z(opened, seed, truncation, edits, directions, walk)
+        z = self._z(opened, seed, truncation, edits, directions, walk, origin)
         return self._render(opened, z[None], self._generator(checkpoint, moment))[0]
 
     def neighbours(
@@ -254,10 +300,13 @@ class Studio:
             return None
         return Opinion(float((logits < logit).mean()), among)
 
-    def _walked(self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None) -> Tensor:
-        z = latents.latent(_seed(seed), opened.model.nz)
+    def _walked(
+        self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None, origin: list[float] | None = None
+    ) -> Tensor:
+        nz = opened.model.nz
+        z = latents.latent(_seed(seed), nz) if origin is None else _origin(origin, nz)
         for number in _walk(walk):  # turned and not moved: a walk stays where the generator was trained
-            z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, opened.model.nz)
+            z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, nz)
         return z
 
     def _z(
@@ -268,14 +317,15 @@ class Studio:
         edits: dict[Any, float] | None = None,
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        origin: list[float] | None = None,
     ) -> Tensor:
-        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk)
+        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk, origin)
         for dimension, value in _edits(edits, opened.model.nz).items():
             z[dimension] = value
-        known = {direction.name: direction for direction in _directions(opened)}
+        known = {direction.name: direction for direction in opened.directions}
         for name, amount in _mapping(directions, "directions").items():
             direction = known[_choice(name, "direction", tuple(known))]
-            z += _number(amount, name, direction.low, direction.high) * torch.as_tensor(direction.vector)
+            z += _number(amount, name, direction.low, direction.high) * direction.vector
         return z
 
     def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
@@ -317,6 +367,44 @@ class Studio:
             change = self._render(checkpoint, high).astype(np.int16) - self._render(checkpoint, low)
             effect += np.abs(change).mean(axis=(1, 2, 3))
         return np.argsort(-effect, kind="stable").tolist()
+
+    # From a photo to a face
+
+    def find(self, photo: str | Path, checkpoint: str = "") -> Iterator[Search]:
+        """Search for the latent whose face is nearest to a photo's, some times a second; it takes about ten seconds.
+
+        The photo's file is removed when the search ends or is given up; nothing of it is kept.
+        """
+        name = self._name(checkpoint)
+        try:
+            finder = self._finder(name)
+            with self._slots:
+                crop = finder.crop(_photo(photo))
+            target = crop.pixels.permute(1, 2, 0).numpy()
+            search, shown = finder.search(crop.pixels, *SEARCH), -math.inf
+            while True:
+                with self._slots:  # a step at a time: a search that nobody follows any more holds up nobody
+                    progress = next(search)
+                if progress.done < 1 and time.monotonic() - shown < SHOWN:
+                    continue
+                z = (progress.z.clamp(-MAX_Z, MAX_Z) * 10**DIGITS).round() / 10**DIGITS
+                face = self._render(self._opened[name].checkpoint, z[None])[0]
+                error = float(np.abs(face.astype(np.int16) - target).mean())
+                origin = [round(value, DIGITS) for value in z.tolist()]
+                yield Search(target, face, origin, error, progress.done, crop.face)
+                if progress.done == 1:
+                    return
+                shown = time.monotonic()
+        finally:
+            Path(photo).unlink(missing_ok=True)
+
+    def _finder(self, name: str) -> Finder:
+        opened = self._opened[name]
+        with opened.learning:
+            if opened.finder is None:
+                with self._slots:
+                    opened.finder = Finder(opened.checkpoint)
+        return opened.finder
 
     # From one face to another
 
@@ -546,6 +634,15 @@ class Studio:
             return render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
+def _photo(path: str | Path) -> Image.Image:
+    try:
+        if Path(path).stat().st_size > MAX_PHOTO:
+            raise ValueError(f"this photo is larger than {MAX_PHOTO >> 20} MB: give a smaller one")
+        return open_photo(path, PHOTO_SIDE)
+    except (DataError, OSError) as error:
+        raise ValueError(str(error) if isinstance(error, DataError) else "this photo is no longer there") from None
+
+
 # Pictures
 
 
@@ -632,15 +729,16 @@ def _edits(edits: Any, nz: int) -> dict[int, float]:
     return checked
 
 
+def _origin(origin: Any, nz: int) -> Tensor:
+    if not isinstance(origin, list) or len(origin) != nz:
+        raise ValueError(f"origin must be a list of {nz} numbers, not {_short(origin)}")
+    return torch.tensor([_number(value, "a number of the origin", -MAX_Z, MAX_Z) for value in origin])
+
+
 def _walk(walk: Any) -> list[int]:
     if walk is not None and not (isinstance(walk, list) and len(walk) <= MAX_WALK):
         raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {_short(walk)}")
     return [_seed(number, "a step of the walk") for number in walk or []]
-
-
-def _directions(checkpoint: Checkpoint) -> list[Any]:
-    """The checkpoint's named directions, if it has any."""
-    return list(getattr(checkpoint, "directions", None) or [])
 
 
 def _short(value: Any) -> str:

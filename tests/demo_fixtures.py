@@ -6,12 +6,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from dcgan.checkpoint import save_checkpoint, save_net
+from dcgan.checkpoint import load_checkpoint, save_checkpoint, save_net
+from dcgan.directions import Direction, save_directions
 from dcgan.figures import save_montage
 from dcgan.generate import render
 from dcgan.latents import latents
@@ -20,10 +20,10 @@ from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
 MOMENTS = FRAMES[:3]  # of which `people` keeps the generators
 NZ = 20
-DIRECTIONS = [  # of `toons`
-    SimpleNamespace(name="age", vector=torch.eye(NZ)[3], low=-3.0, high=3.0, kind="attribute"),
-    SimpleNamespace(name="pose", vector=torch.ones(NZ) / NZ**0.5, low=-2.0, high=2.5, kind="principal"),
-]
+DIRECTIONS = (  # of `toons`
+    Direction("age", "number", torch.eye(NZ)[3], -3.0, 3.0, ("younger", "older")),
+    Direction("principal 1", "principal", torch.ones(NZ) / NZ**0.5, -2.0, 2.0),
+)
 
 
 def make_checkpoint(
@@ -65,7 +65,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `people`, whose reals are elsewhere, `toons`, whose reals are drawn, and a broken one."""
     folder = tmp_path_factory.mktemp("checkpoints")
     make_checkpoint(folder / "people", seed=1, moments=MOMENTS)
-    make_checkpoint(folder / "toons", "avatars", seed=2)
+    toons = load_checkpoint(make_checkpoint(folder / "toons", "avatars", seed=2))
+    save_directions(toons.folder / "directions.safetensors", DIRECTIONS, toons.generator)
     (folder / "wreck").mkdir()
     (folder / "wreck" / "config.json").write_text("{")
     return folder
@@ -83,9 +84,7 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        studio = Studio(checkpoints)
-        studio._opened["toons"].checkpoint.directions = DIRECTIONS
-        blocks = build_demo(studio)
+        blocks = build_demo(Studio(checkpoints))
         _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **LAUNCH)
         yield url
         blocks.close()

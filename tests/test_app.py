@@ -35,6 +35,7 @@ def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:
         "/about",
         "/checkpoints",
         "/face",
+        "/find",
         "/interpolate",
         "/interpolate_file",
         "/likeness",
@@ -172,6 +173,7 @@ def test_checkpoints_and_about_say_what_there_is(client: Client) -> None:
     people, toons = client.predict(api_name="/checkpoints")
     assert (people["name"], toons["name"]) == ("people", "toons")
     assert people["images_seen"] == 20_000
+    assert (people["directions"], toons["directions"]["age"]) == ({}, [-3, 3])
     assert "toons set" in client.predict("toons", api_name="/about")
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
+from dcgan.directions import Direction, save_directions
 from dcgan.generate import main, render, sample, sample_batches, to_uint8
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
@@ -162,6 +163,22 @@ def test_the_command_line_writes_the_same_pngs_into_a_zip(checkpoint, tmp_path):
         assert archive.namelist() == ["000005.png", "000008.png", "000009.png"]
         with Image.open(archive.open("000009.png")) as picture:
             assert np.asarray(picture).tolist() == expected(checkpoint, 9)
+
+
+def test_all_faces_move_along_directions(checkpoint, tmp_path, capsys):
+    opened = load_checkpoint(checkpoint)
+    ways = [Direction(name, "number", torch.eye(20)[i], -3.0, 3.0) for i, name in enumerate(("age", "pose"))]
+    save_directions(checkpoint / "directions.safetensors", tuple(ways), opened.generator)
+    command = [str(checkpoint), "--seeds", "7", "--out", str(tmp_path / "faces")]
+    assert main([*command, "--move", "age=2", "--move", "pose=-0.5"]) == 0
+    with Image.open(tmp_path / "faces" / "000007.png") as picture:
+        shift = 2 * torch.eye(20)[0] - 0.5 * torch.eye(20)[1]
+        assert np.asarray(picture).tolist() == sample(opened.generator, [7], shift=shift)[0].tolist()
+    capsys.readouterr()
+    for wrong in ("height=1", "age", "age=4", "age=nan", "age=old"):
+        assert main([*command, "--move", wrong]) == 2
+        errors = capsys.readouterr().err
+        assert (errors.startswith("generate: --move"), errors.count("\n")) == (True, 1)
 
 
 @pytest.mark.parametrize("seeds", ["", "a", "5-2", "-3", "1,,2", "4294967296", "1.5", "0-99999999999"])

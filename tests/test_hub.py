@@ -25,20 +25,26 @@ from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
 
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
+from dcgan.directions import save_directions
 from dcgan.hub import main
 from dcgan.space import problems
 from dcgan.studio import Studio
-from tests.demo_fixtures import FRAMES, make_checkpoint
+from tests.demo_fixtures import DIRECTIONS, FRAMES, make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub
 
 ROOT = Path(__file__).parent.parent
-FILES = ["config.json", "discriminator.safetensors", "generator.safetensors", "history.jsonl", "README.md"]
+FILES = [
+    *("config.json", "discriminator.safetensors", "generator.safetensors", "directions.safetensors"),
+    *("history.jsonl", "README.md"),
+]
 SNAPSHOTS = [f"snapshots/{seen:010d}.webp" for seen in FRAMES]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("made") / "people").parent
+    folder = make_checkpoint(tmp_path_factory.mktemp("made") / "people")
+    save_directions(folder / "directions.safetensors", DIRECTIONS, load_checkpoint(folder).generator)
+    return folder.parent
 
 
 @pytest.fixture

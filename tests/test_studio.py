@@ -11,6 +11,7 @@ from PIL import Image
 
 from dcgan import CheckpointError, load_checkpoint, sample
 from dcgan.data import DataError, load_images
+from dcgan.directions import save_directions
 from dcgan.metrics import nearest
 from dcgan.reals import Reals
 from dcgan.studio import Studio, encoded, grid, picture
@@ -171,11 +172,11 @@ def test_a_walk_is_a_step_of_the_neighbours(studio: Studio) -> None:
     assert 0.5 < np.linalg.norm(z) / NZ**0.5 < 1.6  # a long walk stays where the generator was trained
 
 
-def test_directions_are_added_after_edits(checkpoints: Path) -> None:  # noqa: F811
-    studio = Studio(checkpoints)
-    assert studio.summary("toons")["directions"] == []
-    studio._opened["toons"].checkpoint.directions = DIRECTIONS
-    assert [d["name"] for d in studio.summary("toons")["directions"]] == ["age", "pose"]
+def test_directions_are_added_after_edits(studio: Studio) -> None:
+    assert studio.summary("people")["directions"] == []
+    age, other = studio.summary("toons")["directions"]
+    assert age == {"name": "age", "low": -3, "high": 3, "ends": ("younger", "older"), "kind": "number"}
+    assert (other["name"], other["kind"]) == ("principal 1", "principal")
     moved = studio.face(3, edits={"3": 0.5}, checkpoint="toons", directions={"age": 1.5})
     assert np.array_equal(moved, studio.face(3, edits={"3": 2.0}, checkpoint="toons"))
 
@@ -194,6 +195,27 @@ def test_a_moment_shows_the_same_latent_as_it_was_then(studio: Studio, expected:
 def test_a_moment_that_is_not_kept_is_refused_in_a_line(studio: Studio, checkpoint: str, moment: object) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         studio.face(3, checkpoint=checkpoint, moment=moment)
+
+
+@pytest.mark.parametrize("wrong", [{"height": 1}, {"age": 3.1}, {"age": float("nan")}, {"age": None}, ["age"]])
+def test_a_direction_is_a_known_name_and_a_number_in_its_range(studio: Studio, wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"^(direction|age|directions) must be") as raised:
+        studio.face(3, checkpoint="toons", directions=wrong)
+    assert len(str(raised.value)) < 150
+
+
+def test_directions_that_cannot_be_used_leave_the_checkpoint_open_and_say_why(tmp_path: Path) -> None:
+    one, other = make_checkpoint(tmp_path / "one"), make_checkpoint(tmp_path / "other", seed=2)
+    save_directions(one / "directions.safetensors", DIRECTIONS, load_checkpoint(other).generator)
+    (other / "directions.safetensors").write_bytes(b"cut off")
+    studio = Studio(tmp_path)
+    assert [studio.summary(name)["directions"] for name in studio.names] == [[], []]
+    assert studio.face(1, checkpoint="other").shape == (64, 64, 3)
+    assert ["other weights" in studio.broken[0], "damaged" in studio.broken[1]] == [True, True]
+    for line in studio.broken:
+        assert "directions.safetensors" in line
+        assert str(tmp_path) not in line
+        assert "\n" not in line
 
 
 def test_the_opinion_is_a_rank_among_the_checkpoints_faces(studio: Studio) -> None:

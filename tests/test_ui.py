@@ -21,7 +21,7 @@ from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
 pytestmark = pytest.mark.browser
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay")
+TABS = ("Explore", "Interpolate", "Find my face", "Real vs fake", "Training replay", "About")
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 
 
@@ -103,7 +103,11 @@ def test_each_tab_shows_its_pictures_and_fits(page: Page) -> None:
                 expect(picture).to_be_visible()
                 picture.evaluate("image => image.decode()")
                 assert picture.evaluate("image => image.naturalWidth") == 512
-            expect(page.get_by_text("--dataroot")).to_be_visible()
+            expect(page.get_by_text("that people learned from")).to_be_visible()
+        elif name == "About":
+            expect(page.get_by_role("heading", name="What a GAN is")).to_be_visible()
+            expect(page.get_by_role("heading", name="a card")).to_be_visible()
+            expect(page.get_by_role("heading", name="Train your own")).to_be_visible()
         else:
             shown(page)
             assert pixels(face(page)).std() > 5, f"{name} paints nothing"
@@ -201,7 +205,7 @@ def test_named_directions_stand_first(page: Page, demo: str) -> None:  # noqa: F
     page.goto("about:blank")
     page.goto(f"{demo}#face=toons&seed=5")
     shown(page, "face=toons")
-    age = page.get_by_role("slider", name="age", exact=True)
+    age = page.get_by_role("slider", name="age, from younger to older", exact=True)
     expect(age).to_be_visible()
     expect(page.get_by_role("slider", name="Dimension ")).to_have_count(0)  # behind a click
     before = pixels(face(page))
@@ -213,8 +217,17 @@ def test_named_directions_stand_first(page: Page, demo: str) -> None:  # noqa: F
     page.get_by_role("button", name="Reset age", exact=True).click()
     page.wait_for_function("!document.querySelector('canvas.face').dataset.shown.includes('&d=')")
     assert np.array_equal(pixels(face(page)), before)
+    expect(page.get_by_role("slider")).to_have_count(3)  # truncation, age, and the first principal direction
     page.get_by_text("The numbers themselves").click()
     first_dimension(page)
+
+
+def test_a_link_moves_along_directions_as_far_as_they_go(page: Page, demo: str, studio: Studio) -> None:  # noqa: F811
+    page.goto("about:blank")
+    page.goto(f"{demo}#face=toons&seed=5&d=age:1.25,principal 1:-9,height:2")
+    shown(page, "d=age%3A1.25%2Cprincipal+1%3A-2")
+    wanted = studio.face(5, checkpoint="toons", directions={"age": 1.25, "principal 1": -2})
+    assert np.array_equal(pixels(face(page)), wanted)
 
 
 def test_tabs_are_moved_between_with_the_arrow_keys(page: Page) -> None:
@@ -394,12 +407,12 @@ def test_photos_of_ones_own_are_seen_by_nobody_else(page: Page, photos: Path, br
     other = browser.new_page()
     other.goto(f"{demo}#face=people&seed=3")
     other.get_by_role("tab", name="Real vs fake").click()
-    expect(other.get_by_text("--dataroot")).to_be_visible()
+    expect(other.get_by_text("that people learned from")).to_be_visible()
     other.close()
     page.get_by_role("button", name="Shuffle", exact=True).click()
     expect(page.get_by_text("24 pictures of your own")).to_be_visible()
     page.get_by_role("button", name="Forget my photos").click()
-    expect(page.get_by_text("--dataroot")).to_be_visible()
+    expect(page.get_by_text("that people learned from")).to_be_visible()
 
 
 def choose_toons(page: Page) -> None:

@@ -2,7 +2,8 @@
 
    latent(state)                 -> [nz] the z before truncation and edits
    ranking(checkpoint)           -> [nz] dimensions, the most effective first
-   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, moment}
+   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, origin, moment}:
+                                    origin, a z [nz], takes the place of the seed's, else it is null; moment: images seen
    around(state)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers, opinion: {realer_than, among} | null}
    path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, faces, kind, frames, loop}
    animation(way, format, seconds) -> Blob
@@ -26,7 +27,7 @@ function serverEngine(server) {
   }
   const bitmap = (base64, type) => createImageBitmap(blob(base64, type));
   return {
-    latent: async ({ checkpoint, seed, walk }) => (await ask("latent", { checkpoint, seed, walk })).z,
+    latent: async ({ checkpoint, seed, walk, origin }) => (await ask("latent", { checkpoint, seed, walk, origin })).z,
     ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
     face: async (state) => bitmap((await ask("face", state)).png, "image/png"),
     around: async (state) => {

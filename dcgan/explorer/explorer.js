@@ -7,7 +7,7 @@ const CALM = 250; // milliseconds without a change, before the neighbours are as
 const MAX_UNDO = 200;
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
-  const fresh = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], moment: null });
+  const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
@@ -22,7 +22,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
 
   const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
   const message = messageLine();
-  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [] }));
+  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [], origin: null }));
   const truncation = make("output", {});
   const truncationSlider = slider(t("Truncation"), { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
@@ -31,7 +31,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   const timeMachine = make("div", { className: "field truncation" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
   const undo = button(icon("undo"), () => travel(past, future), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
   const redo = button(icon("redo"), () => travel(future, past), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
-  const resetAll = button(t("Reset all"), () => step(fresh(state.seed)));
+  const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
   const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
   const saveNative = button("", () => savePicture(1));
   const saveLarge = button("", () => savePicture(enlargement()));
@@ -64,7 +64,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
       bitmap.close();
       canvas.dataset.shown = link(shown);
-      canvas.setAttribute("aria-label", t("Generated face, seed {seed}", { seed: shown.seed }));
+      canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
       message.clear();
     },
     (error) => message.say(error.message),
@@ -114,7 +114,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
 
   /* A part of the state changes: many times in a drag. */
   function change(part) {
-    const other = "seed" in part || "walk" in part;
+    const other = "seed" in part || "walk" in part || "origin" in part;
     state = { ...state, ...part };
     if (other) loadBase();
     show();
@@ -158,7 +158,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   function show() {
-    seed.set(state.seed);
+    seed.set(state.origin ? "" : state.seed);
     truncationSlider.value = state.truncation;
     truncation.value = state.truncation.toFixed(2);
     const at = state.moment === null ? checkpoint.moments.length : checkpoint.moments.indexOf(state.moment);
@@ -166,24 +166,26 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     moment.value = state.moment === null ? t("fully trained") : t("{n} images seen", { n: state.moment.toLocaleString("en") });
     momentSlider.setAttribute("aria-valuetext", moment.value);
     const { checkpoint: _, ...own } = state;
-    resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed));
+    resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed, state.origin));
     undo.disabled = !past.length;
     redo.disabled = !future.length;
     for (const row of rows) row.show();
   }
 
-  /* A slider with its name, value and reset; `key` of the state's `part` is set by it. */
-  function row(part, key, title, name, [low, high], unset) {
+  /* A slider with its name, value, reset and what its ends mean; `key` of the state's `part` is set by it. */
+  function row(part, key, title, name, [low, high], unset, ends = []) {
     const value = make("output", {});
     const put = (values) => change({ [part]: values });
-    const input = slider(title, { min: low, max: high, step: 0.01 }, (z) => put({ ...state[part], [key]: z }), settle);
+    const spoken = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
+    const input = slider(spoken, { min: low, max: high, step: 0.01 }, (z) => put({ ...state[part], [key]: z }), settle);
     const reset = button(icon("reset"), () => {
       const { [key]: _, ...others } = state[part];
       put(others);
       settle();
       input.focus();
     }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
-    const element = make("div", { className: "row" }, make("span", { className: "name", title }, name), input, value, reset);
+    const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
+    const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset, ...(ends.length ? [meaning] : []));
     const at = (z) => (100 * (Math.max(low, Math.min(high, z)) - low)) / (high - low);
     const display = () => {
       const z = state[part][key] ?? unset();
@@ -204,11 +206,17 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   function fillNamed() {
-    const found = checkpoint.directions.map((d) => row("directions", d.name, t(d.name), t(d.name), [d.low, d.high], () => 0));
-    rows = found;
-    named.replaceChildren(...found.map((one) => one.element));
-    named.classList.toggle("named", found.length > 0);
-    raw.open = found.length === 0;
+    const rowsOf = (directions) => directions.map((d) => {
+      const name = d.kind === "principal" ? t("principal {n}", { n: d.name.split(" ").pop() }) : t(d.name);
+      return row("directions", d.name, name, name, [d.low, d.high], () => 0, d.ends.map((end) => t(end)));
+    });
+    const isPrincipal = ({ kind }) => kind === "principal";
+    const [first, rest] = [rowsOf(checkpoint.directions.filter((d) => !isPrincipal(d))), rowsOf(checkpoint.directions.filter(isPrincipal))];
+    rows = [...first, ...rest];
+    const heading = first.length && rest.length ? [make("div", { className: "caption" }, t("What else changes the picture most"))] : [];
+    named.replaceChildren(...first.map((one) => one.element), ...heading, ...rest.map((one) => one.element));
+    named.classList.toggle("named", rows.length > 0);
+    raw.open = !rows.length;
   }
 
   /* All dimensions are a hundred sliders: they are made when someone looks. */
@@ -230,7 +238,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const wanted = state;
     try {
       const z = await engine.latent(wanted);
-      if (wanted.checkpoint !== state.checkpoint || wanted.seed !== state.seed || wanted.walk !== state.walk) return;
+      if (wanted.checkpoint !== state.checkpoint || wanted.seed !== state.seed || wanted.walk !== state.walk || wanted.origin !== state.origin) return;
       base = z;
       show();
     } catch (error) {
@@ -241,10 +249,8 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   async function open(summary) {
     checkpoint = summary;
-    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {} };
-    for (const d of Object.keys(state.edits)) if (d >= summary.nz) delete state.edits[d];
-    for (const name of Object.keys(state.directions)) if (!summary.directions.some((d) => d.name === name)) delete state.directions[name];
-    if (!summary.moments.includes(state.moment)) state.moment = null;
+    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {}, origin: null };
+    state = possible(state);
     timeMachine.hidden = !summary.moments.length;
     momentSlider.max = summary.moments.length;
     [base, ranking, past, future, settled] = [null, null, [], [], state];
@@ -264,6 +270,17 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     }
   }
 
+  /* A link may be older than the checkpoint: what that has not is left out, what goes too far is drawn back. */
+  function possible(wanted) {
+    const directions = checkpoint.directions
+      .filter(({ name }) => Object.hasOwn(wanted.directions, name))
+      .map(({ name, low, high }) => [name, Math.max(low, Math.min(high, wanted.directions[name]))]);
+    const edits = Object.entries(wanted.edits).filter(([dimension]) => dimension < checkpoint.nz);
+    const moment = checkpoint.moments.includes(wanted.moment) ? wanted.moment : null;
+    const origin = wanted.origin?.length === checkpoint.nz ? wanted.origin : null;
+    return { ...wanted, edits: Object.fromEntries(edits), directions: Object.fromEntries(directions), moment, origin };
+  }
+
   function followLink() {
     const linked = readLink(checkpoint.names);
     if (!root.isConnected || !linked || link(linked) === link(state)) return;
@@ -271,7 +288,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       state = linked;
       return onCheckpoint(linked.checkpoint);
     }
-    change(linked);
+    change(possible(linked));
     settle();
   }
 
@@ -281,7 +298,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     context.imageSmoothingEnabled = !canvas.classList.contains("pixels");
     context.imageSmoothingQuality = "high";
     context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
-    pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.seed}-${pixels.width}px.png`));
+    pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.origin ? "found" : state.seed}-${pixels.width}px.png`));
   }
 
   addEventListener("popstate", followLink);

@@ -130,7 +130,7 @@ function interpolator(root, checkpoint, engine) {
       const remove = button(icon("close"), () => change({ faces: faces.filter((_, j) => j !== i) }), {
         className: "button square", "aria-label": t("Remove face {n}", { n: i + 1 }), title: t("Remove"), disabled: faces.length <= 2,
       });
-      const field = seedField(name, face.seed, (seed) => change({ faces: others(someone(seed)) }));
+      const field = seedField(name, face.origin ? "" : face.seed, (seed) => change({ faces: others(someone(seed)) }));
       field.element.append(remove);
       return make("div", { className: "stop" }, go, field.element);
     }));

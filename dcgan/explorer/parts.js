@@ -150,11 +150,11 @@ function messageLine() {
 }
 
 /* Everything that a face is made of, as part of an address, and back (null where it is no face of `names`). */
-function link({ checkpoint, seed, truncation, edits, directions, walk, moment = null }) {
+function link({ checkpoint, seed, truncation, edits, directions, walk, origin, moment }) {
   const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
-  const [z, d, w] = [pairs(edits), pairs(directions), walk.join(".")];
-  const t = moment === null ? "" : String(moment);
-  return new URLSearchParams({ face: checkpoint, seed, truncation, ...(z && { z }), ...(d && { d }), ...(w && { w }), ...(t && { t }) }).toString();
+  const o = (origin ?? []).map((value) => Math.round(value * 100)).join("."); // a hundred numbers in a short address
+  const rest = { z: pairs(edits), d: pairs(directions), w: walk.join("."), o, t: String(moment ?? "") };
+  return new URLSearchParams({ face: checkpoint, seed, truncation, ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value)) }).toString();
 }
 
 function readLink(names) {
@@ -174,6 +174,7 @@ function readLink(names) {
     return found;
   };
   const edits = pairs(values.get("z"), /^\d{1,4}$/);
+  const origin = (values.get("o") ?? "").split(".").filter((value) => /^-?\d{1,3}$/.test(value)).map((value) => within(value, -600, 600, 0) / 100);
   for (const key of Object.keys(edits)) edits[key] = Math.max(-6, Math.min(6, edits[key]));
   return {
     checkpoint,
@@ -182,6 +183,7 @@ function readLink(names) {
     edits,
     directions: pairs(values.get("d"), /^[^,:]+$/),
     walk: (values.get("w") ?? "").split(".").filter((step) => /^\d{1,9}$/.test(step)).slice(0, MAX_WALK).map(Number),
+    origin: origin.length ? origin : null,
     moment: /^\d{1,12}$/.test(values.get("t") ?? "") ? Number(values.get("t")) : null,
   };
 }

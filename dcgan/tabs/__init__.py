@@ -23,7 +23,9 @@ HEAD = "".join(
 )
 
 
-def component(script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = ()) -> gr.HTML:
+def component(
+    script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = (), classes: str | None = None
+) -> gr.HTML:
     """A component of our own, drawn by dcgan/explorer/`script` when it is first seen.
 
     start: the JavaScript call that makes it. functions: of the server, for it to ask. A new value goes to its `open`.
@@ -35,6 +37,7 @@ def component(script: str, start: str, value: dict[str, Any], functions: Sequenc
         html_template="",
         js_on_load="\n".join([f"const KOREAN = {KOREAN};", *sources, begin]),
         apply_default_css=False,
+        elem_classes=classes,
         server_functions=list(functions),
     )
 

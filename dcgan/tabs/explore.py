@@ -11,8 +11,8 @@ from dcgan.tabs import answer, base64_text, component, served, spoken
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     @answer
-    def latent(checkpoint: str, seed: int, walk: list[int]) -> dict[str, Any]:
-        return {"z": [round(value, 4) for value in studio.latent(seed, checkpoint, walk)]}
+    def latent(checkpoint: str, seed: int, walk: list[int], origin: list[float] | None = None) -> dict[str, Any]:
+        return {"z": [round(value, 4) for value in studio.latent(seed, checkpoint, walk, origin)]}
 
     @answer
     def ranking(checkpoint: str) -> dict[str, Any]:
@@ -55,14 +55,16 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         checkpoint: str = "",
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        origin: list[float] | None = None,
         moment: int | None = None,
     ) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
 
-        `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12]. `moment`
-        shows it as it was after so many images, where the checkpoint keeps generators of its training.
+        `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12].
+        `origin` is a whole latent in the seed's place, such as /find answers. `moment` shows it as it was after so
+        many images, where the checkpoint keeps generators of its training.
         """
-        face = studio.face(seed, truncation, edits, checkpoint, directions, walk, moment)
+        face = studio.face(seed, truncation, edits, checkpoint, directions, walk, origin, moment)
         return served(encoded(face), f"face-{seed}.png")
 
     def opinion(
@@ -72,10 +74,19 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         checkpoint: str = "",
         directions: dict[str, float] | None = None,
         walk: list[int] | None = None,
+        origin: list[float] | None = None,
+        moment: int | None = None,
     ) -> dict[str, Any]:
         """What the discriminator thinks of a face: {"realer_than": 0 to 1, "among": "reals" or "fakes"}."""
         found = studio.opinion(
-            checkpoint, seed=seed, truncation=truncation, edits=edits, directions=directions, walk=walk
+            checkpoint,
+            seed=seed,
+            truncation=truncation,
+            edits=edits,
+            directions=directions,
+            walk=walk,
+            origin=origin,
+            moment=moment,
         )
         return asdict(found) if found else {}
 

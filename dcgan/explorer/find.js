@@ -1,0 +1,62 @@
+/* Find my face: a photo's face beside the nearest one that the generator draws, while it is searched. Its value says
+   how far the server is: {kind: "nothing" | "looking" | "found", ...}; stop() ends the search. */
+
+function finder(root, stop) {
+  let found = null;
+  let stopped = false;
+
+  const target = make("img", { className: "faces", alt: t("Face in the photo") });
+  const face = make("img", { className: "faces", alt: t("Nearest face of the generator") });
+  const bar = make("progress", { max: 1, value: 0, "aria-label": t("Search") });
+  const state = make("p", { className: "hint", role: "status" });
+  const centre = make("p", { className: "hint", hidden: true }, t("No face was found in this photo: its centre is used."));
+  const stopping = button(t("Stop"), () => {
+    stopped = true;
+    stop();
+    show();
+  });
+  const edit = button(t("Edit in Explore"), () => {
+    const { checkpoint, origin } = found;
+    location.hash = link({ checkpoint, seed: 0, truncation: 1, edits: {}, directions: {}, walk: [], origin });
+    document.getElementById("tab-explore").click();
+  }, { className: "button primary" });
+  const both = make("div", { className: "sides" },
+    make("figure", {}, make("figcaption", {}, t("Your photo")), target),
+    make("figure", {}, make("figcaption", {}, t("Nearest face")), face));
+  const result = make("div", { className: "finding" }, both, bar, state, centre, make("div", { className: "bar wrap" }, edit, stopping));
+  const hint = make("p", { className: "hint" });
+
+  root.replaceChildren(make("div", { className: "explorer single" }, hint, result));
+
+  function show() {
+    const searching = found && found.done < 1 && !stopped;
+    result.hidden = !found;
+    hint.hidden = Boolean(found);
+    if (!found) return;
+    target.src = `data:image/png;base64,${found.target}`;
+    face.src = `data:image/png;base64,${found.face}`;
+    bar.value = stopped ? 1 : found.done;
+    centre.hidden = found.face_found;
+    stopping.hidden = !searching;
+    edit.disabled = searching;
+    const values = { percent: Math.round(100 * found.done), error: found.error.toFixed(1) };
+    state.textContent = searching
+      ? t("Searching: {percent}%, {error} of 255 levels apart", values)
+      : t("Nearest face found: {error} of 255 levels apart on average", values);
+  }
+
+  function open(answer) {
+    if (answer.kind === "found") found = answer;
+    else {
+      found = null;
+      stopped = false;
+      hint.textContent = answer.kind === "looking"
+        ? t("Looking for the face …")
+        : t("Give a photo with a face in it: the nearest face that the generator can draw is searched, in about ten seconds. The photo serves the search alone and is deleted when it ends.");
+    }
+    show();
+  }
+
+  open({ kind: "nothing" });
+  return { open };
+}

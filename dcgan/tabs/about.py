@@ -1,0 +1,20 @@
+"""About: what a GAN is, the checkpoint's model card, and how to train one's own."""
+
+import gradio as gr
+
+from dcgan.studio import Studio
+from dcgan.tabs import component, words
+
+YOUR_OWN = """## Train your own
+```sh
+pip install -r requirements.txt
+python train.py --dataroot my_photos --out runs/mine    # a folder or a zip; hours on a CPU, minutes on a GPU
+python app.py --checkpoints runs/mine                   # this page, with your faces
+```"""
+
+
+def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    component("about.js", "about(element)", {})
+    gr.Markdown(words(YOUR_OWN))
+    card = gr.Markdown(studio.card())
+    checkpoint.change(studio.card, checkpoint, card, api_name="model_card", queue=False, show_progress="hidden")

@@ -1,0 +1,56 @@
+"""Find my face: the generated face nearest to a visitor's photo, searched before their eyes."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from dcgan.studio import Studio, encoded
+from dcgan.tabs import base64_text, component, words
+
+AT_ONCE = 2  # searches; whoever comes later waits in Gradio's queue
+
+
+def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    with gr.Row():
+        photo = gr.Image(
+            sources=["upload", "webcam", "clipboard"],
+            type="filepath",
+            label=words("Photo"),
+            height=300,
+            buttons=[],
+            elem_classes="photo",
+        )
+        view = component("find.js", "finder(element, () => trigger('stop', {}))", {}, classes="found")
+    # Gradio would open the file itself to begin with, and answer one that is no picture with a traceback.
+    photo.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
+
+    def find(photo: str | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
+        """The face nearest to that of a photo, better and better, a few times a second for about ten seconds.
+
+        `origin` is its latent, as /face takes it. `face` and `target`, the photo's crop, are PNGs in base64.
+        """
+        if photo is None:  # taken away again
+            yield {"kind": "nothing"}
+            return
+        yield {"kind": "looking"}
+        try:
+            for found in studio.find(photo, checkpoint):
+                pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
+                yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
+        except ValueError as error:
+            yield {"kind": "nothing"}
+            raise gr.Error(str(error), print_exception=False) from None
+
+    searching = photo.input(
+        find,
+        [photo, checkpoint],
+        view,
+        api_name="find",
+        show_progress="minimal",
+        trigger_mode="multiple",
+        concurrency_limit=AT_ONCE,
+        concurrency_id="find",
+    )
+    view.stop(None, None, None, cancels=[searching])

@@ -1,0 +1,388 @@
+"""Directions: found where they were put, apart from each other, and never served for other weights."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dcgan import avatars
+from dcgan import directions as module
+from dcgan.attributes import Attribute, AttributeNet
+from dcgan.checkpoint import Checkpoint, CheckpointError, fingerprint, load_checkpoint, save_checkpoint
+from dcgan.directions import (
+    DRAWN,
+    REACH,
+    Direction,
+    Ordinary,
+    disentangled,
+    extent,
+    fit_directions,
+    load_directions,
+    main,
+    principal,
+    save_directions,
+    table,
+    traits,
+)
+from dcgan.generate import render
+from dcgan.model import Discriminator, Generator, ModelConfig
+
+NZ = 12
+MODEL = {"image_size": 16, "nc": 3, "nz": NZ, "ngf": 4, "ndf": 4}
+RED, BLUE = torch.linalg.qr(torch.randn(NZ, 2, generator=torch.Generator().manual_seed(5))).Q.T
+
+
+def painter(red: float = 0.2, blue: float = 0.12) -> Generator:
+    """Paints plain colours: red goes with z along RED, blue with z along BLUE, green stays."""
+    net = Generator(ModelConfig(**MODEL))
+    first, second, last = (layer.weight for layer in net.main if isinstance(layer, torch.nn.ConvTranspose2d))
+    with torch.no_grad():
+        for weight in (first, second, last):
+            weight.zero_()
+        for i, way in enumerate((RED, -RED, BLUE, -BLUE)):  # a ReLU passes one half, so each way has its own channel
+            first[:, i] = way[:, None, None]
+            second[i, i] = 0.25
+            last[i, 0 if i < 2 else 2] = (red, -red, blue, -blue)[i]
+    return net.eval()
+
+
+class Colours(AttributeNet):
+    """Reads `warmth` (red, and some blue), whether a face is `blue`, and others, off plain colours."""
+
+    def __init__(self, *attributes: Attribute):
+        super().__init__(16, 3, attributes or (WARMTH, BLUENESS))
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        red, _, blue = images[:, :, 4:-4, 4:-4].mean(dim=(2, 3)).T
+        columns = {"warmth": [red + blue], "blueness": [-9 * blue, 9 * blue], "hue": [-9 * red, 9 * red]}
+        random = torch.randn(len(images), generator=torch.Generator().manual_seed(0))
+        columns |= {"luck": [random], "never": [torch.full_like(red, 9.0), torch.full_like(red, -9.0)]}
+        return torch.empty(len(images), 1), torch.stack([c for a in self.attributes for c in columns[a.name]], dim=1)
+
+
+WARMTH = Attribute("warmth", mean=40.0, deviation=10.0)
+BLUENESS = Attribute("blueness", ("red", "blue"))
+HUE = Attribute("hue", ("cold", "hot"), auxiliary=True)
+
+
+def save(folder: Path, generator: Generator, seed: int = 0) -> Checkpoint:
+    torch.manual_seed(seed)
+    discriminator = Discriminator(generator.config)
+    with torch.no_grad():
+        for _ in range(30):
+            discriminator(generator(torch.randn(16, NZ, 1, 1)))
+    save_checkpoint(folder, generator, discriminator, {"model": MODEL, "images_seen": 1}, [], folder / "none", "")
+    return load_checkpoint(folder)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return save(tmp_path_factory.mktemp("painter") / "checkpoint", painter())
+
+
+@pytest.fixture(scope="module")
+def fitted(checkpoint: Checkpoint) -> dict[str, Direction]:
+    return {d.name: d for d in fit_directions(checkpoint, Colours(), samples=2000)}
+
+
+# Fitting
+
+
+def test_what_a_reading_depends_on_is_found_and_nothing_else_changes_with_it(fitted):
+    # Blueness reads blue alone and warmth both: to become warm and no bluer is to become red.
+    assert fitted["warmth"].vector @ RED > 0.95
+    assert fitted["blueness"].vector @ (BLUE - RED) / math.sqrt(2) > 0.95
+    for name, other in (("warmth", "blueness"), ("blueness", "warmth")):
+        assert fitted[name].effects[name] > 0.1
+        assert abs(fitted[name].effects[other]) < 0.15 * fitted[other].effects[other]
+
+
+def test_effects_are_in_the_unit_of_a_number_and_in_the_probability_of_a_trait(checkpoint, fitted):
+    z = torch.randn(400, NZ, generator=torch.Generator().manual_seed(9))
+    for name, read in (
+        ("warmth", lambda outputs: 40 + 10 * outputs[:, 0]),
+        ("blueness", lambda outputs: outputs[:, 1:].softmax(dim=1)[:, 1]),
+    ):
+        faces = (render(checkpoint.generator, z + t * fitted[name].vector) for t in (-2, 2))
+        before, after = (float(read(Colours().read(moved)[1]).mean()) for moved in faces)
+        assert fitted[name].effects[name] == pytest.approx(after - before, rel=0.15)
+    assert (fitted["warmth"].kind, fitted["blueness"].kind) == ("number", "trait")
+
+
+def test_two_values_name_the_ends(fitted):
+    assert fitted["blueness"].ends == ("red", "blue")
+    assert traits((Attribute("age"),))[0].ends == ("younger", "older")
+    assert fitted["warmth"].ends == ()
+
+
+def test_without_labels_the_principal_directions_are_what_the_picture_depends_on(checkpoint):
+    first, second = fit_directions(checkpoint, samples=2000)
+    assert (first.name, second.name, first.kind) == ("principal 1", "principal 2", "principal")
+    assert first.vector @ RED > 0.99  # the sign as well: it brightens
+    assert second.vector @ BLUE > 0.99
+    assert first.share > second.share > 0.05
+    assert first.share + second.share == pytest.approx(1, abs=0.02)
+
+
+def test_principal_axes_are_orthonormal_and_at_right_angles_to_others():
+    random = torch.Generator().manual_seed(3)
+    jacobian, others = torch.randn(NZ, 40, generator=random), torch.randn(NZ, 3, generator=random)
+    axes, shares = principal(jacobian, torch.cat([others, others], dim=1))
+    assert axes.shape == (NZ, 8)
+    torch.testing.assert_close(axes.T @ axes, torch.eye(8), atol=1e-5, rtol=0)
+    assert (axes.T @ others).abs().max() < 1e-5
+    assert shares.tolist() == sorted(shares.tolist(), reverse=True)
+    assert shares.sum() < 1
+
+
+def test_fitted_directions_are_unit_vectors_within_reach_and_the_same_again(checkpoint, fitted):
+    for direction in fit_directions(checkpoint, Colours(), samples=2000):
+        assert {**vars(direction), "vector": None} == {**vars(fitted[direction.name]), "vector": None}
+        assert torch.equal(direction.vector, fitted[direction.name].vector)
+        assert direction.vector.norm() == pytest.approx(1)
+        assert -REACH <= direction.low <= -1 < 1 <= direction.high <= REACH
+
+
+def test_an_auxiliary_attribute_is_offered_nowhere_and_left_as_it_is(checkpoint):
+    first, *others = fit_directions(checkpoint, Colours(WARMTH, HUE), samples=2000)
+    assert (first.name, {d.kind for d in others}) == ("warmth", {"principal"})
+    assert set(first.effects) == {"warmth"}
+    assert first.vector @ BLUE > 0.95  # hue is red: the way to warmth that leaves it alone is blue
+
+
+def test_what_hardly_changes_along_a_line_is_left_out_and_said(checkpoint):
+    said: list[str] = []
+    net = Colours(Attribute("luck"), Attribute("never", ("no", "yes")), WARMTH)
+    fitted = fit_directions(checkpoint, net, samples=2000, say=said.append)
+    assert [d.name for d in fitted if d.kind != "principal"] == ["warmth"]
+    assert said == [f"left out: {name} hardly changes along a line" for name in ("luck", "never")]
+
+
+def test_a_direction_that_faces_do_not_stand_is_left_out_and_said(checkpoint, monkeypatch):
+    monkeypatch.setattr(Ordinary, "strange", lambda self, faces: 1.0)
+    said: list[str] = []
+    assert fit_directions(checkpoint, samples=100, say=said.append) == ()
+    assert said[0].startswith("left out: principal 1")
+
+
+def test_disentangled_directions_change_one_reading_each():
+    slopes = torch.randn(NZ, 3, generator=torch.Generator().manual_seed(0)) + 1
+    vectors = disentangled(slopes)
+    torch.testing.assert_close(vectors.norm(dim=0), torch.ones(3))
+    effects = vectors.T @ slopes
+    assert (effects.diag() > 0.05).all()
+    assert (effects - effects.diag().diag()).abs().max() < 1e-4
+
+
+def test_readings_that_are_nearly_the_same_or_constant_do_not_blow_up():
+    same = torch.eye(NZ)[:, [0, 0, 1]] + 1e-5 * torch.eye(NZ)[:, :3]
+    assert torch.isfinite(disentangled(torch.cat([same, torch.zeros(NZ, 1)], dim=1))).all()
+
+
+def test_the_drawn_faces_sliders_name_values_that_there_are():
+    found = traits(tuple(Attribute(name, values) for name, values in avatars.FACTORS.items()))
+    assert len(found) == sum(map(len, DRAWN.values()))
+    for trait in found:
+        assert set(trait.values) < set(trait.attribute.values), trait.name
+
+
+# Ranges
+
+
+RISING = [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("strange", "reading", "far"),
+    [
+        ([0, 0, 0, 0, 0], RISING, 4),
+        ([0, 0, 0, 0.1, 0.3], RISING, 3),
+        ([0, 0, 1, 0, 0], RISING, 1),
+        ([0, 1, 1, 1, 1], RISING, 0),
+        ([0, 0, 0, 0, 0], [0, 1, 2, 2, 3], 2),
+        ([0, 0, 0, 0, 0], [4, 3, 2, 1, 0], 0),
+        ([0, 0, 1, 1, 1], [0, 1, 2, 2, 3], 1),
+    ],
+)
+def test_a_range_ends_where_faces_grow_strange_or_the_reading_stops_rising(strange, reading, far):
+    back = torch.zeros(REACH)  # the other way does not count
+    assert extent(torch.cat([back + 1, torch.tensor(strange)]), torch.cat([back, torch.tensor(reading)])) == far
+
+
+def test_own_faces_are_ordinary_and_others_are_strange(checkpoint):
+    z = torch.randn(1200, NZ, generator=torch.Generator().manual_seed(2))
+    faces = render(checkpoint.generator, z)
+    ordinary = Ordinary(checkpoint.discriminator, faces[:900])
+    assert ordinary.strange(faces[900:]) < 0.06
+    noise = torch.randint(0, 256, (100, 3, 16, 16), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    assert ordinary.strange(noise) > 0.9
+
+
+# Keeping
+
+
+AGE = Direction("age", "number", RED, -4.0, 3.0, ("younger", "older"), {"age": 20.5}, 0.125)
+GOOD = {"name": "age", "kind": "number", "low": -2.0, "high": 2.0}
+
+
+def write(path: Path, checkpoint: Checkpoint, about: str, vectors: Tensor) -> None:
+    metadata = {"format": "1", "generator": fingerprint(checkpoint.generator), "directions": about}
+    save_file({"vectors": vectors.contiguous()}, path, metadata)
+
+
+def test_directions_come_back_as_saved(tmp_path, checkpoint):
+    path = tmp_path / "d"
+    save_directions(path, (AGE, Direction("principal 1", "principal", BLUE, -1.0, 1.0)), checkpoint.generator)
+    age, other = load_directions(path, checkpoint.generator)
+    assert torch.equal(age.vector, RED)
+    assert {**vars(age), "vector": None} == {**vars(AGE), "vector": None}
+    assert other.name == "principal 1"
+    assert path.stat().st_mode & 0o777 == 0o644
+    save_directions(path, (), checkpoint.generator)
+    assert load_directions(path, checkpoint.generator) == ()
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, checkpoint, monkeypatch):
+    path = tmp_path / "d"
+    save_directions(path, (AGE,), checkpoint.generator)
+    before = path.read_bytes()
+
+    def full(tensors, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save_directions(path, (), checkpoint.generator)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def refused(path: Path, generator: Generator) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_directions(path, generator)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"low": 0.0},
+        {"high": 1e9},
+        {"high": math.nan},
+        {"high": "2"},
+        {"name": " "},
+        {"name": "age:1,"},
+        {"name": ["age"]},
+        {"ends": ["younger"]},
+        {"ends": [1, 2]},
+        {"effects": [1]},
+        {"surprise": 1},
+    ],
+    ids=str,
+)
+def test_what_can_be_no_direction_is_one_line(tmp_path, checkpoint, wrong):
+    write(tmp_path / "d", checkpoint, json.dumps([{**GOOD, **wrong}]), RED[None])
+    assert "damaged" in refused(tmp_path / "d", checkpoint.generator)
+
+
+@pytest.mark.parametrize(
+    ("about", "vectors"),
+    [
+        ("{", RED[None]),
+        ("[" * 100_000, RED[None]),
+        ("null", RED[None]),
+        ("[]", RED[None]),
+        (json.dumps([GOOD]), torch.ones(1, NZ + 1)),
+        (json.dumps([GOOD]), RED),
+        (json.dumps([GOOD]), torch.zeros(1, NZ)),
+        (json.dumps([GOOD]), torch.full((1, NZ), math.nan)),
+        (json.dumps([GOOD, GOOD]), torch.stack([RED, BLUE])),  # of one name
+    ],
+)
+def test_a_file_that_makes_no_sense_is_one_line(tmp_path, checkpoint, about, vectors):
+    write(tmp_path / "d", checkpoint, about, vectors)
+    assert "damaged" in refused(tmp_path / "d", checkpoint.generator)
+
+
+def test_files_that_are_cut_no_safetensors_or_newer_are_one_line(tmp_path, checkpoint):
+    path = tmp_path / "d"
+    save_directions(path, (AGE,), checkpoint.generator)
+    whole = path.read_bytes()
+    for content in (b"", whole[:5], whole[:100], whole[:-1], b"\x80\x04K\x01."):
+        path.write_bytes(content)
+        assert "damaged" in refused(path, checkpoint.generator)
+    save_file({"vectors": RED[None]}, path)
+    assert "damaged" in refused(path, checkpoint.generator)
+    save_file({"vectors": RED[None]}, path, {"format": "2"})
+    assert "update" in refused(path, checkpoint.generator)
+
+
+# With the checkpoint
+
+
+def test_a_later_save_keeps_the_directions_of_the_same_generator_only(tmp_path):
+    folder = tmp_path / "c"
+    checkpoint = save(folder, painter())
+    assert checkpoint.directions == ()
+    save_directions(folder / "directions.safetensors", (AGE,), checkpoint.generator)
+    assert [d.name for d in save(folder, painter(), seed=1).directions] == ["age"]  # only the discriminator is another
+    assert save(folder, painter(red=0.4)).directions == ()
+
+
+def test_directions_of_other_weights_are_not_served(tmp_path):
+    checkpoint = save(tmp_path / "c", painter())
+    save_directions(checkpoint.folder / "directions.safetensors", (AGE,), painter(red=0.4))
+    with pytest.raises(CheckpointError, match=r"other weights.*python -m dcgan\.directions"):
+        _ = checkpoint.directions
+
+
+def test_weights_are_the_same_before_and_after_they_are_rounded_to_be_saved(tmp_path):
+    exact = painter(red=0.1234567)
+    assert fingerprint(exact) == fingerprint(save(tmp_path / "c", exact).generator)
+
+
+# Command line
+
+
+def test_the_command_fits_writes_and_tells(tmp_path, monkeypatch, capsys):
+    save(tmp_path / "run" / "checkpoint", painter())
+    monkeypatch.setattr(module, "attribute_net", lambda images: Colours(Attribute("luck"), WARMTH, BLUENESS))
+    monkeypatch.setattr(module, "load_images", lambda source, size, nc: (source, size, nc))
+    assert main([str(tmp_path / "run"), "--dataroot", "photos"]) == 0
+    printed = capsys.readouterr().out
+    assert "left out: luck" in printed
+    served = load_checkpoint(tmp_path / "run").directions
+    assert [d.name for d in served if d.kind != "principal"] == ["warmth", "blueness"]
+    assert all(f"{d.name} " in printed for d in served)
+    assert "directions.safetensors" in printed.splitlines()[-1]
+
+
+def test_the_command_ends_with_one_line_where_it_cannot_go_on(tmp_path, photos, capsys):
+    save(tmp_path / "c", painter())
+    (tmp_path / "c" / "discriminator.safetensors").unlink()
+    for command in (["nowhere"], ["c", "--dataroot", "nowhere"], ["c", "--dataroot", str(photos)]):
+        assert main([str(tmp_path / word) if word[0] != "-" else word for word in command]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.splitlines()[-1].startswith("directions: ")
+    assert "no labels" in captured.out  # and principal directions need a discriminator
+    assert not (tmp_path / "c" / "directions.safetensors").exists()
+
+
+def test_the_table_has_a_line_for_each_direction_and_what_it_does_besides():
+    age = Direction("age", "number", RED, -4, 3, (), {"age": 20.0, "glasses": 0.1})
+    glasses = Direction("glasses", "trait", BLUE, -4, 4, (), {"age": -1.0, "glasses": 0.5})
+    other = Direction("principal 1", "principal", RED, -4, 2, (), {"age": 2.0, "glasses": 0.2}, 0.3)
+    _, *lines = table((age, glasses, other)).splitlines()
+    assert [line.split() for line in lines] == [
+        ["age", "-4", "to", "+3", "+20.0", "glasses", "+20%"],
+        ["glasses", "-4", "to", "+4", "+50%", "of", "faces", "age", "-5%"],
+        ["principal", "1", "-4", "to", "+2", "30.0%", "of", "response", "glasses", "+40%"],
+    ]

@@ -1,0 +1,172 @@
+"""Faces found in pictures, framed, and their latents searched. The faces are drawn, the networks tiny."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dcgan import avatars, inversion
+from dcgan.checkpoint import CheckpointError
+from dcgan.data import square
+from dcgan.generate import render
+from dcgan.inversion import Box, Finder, find_face, framed, own_frame
+from dcgan.latents import latent, latents
+from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+
+FOREVER = math.inf
+
+
+class Opened:
+    """What a finder needs of a checkpoint."""
+
+    def __init__(self, nc: int = 3, discriminator: bool = True):
+        torch.manual_seed(4)
+        self.model = ModelConfig(image_size=32, nc=nc, nz=8, ngf=8, ndf=8)
+        self.generator = Generator(self.model)
+        init_weights(self.generator)
+        with torch.no_grad():
+            self.generator.main[-2].weight.mul_(8)  # type: ignore[union-attr, operator]
+            for _ in range(40):  # BatchNorm learns what to expect
+                self.generator(torch.randn(16, 8, 1, 1))
+        self.generator.eval()
+        self._has_discriminator = discriminator
+
+    @property
+    def discriminator(self) -> Discriminator:
+        if not self._has_discriminator:
+            raise CheckpointError("there is none")
+        torch.manual_seed(5)
+        net = Discriminator(self.model)
+        init_weights(net)
+        return net.eval()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_samples():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inversion, "SAMPLES", 256)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finder() -> Finder:
+    return Finder(Opened())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Image.Image]:
+    """Faces, 128 px, of the kind that the detector knows: eyes open, nothing in front of them."""
+    plain = {"eyes": "open", "glasses": "none", "facial_hair": "none", "mouth": "smile", "skin": "light"}
+    return [avatars.draw({**avatars.factors(i), **plain}) for i in range(6)]
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """Mean difference in grey levels."""
+    return float((a.float() - b.float()).abs().mean())
+
+
+@pytest.mark.parametrize("discriminator", [True, False])
+def test_a_generated_face_is_found_again(discriminator: bool) -> None:
+    opened = Opened(discriminator=discriminator)
+    finder = Finder(opened)  # type: ignore[arg-type]
+    target = render(opened.generator, latent(5000, 8)[None])[0]
+    *_, last = finder.search(target, FOREVER, 80)
+    samples = render(opened.generator, latents(range(256), 8))
+    nearest = min(gap(sample, target) for sample in samples)
+    found = gap(render(opened.generator, last.z[None])[0], target)
+    assert found < nearest / 4
+    assert found < 3
+    assert (last.z - latent(5000, 8)).norm() < 0.25 * latent(5000, 8).norm()
+
+
+def test_a_search_gets_better_and_ends(finder: Finder) -> None:
+    target = render(Opened().generator, latent(77, 8)[None])[0]
+    course = list(finder.search(target, FOREVER, 12))
+    assert [progress.done for progress in course] == pytest.approx([i / 12 for i in range(13)])
+    losses = [progress.loss for progress in course]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+
+
+def test_the_same_steps_lead_to_the_same_latent(finder: Finder) -> None:
+    target = render(Opened().generator, latent(78, 8)[None])[0]
+    (*_, first), (*_, again) = (finder.search(target, FOREVER, 5) for _ in range(2))
+    assert torch.equal(first.z, again.z)
+
+
+def test_time_ends_a_search(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(inversion.time, "monotonic", lambda: float(next(clock)))  # a second passes at each look
+    target = render(Opened().generator, latent(79, 8)[None])[0]
+    assert [progress.done for progress in finder.search(target, 4.0, 1000)] == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_grey_generator_finds_too() -> None:
+    finder = Finder(Opened(nc=1))  # type: ignore[arg-type]
+    crop = finder.crop(Image.new("RGB", (50, 40), "red"))
+    assert crop.pixels.shape == (1, 32, 32)
+    *_, last = finder.search(crop.pixels, FOREVER, 2)
+    assert torch.isfinite(last.z).all()
+
+
+def test_a_face_is_found_wherever_it_is_and_however_large(drawn: list[Image.Image]) -> None:
+    detector = inversion._detector()
+    alone = [find_face(face, detector, 128) for face in drawn]
+    known = [(face, box) for face, box in zip(drawn, alone, strict=True) if box]
+    assert len(known) >= len(drawn) / 2
+    face, box = known[0]
+    picture = Image.new("RGB", (700, 500), face.getpixel((1, 1)))
+    picture.paste(face.resize((256, 256)), (400, 150))
+    found = find_face(picture, detector)
+    assert found is not None
+    assert (found.x, found.y, found.side) == pytest.approx(
+        (400 + 2 * box.x, 150 + 2 * box.y, 2 * box.side), rel=0.1, abs=15
+    )
+
+
+def test_a_photo_is_framed_as_the_generator_frames(
+    finder: Finder, drawn: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = own_frame(drawn)
+    assert frame is not None
+    detector = inversion._detector()
+    face = next(face for face in drawn if find_face(face, detector, 128))
+    photo = Image.new("RGB", (600, 400), face.getpixel((1, 1)))
+    photo.paste(face.resize((256, 256)), (60, 100))
+    on_its_side = photo.transpose(Image.Transpose.ROTATE_90)
+    on_its_side.getexif()[274] = 6  # to be turned by 90 degrees clockwise
+    monkeypatch.setattr(finder, "frame", frame)
+    straight, turned = finder.crop(photo), finder.crop(on_its_side)
+    assert straight.face
+    assert torch.equal(straight.pixels, turned.pixels)
+    # Much nearer to how the face is framed by itself than the photo's centre is.
+    wanted = torch.from_numpy(square(face, 32, 3).copy())
+    centre = torch.from_numpy(square(photo, 32, 3).copy())
+    assert gap(straight.pixels, wanted) < gap(centre, wanted) / 2
+
+
+def test_without_a_face_the_centre_stands_in(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    monkeypatch.setattr(finder, "frame", Box(0.5, 0.5, 0.6))
+    crop = finder.crop(photo)
+    assert not crop.face
+    assert np.array_equal(crop.pixels.numpy(), square(photo, 32, 3))
+
+
+def test_a_generator_of_no_faces_has_no_frame(finder: Finder) -> None:
+    assert finder.frame is None
+
+
+def test_a_frame_beyond_the_picture_goes_on_with_its_edge() -> None:
+    columns = np.repeat(np.arange(0, 200, 10, dtype=np.uint8)[None, :], 20, axis=0)  # 20 px wide: 0, 10, ... 190
+    image = Image.fromarray(np.stack([columns] * 3, axis=2))
+    crop = framed(image, Box(10, 10, 10), Box(0.5, 0.5, 0.25), 40)  # a square of 40 px around the centre
+    assert crop.shape == (3, 40, 40)
+    assert crop[0, 20, :10].eq(0).all()
+    assert crop[0, 20, 30:].eq(190).all()
+    assert crop[0, 20, 10:30].tolist() == list(range(0, 200, 10))
