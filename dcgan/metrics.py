@@ -202,7 +202,7 @@ def filter_features(reference: Tensor, seed: int = 0) -> Features:
     def answers(images: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         found = []
-        for level in _laplacian(images, coarsest=8):
+        for level in _laplacian(images.to(reference.device), coarsest=8):
             filters = torch.randn(FILTERS, level.shape[1], PATCH, PATCH, generator=generator).to(level.device)
             found.append(adaptive_avg_pool2d(conv2d(level, filters, padding="same").abs(), 4).flatten(1))
         return torch.cat(found, dim=1)

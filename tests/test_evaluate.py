@@ -1,0 +1,354 @@
+"""The command that says how good a checkpoint is."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcgan import attributes, evaluate, metrics
+from dcgan.checkpoint import load_checkpoint, save_checkpoint
+from dcgan.data import Images, load_images
+from dcgan.evaluate import Metric, Reference, Row, compare, covered_pairs, main, memorised, references
+from dcgan.metrics import MetricError, frechet_distance, random_features
+from dcgan.model import Discriminator, Generator, ModelConfig
+
+
+def blots(count: int, seed: int, size: int = 16, nc: int = 3) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (count, nc, 4, 4)).repeat(size // 4, 2).repeat(size // 4, 3)
+    return (coarse * 0.8 + random.integers(0, 50, (count, nc, size, size))).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return Images("blots", blots(300, 0), [f"{i:04d}.png" for i in range(300)], [], "digest")
+
+
+@pytest.fixture(scope="module")
+def photos_of_one_kind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    for i, pixels in enumerate(blots(160, 1)):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / f"{i:03d}.png")
+    return folder
+
+
+def write_checkpoint(folder: Path, seed: int = 0, **shape: int) -> Path:
+    model = ModelConfig(**{"image_size": 16, "nz": 8, "ngf": 8, "ndf": 8, **shape})
+    torch.manual_seed(seed)
+    generator, discriminator = Generator(model), Discriminator(model)
+    with torch.no_grad():
+        generator(torch.randn(16, model.nz, 1, 1))
+    config = {"name": folder.name, "model": asdict(model), "train": {"recipe": "best"}, "data": {}, "images_seen": 512}
+    save_checkpoint(folder, generator.eval(), discriminator, config, [], folder / "none", "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "untrained")
+
+
+@pytest.fixture(autouse=True)
+def quick_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights are fetched, and pixels stand in for the big random network; one test below takes the real one."""
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    if find_spec("torch_fidelity"):
+        monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", unreachable)
+    monkeypatch.setattr(metrics, "random_features", lambda device: lambda images: images.float().flatten(1))
+
+
+def measured(images: Images, num: int, folder: Path) -> list[Row]:
+    return evaluate.evaluate({"a": load_checkpoint(folder)}, images, num, torch.device("cpu"), None)
+
+
+def value(rows: list[Row], figure: str, reference: str, by: str | None = None) -> Row:
+    (row,) = [r for r in rows if (r.figure, r.reference) == (figure, reference) and by in (None, r.by)]
+    return row
+
+
+@pytest.fixture
+def rows(images: Images, checkpoint: Path) -> list[Row]:
+    return measured(images, 200, checkpoint)
+
+
+def test_an_untrained_generator_stands_far_from_the_floor(rows):
+    for reference in ("held-out", "training"):
+        for figure in ("FD", "SWD x 1000"):
+            row = value(rows, figure, reference)
+            assert row.values["a"] > 1.5 * row.floor > 0
+        for figure in ("recall", "coverage"):
+            row = value(rows, figure, reference, "filters")
+            assert row.values["a"] < 0.5 * row.floor
+    nearest = value(rows, "distance to the nearest, median", "all training")
+    assert nearest.values["a"] > 5 < nearest.floor
+
+
+def test_each_figure_says_how_many_images_it_was_taken_from(rows, images):
+    heldout, training = int(images.heldout.sum()), len(images.training)
+    assert {row.n for row in rows if row.reference == "held-out"} == {heldout}
+    assert {row.n for row in rows if row.reference == "training"} == {training // 2}
+    assert {row.n for row in rows if row.reference == "all training"} == {200}
+
+
+def test_fewer_samples_than_images_compare_with_as_many(images, checkpoint):
+    rows = measured(images, 20, checkpoint)
+    assert {row.n for row in rows} == {20}
+
+
+def test_the_same_question_has_the_same_answer(rows, images, checkpoint):
+    assert measured(images, 200, checkpoint) == rows
+
+
+def test_references_are_disjoint_from_their_floor_and_of_the_right_part(images):
+    every = {images.pixels[i].tobytes(): i for i in range(len(images))}
+    held, training = references(images, 10_000)
+
+    def indices(pictures: torch.Tensor) -> set[int]:
+        return {every[picture.numpy().tobytes()] for picture in pictures}
+
+    assert indices(held.real) == set(np.flatnonzero(images.heldout))
+    assert indices(held.others) < set(images.training)
+    assert len(held.others) == len(held.real)
+    assert indices(training.real) | indices(training.others) <= set(images.training)
+    assert not indices(training.real) & indices(training.others)
+    assert len(training.real) == len(training.others) == len(images.training) // 2
+
+
+def test_a_small_set_has_no_heldout_reference_and_a_tiny_one_none():
+    def first(count: int) -> Images:
+        return Images("few", blots(count, 0), [f"{i}.png" for i in range(count)], [], "")
+
+    assert [reference.name for reference in references(first(60), 100)] == ["training"]
+    with pytest.raises(MetricError, match="'few' has 12 images: too few to compare with"):
+        references(first(12), 100)
+
+
+def test_a_metric_sees_at_most_so_many_images():
+    seen = []
+    metric = Metric("size", lambda images: seen.append(len(images)) or images, lambda *_: {"zero": 0.0}, "lower", 7)
+    pictures = torch.zeros(20, 3, 16, 16, dtype=torch.uint8)
+    (row,) = compare(metric, Reference("held-out", pictures, pictures), {"a": pictures, "b": pictures})
+    assert row == Row("held-out", "zero", "size", "lower", 7, 0.0, {"a": 0.0, "b": 0.0})
+    assert seen == [7] * 4
+
+
+def test_memorisation_flags_copies_and_not_new_pictures(images):
+    training, heldout = images.batch(images.training[:20]), images.batch(np.flatnonzero(images.heldout))
+    unseen = torch.from_numpy(blots(200, 7))
+    samples = {
+        "copies": training.flip(3),
+        "heldout": heldout,
+        "new": unseen,
+        "half": torch.cat([training, unseen[:20]]),
+    }
+    distance, share = memorised(images, samples, torch.device("cpu"))
+    assert distance.values["copies"] == pytest.approx(0, abs=0.1)
+    assert distance.values["heldout"] == distance.floor > 10
+    assert share.values["copies"] == 1
+    assert share.values["half"] == pytest.approx(0.5, abs=0.1)
+    assert share.values["heldout"] == share.floor <= 0.05
+    assert share.values["new"] < 0.2
+
+
+def test_covered_pairs_are_counted_among_those_that_reals_have():
+    real = torch.tensor([[0, 0, 0], [0, 1, 0], [1, 0, 0]])
+    assert covered_pairs(real, real) == {"factor pairs covered": 1}
+    # Of 3 + 2 + 2 pairs one face shows three; what no real has counts for nothing.
+    assert covered_pairs(real[:1], real) == {"factor pairs covered": 3 / 7}
+    assert covered_pairs(torch.tensor([[0, 0, 0], [9, 9, 9]]), real) == {"factor pairs covered": 3 / 7}
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attributes, "SHOWN", 1000)
+
+
+def test_labelled_faces_are_compared_by_their_attributes(checkpoint, few_steps):
+    random = np.random.default_rng(0)
+    names = [f"{random.integers(1, 90)}_{random.integers(2)}_{random.integers(5)}_2017{i:013d}.jpg" for i in range(700)]
+    faces = Images("faces", blots(700, 0), names, [], "")
+    rows = measured(faces, 100, checkpoint)
+    assert value(rows, "FFD", "held-out").values["a"] > 2 * value(rows, "FFD", "held-out").floor
+    assert value(rows, "coverage", "training", "attributes").values["a"] < 0.5
+    assert not [row for row in rows if "pairs" in row.figure]
+
+
+def test_drawn_faces_have_their_combinations_counted(checkpoint, few_steps):
+    drawn = Images("avatars", blots(700, 0), [f"{i:06d}" for i in range(700)], [], "")
+    rows = measured(drawn, 100, checkpoint)
+    row = value(rows, "factor pairs covered", "training")
+    assert 0 < row.values["a"] < 1
+    assert 0 < row.floor <= 1
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_json_is_all_that_stands_on_stdout(capsys, checkpoint, photos_of_one_kind):
+    code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 40, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert (result["data"]["px"], result["data"]["nc"]) == (16, 3)
+    assert result["data"]["training"] + result["data"]["heldout"] == 160
+    assert result["samples"] == {"number": 40, "first_seed": 1_000_000}
+    assert result["checkpoints"][str(checkpoint)]["images_seen"] == 512
+    figures = {row["figure"] for row in result["rows"]}
+    assert {"FD", "SWD x 1000", "SWD x 1000, 16 px", "precision", "recall", "density", "coverage"} < figures
+    for row in result["rows"]:
+        assert row.keys() == {"reference", "figure", "by", "better", "n", "floor", "values"}
+        assert list(row["values"]) == [str(checkpoint)]
+
+
+def test_the_table_names_data_n_floor_and_every_checkpoint(capsys, checkpoint, photos_of_one_kind, tmp_path):
+    other = write_checkpoint(tmp_path / "other", seed=1)
+    code, out, _ = run(capsys, checkpoint, other, "--dataroot", photos_of_one_kind, "--num", 30)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith(f"data: name {photos_of_one_kind.name}, ")
+    for words in ("bilinear", "centre square", "px 16"):
+        assert words in lines[0]
+    assert lines[1] == "samples: number 30, first_seed 1000000"
+    assert lines[2] == f"{checkpoint}: images_seen 512"
+    head = next(line for line in lines if line.startswith("against training images"))
+    assert head.split()[3:] == ["better", "n", "floor", str(checkpoint), str(other)]
+    row = next(line for line in lines if line.startswith("FD (filters)")).split()
+    assert row[2:4] == ["lower", "23"]  # so many are held out
+    assert len(row) == 7
+    assert row[-1] != row[-2]
+
+
+def test_without_weights_one_line_says_so_and_the_rest_is_printed(capsys, checkpoint, photos_of_one_kind):
+    pytest.importorskip("torch_fidelity")
+    code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 20)
+    (missing,) = [line for line in out.splitlines() if "FID" in line]
+    assert code == 0
+    assert missing.startswith("FID and KID are missing: Inception's weights cannot be downloaded (")
+    assert "no route to host" in missing
+    assert "--inception" in missing
+    assert "FD (filters)" in out
+
+
+def test_without_the_library_one_line_says_so_and_the_rest_is_printed(
+    capsys, monkeypatch, checkpoint, photos_of_one_kind
+):
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 20)
+    (missing,) = [line for line in out.splitlines() if "FID" in line]
+    assert code == 0
+    assert missing == "FID and KID are missing: they need: pip install -r requirements-fid.txt"
+    assert "FD (filters)" in out
+
+
+def test_fid_and_kid_from_weights_in_a_file(monkeypatch, tmp_path, images, checkpoint):
+    fidelity = pytest.importorskip("torch_fidelity")
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    weights = tmp_path / "inception.pth"
+    with monkeypatch.context() as patch:
+        patch.setattr(fidelity.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
+        torch.manual_seed(0)
+        torch.save(fidelity.FeatureExtractorInceptionV3("random", ["2048"]).state_dict(), weights)
+    inception = evaluate.inception_features(weights, torch.device("cpu"))
+    one, other = (inception(torch.from_numpy(blots(4, seed, nc=1))) for seed in (0, 1))
+    assert one.shape == (4, 2048)
+    one, other = one[:, :64], other[:, :64]  # enough to compare, and sooner
+    figures = evaluate.inception_figures(one, other)
+    expected = fid_statistics_to_metric(*(fid_features_to_statistics(f.double()) for f in (one, other)), False)
+    assert figures["FID"] == pytest.approx(expected["frechet_inception_distance"], rel=1e-2, abs=1e-6)
+    assert abs(evaluate.inception_figures(one, one)["FID"]) < 1e-3 * one.double().var(0).sum()
+    assert np.isfinite(figures["KID x 1000"])
+
+
+def test_inception_weights_that_cannot_be_read_stop_it_at_once(capsys, checkpoint, photos_of_one_kind, tmp_path):
+    pytest.importorskip("torch_fidelity")
+
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"weight": Evil()}, tmp_path / "evil.pth")
+    for path in (tmp_path / "none.pth", tmp_path / "evil.pth"):
+        code, out, err = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--inception", path)
+        assert (code, out) == (2, "")
+        assert err.splitlines()[-1].startswith(f"evaluate: Inception's weights cannot be read from '{path}' (")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--dataroot", "{photos}"], "no checkpoint at 'nowhere'"),
+        (["{checkpoint}", "--dataroot", "nowhere"], "no images at 'nowhere'"),
+        (["{checkpoint}", "--dataroot", "{photos}", "--num", "1"], "--num must be at least 10, not 1"),
+        (
+            ["{checkpoint}", "{other}", "--dataroot", "{photos}"],
+            "must make images of one kind, not 16 px with 1 channels and 16 px with 3 channels",
+        ),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(
+    capsys, checkpoint, photos_of_one_kind, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    other = write_checkpoint(tmp_path / "grey", nc=1)
+    places = {"checkpoint": checkpoint, "photos": photos_of_one_kind, "other": other}
+    code, out, err = run(capsys, *(a.format(**places) for a in arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith("evaluate: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_other_data_than_it_was_trained_on_is_said(capsys, photos_of_one_kind, tmp_path, checkpoint):
+    _, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 10)
+    assert f"{checkpoint} was trained on other images than these" in out
+    folder = write_checkpoint(tmp_path / "same")
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["digest"] = load_images(str(photos_of_one_kind), 16, progress=False).digest
+    (folder / "config.json").write_text(json.dumps(config))
+    _, out, _ = run(capsys, folder, "--dataroot", photos_of_one_kind, "--num", 10)
+    assert "other images" not in out
+
+
+def test_the_real_random_network_takes_part(monkeypatch, images, checkpoint):
+    monkeypatch.setattr(metrics, "random_features", random_features)
+    rows = measured(images, 12, checkpoint)
+    assert 0 <= value(rows, "precision", "held-out", "random VGG16").values["a"] <= 1
+
+
+def test_grey_runs_and_photos_of_another_size_are_taken(capsys, photos, tmp_path):
+    run_folder = tmp_path / "run"
+    write_checkpoint(run_folder / "checkpoint", nc=1, image_size=32)
+    code, out, _ = run(capsys, run_folder, "--dataroot", photos, "--num", 10, "--json")
+    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert code == 0
+    assert (result["data"]["px"], result["data"]["nc"]) == (32, 1)
+    assert {row["n"] for row in result["rows"]} == {10}
+
+
+def test_frechet_distance_is_the_fid_of_torch_fidelity():
+    pytest.importorskip("torch_fidelity")
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    generator = torch.Generator().manual_seed(0)
+    one, other = (
+        torch.randn(400, 24, generator=generator).double() @ torch.randn(24, 24, generator=generator).double()
+        for _ in range(2)
+    )
+    theirs = fid_statistics_to_metric(fid_features_to_statistics(one), fid_features_to_statistics(other), False)
+    assert frechet_distance(one, other) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
