@@ -36,9 +36,9 @@ THEME = gr.themes.Base(
 TABS = {
     "explore": "Explore",
     "interpolate": "Interpolate",
-    "find": "Find my face",
     "real-vs-fake": "Real vs fake",
     "replay": "Training replay",
+    "find": "Find my face",
     "lab": "Lab",
     "about": "About",
 }
@@ -67,12 +67,12 @@ def build_demo(studio: Studio) -> gr.Blocks:
             explore.build(studio, checkpoint)
         with panel("interpolate"):
             interpolate.build(studio, checkpoint)
-        with panel("find"):
-            find.build(studio, checkpoint)
         with panel("real-vs-fake"):
             real_vs_fake.build(studio, checkpoint)
         with panel("replay"):
             replay.build(studio, checkpoint)
+        with panel("find"):
+            find.build(studio, checkpoint)
         with panel("lab"):
             lab.build(studio, checkpoint)
         with panel("about"):

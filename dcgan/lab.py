@@ -19,7 +19,8 @@ def response(generator: Generator) -> Tensor:
     """J J^T [nz, nz] for the mean Jacobian J of the picture: v^T response v says how much a step along v changes."""
     z = latents(range(FIRST_SEED, FIRST_SEED + SAMPLES), generator.config.nz)
     pictures = [adaptive_avg_pool2d(render(generator, piece).float(), SIDE).flatten(1) for piece in z.split(256)]
-    jacobian = torch.linalg.pinv(z) @ torch.cat(pictures)  # z is normal: slopes are mean gradients (Stein 1981)
+    changes = torch.cat(pictures)
+    jacobian = torch.linalg.pinv(z) @ (changes - changes.mean(dim=0))  # z is normal: mean gradients (Stein 1981)
     return jacobian @ jacobian.T
 
 

@@ -33,21 +33,39 @@ def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:
     public = client.view_api(return_format="dict")["named_endpoints"]
     assert sorted(public) == [
         "/about",
+        "/arithmetic",
         "/checkpoints",
         "/face",
         "/find",
         "/interpolate",
         "/interpolate_file",
         "/likeness",
+        "/model_card",
         "/nearest",
         "/opinion",
         "/random_seed",
         "/real_vs_fake",
         "/replay",
         "/replay_frame",
+        "/slider",
     ]
     assert all(p["parameter_has_default"] for endpoint in public.values() for p in endpoint["parameters"])
     assert all(endpoint["description"] for endpoint in public.values())
+
+
+def test_a_slider_from_seeds_moves_a_face(client: Client) -> None:
+    vector = client.predict(having=[1, 2, 3], lacking=[4, 5, 6], api_name="/slider")
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=0.01)
+    still, moved = (
+        pixels(client.predict(seed=7, shift=[step * value for value in vector], api_name="/face")) for step in (0, 3)
+    )
+    assert np.abs(still.astype(int) - moved).mean() > 3
+
+
+def test_a_sum_of_faces_is_an_origin(client: Client, expected: np.ndarray) -> None:
+    origin = client.predict(start=[7], minus=[8], plus=[8], api_name="/arithmetic")
+    face = pixels(client.predict(origin=origin, api_name="/face"))
+    assert np.abs(face.astype(int) - expected[7]).max() <= 4, "up to two digits of z"
 
 
 def test_face_has_the_pixels_of_sample(client: Client, expected: np.ndarray) -> None:

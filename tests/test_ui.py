@@ -21,7 +21,7 @@ from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
 pytestmark = pytest.mark.browser
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-TABS = ("Explore", "Interpolate", "Find my face", "Real vs fake", "Training replay", "About")
+TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay", "Find my face", "Lab", "About")
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 
 
@@ -104,6 +104,13 @@ def test_each_tab_shows_its_pictures_and_fits(page: Page) -> None:
                 picture.evaluate("image => image.decode()")
                 assert picture.evaluate("image => image.naturalWidth") == 512
             expect(page.get_by_text("that people learned from")).to_be_visible()
+        elif name == "Find my face":
+            expect(page.get_by_text("Give a photo with a face in it")).to_be_visible()
+        elif name == "Lab":
+            expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile("people"))
+            total = page.get_by_label("The sum, with its neighbours")
+            expect(total).to_have_attribute("data-shown", re.compile("people"))
+            assert pixels(total).std() > 5
         elif name == "About":
             expect(page.get_by_role("heading", name="What a GAN is")).to_be_visible()
             expect(page.get_by_role("heading", name="a card")).to_be_visible()
@@ -363,6 +370,54 @@ def test_the_time_machine_shows_ones_own_face_as_it_was(page: Page, browser: Bro
         page.keyboard.press("ArrowLeft")
     page.get_by_role("button", name="My own face at this moment").click()
     assert shown(page, f"t={FRAMES[1]}")["seed"] == "3"
+
+
+def test_a_slider_of_ones_own_is_made_tried_kept_and_removed(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile(r"people( \d+){24}"))
+    for n, clicks in ((1, 1), (2, 1), (3, 2), (4, 2)):
+        for _ in range(clicks):
+            page.get_by_role("button", name=re.compile(rf"^Mark face {n},")).click()
+    expect(page.get_by_text("2 have it, 2 lack it")).to_be_visible()
+    page.get_by_label("Name of the slider").fill("beam")
+    page.get_by_role("button", name="Make the slider").click()
+    expect(page.get_by_label("A face along the slider")).to_have_attribute("data-shown", "beam")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    file = tmp_path / "beam.json"
+    download.value.save_as(file)
+    page.get_by_role("button", name="Remove beam").click()
+    expect(page.get_by_role("button", name="Remove beam")).to_have_count(0)
+    page.get_by_label("Load a slider").set_input_files(file)
+    page.get_by_role("button", name="Try it in Explore").click()
+    before = pixels(face(page))
+    slider = page.get_by_role("slider", name="beam")
+    slider.focus()
+    page.keyboard.press("End")
+    link = shown(page, "s=")
+    assert np.abs(pixels(face(page)).astype(int) - before).mean() > 1
+    assert float(slider_value(page, "beam")) == pytest.approx(3, abs=0.05)
+    assert len(link["s"].split(".")) == NZ
+    page.get_by_role("button", name="Reset beam").click()
+    page.wait_for_function("!document.querySelector('canvas.face').dataset.shown.includes('s=')")
+
+
+def test_a_file_that_is_no_slider_is_a_line(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    (tmp_path / "no.json").write_text('{"name": 3}')
+    page.get_by_label("Load a slider").set_input_files(tmp_path / "no.json")
+    expect(page.get_by_text("This file holds no slider")).to_be_visible()
+
+
+def test_a_sum_of_faces_opens_in_explore(page: Page) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    total = page.get_by_label("The sum, with its neighbours")
+    expect(total).to_have_attribute("data-shown", re.compile(r"people( \d+){9}"))
+    before = total.get_attribute("data-shown") or ""
+    page.get_by_role("button", name="Mean of face 1: take another", exact=True).click()
+    expect(total).not_to_have_attribute("data-shown", before)
+    page.get_by_role("button", name="Open the sum in Explore").click()
+    assert len(shown(page, "o=")["o"].split(".")) == NZ
 
 
 def test_shuffle_shows_others(page: Page) -> None:
