@@ -31,7 +31,8 @@ BATCH = 256
 SIDE = 32  # the response is that of the picture at this size
 PRINCIPAL = 8
 MIN_SHARE = 0.002  # of the response; what changes the picture less is no slider
-MIN_EFFECT = 1.0  # deviations of a reading, from t = -2 to 2; with less a slider would not do what its name says
+MIN_FIT = 0.1  # share of a reading's variance that is linear in z; with less there is no line to move along
+MIN_EFFECT = 0.5  # deviations of a reading, from t = -2 to 2; with less a slider would not do what its name says
 
 REACH = 4  # deviations of z; along any given line, one latent in 16,000 lies farther out
 STEPS = range(-REACH, REACH + 1)
@@ -206,7 +207,7 @@ def fit_directions(
         means = torch.stack([read(net, wanted, faces).mean(dim=0) for faces in moved])
         change = means[REACH + 2] - means[REACH - 2]
         if own is not None and change[own] <= MIN_EFFECT * readings[:, own].std():
-            say(f"left out: {name} hardly changes along a line")
+            say(f"left out: {name} hardly changes where all others are left as they are")
             return None
         rising = torch.arange(len(STEPS)) if own is None else means[:, own]
         low, high = extent(strange.flip(0), -rising.flip(0)), extent(strange, rising)
@@ -221,11 +222,18 @@ def fit_directions(
         ends = () if own is None else wanted[own].ends
         return Direction(name, kind, vector, -low, high, ends, effects, round(share, 4))
 
-    vectors = disentangled(slopes).T
-    offered = [k for k, trait in enumerate(wanted) if not trait.attribute.auxiliary]
-    named = [measured(wanted[k].name, wanted[k].kind, vectors[k], k) for k in offered]
+    variance = (readings - readings.mean(dim=0)).square().mean(dim=0)
+    fit = (z @ slopes).square().mean(dim=0) / variance.clamp_min(1e-6)
+    legible = [k for k in range(len(wanted)) if fit[k] >= MIN_FIT]
+    for k, trait in enumerate(wanted):
+        if k not in legible and not trait.attribute.auxiliary:
+            say(f"left out: {trait.name} hardly changes along any line")
+    ways = dict(zip(legible, disentangled(slopes[:, legible]).T, strict=True))
+    offered = [k for k in legible if not wanted[k].attribute.auxiliary]
+    named = [measured(wanted[k].name, wanted[k].kind, ways[k], k) for k in offered]
     kept = [k for k, direction in zip(offered, named, strict=True) if direction]
-    axes, shares = principal(jacobian, torch.cat([vectors[kept].T, slopes[:, kept]], dim=1))
+    apart = [vector for k in kept for vector in (ways[k], slopes[:, k])]
+    axes, shares = principal(jacobian, torch.stack(apart, dim=1) if apart else slopes[:, :0])
     others = [
         measured(f"principal {i + 1}", "principal", axis, share=share)
         for i, (axis, share) in enumerate(zip(axes.T, shares.tolist(), strict=True))
