@@ -104,6 +104,8 @@ def test_each_tab_shows_its_pictures_and_fits(page: Page) -> None:
                 picture.evaluate("image => image.decode()")
                 assert picture.evaluate("image => image.naturalWidth") == 512
             expect(page.get_by_text("--dataroot")).to_be_visible()
+        elif name == "Find my face":
+            expect(page.get_by_text("Give a photo with a face in it")).to_be_visible()
         else:
             shown(page)
             assert pixels(face(page)).std() > 5, f"{name} paints nothing"
@@ -249,6 +251,26 @@ def test_a_link_opens_the_same_face(page: Page, demo: str, studio: Studio) -> No
     shown(page, "face=toons&seed=5&truncation=0.7&z=2%3A1.5")
     assert np.array_equal(pixels(face(page)), studio.face(5, 0.7, {2: 1.5}, "toons"))
     expect(page.get_by_text("toons set")).to_be_visible()
+
+
+def test_the_face_of_a_photo_is_found_and_edited_in_explore(page: Page, studio: Studio, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(studio.face(9)).save(photo)
+    page.get_by_role("tab", name="Find my face").click()
+    page.get_by_role("tabpanel", name="Find my face").locator("input[type=file]").first.set_input_files(photo)
+    expect(page.get_by_text("Nearest face found")).to_be_visible()
+    expect(page.get_by_text("No face was found in this photo")).to_be_visible()
+    found = page.get_by_alt_text("Nearest face of the generator").get_attribute("src") or ""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Edit in Explore").click()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Explore")
+    shown(page, "o=")
+    with Image.open(io.BytesIO(base64.b64decode(found.partition(",")[2]))) as image:
+        assert np.array_equal(pixels(face(page)), np.asarray(image))
+    page.reload()  # the link holds all of it
+    shown(page, "o=")
+    with Image.open(io.BytesIO(base64.b64decode(found.partition(",")[2]))) as image:
+        assert np.array_equal(pixels(face(page)), np.asarray(image))
 
 
 def test_saved_pictures_are_png_of_both_sizes(page: Page) -> None:
