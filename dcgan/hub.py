@@ -42,6 +42,7 @@ from dcgan.checkpoint import (
     DISCRIMINATOR,
     GENERATOR,
     HISTORY,
+    MOMENTS,
     SNAPSHOTS,
     Checkpoint,
     CheckpointError,
@@ -57,6 +58,7 @@ FILES = (
     DIRECTIONS,
     HISTORY,
     f"{SNAPSHOTS}/*.webp",
+    f"{MOMENTS}/*.safetensors",
     "README.md",
 )
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")

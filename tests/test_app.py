@@ -1,10 +1,13 @@
 """Every public endpoint over HTTP, checked for pixels, and the command line."""
 
+import base64
+import io
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
@@ -178,6 +181,39 @@ def test_face_follows_directions_and_walks(client: Client) -> None:
     ]
     assert not np.array_equal(faces[0], faces[1])
     assert not np.array_equal(faces[0], faces[2])
+
+
+def test_find_leads_from_a_photo_to_a_face(client: Client, expected: np.ndarray, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(expected[9]).save(photo)
+    job = client.submit(handle_file(photo), api_name="/find")
+    found = job.result()
+    assert found["done"] == 1
+    assert [answer["kind"] for answer in job.outputs()][:1] == ["looking"]
+    face = pixels(client.predict(origin=found["origin"], api_name="/face"))
+    with Image.open(io.BytesIO(base64.b64decode(found["face"]))) as image:
+        assert np.array_equal(np.asarray(image), face)
+    assert np.abs(face.astype(int) - expected[9]).mean() == pytest.approx(found["error"])
+
+
+def test_find_refuses_what_is_no_picture(client: Client, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_text("no picture")
+    with pytest.raises(AppError, match="no picture that can be read"):
+        client.predict(handle_file(photo), api_name="/find")
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}, {"meta": {"_type": "any"}}])
+def test_find_touches_no_file_that_was_not_uploaded(demo: str, tmp_path: Path, meta: dict) -> None:  # noqa: F811
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (64, 64)).save(secret)
+    # Not through the client, which would upload a file of that name.
+    call = f"{demo}gradio_api/call/find"
+    event = httpx.post(call, json={"data": [{"path": str(secret), **meta}, "people"]}).json()["event_id"]
+    answer = httpx.get(f"{call}/{event}", timeout=60).text
+    assert "event: error" in answer
+    assert "found" not in answer
+    assert secret.exists()
 
 
 def test_replay_gives_curves_and_frames(client: Client) -> None:

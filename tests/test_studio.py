@@ -1,4 +1,5 @@
 import io
+import math
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, ma
 def studio(checkpoints: Path) -> Studio:  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dcgan.studio.DRAWN", 70)
+        patch.setattr("dcgan.inversion.SAMPLES", 64)
+        patch.setattr("dcgan.studio.SEARCH", (math.inf, 12))
         yield Studio(checkpoints)
 
 
@@ -338,3 +341,57 @@ def test_a_grey_checkpoint_is_shown_as_well(tmp_path: Path, photos: Path) -> Non
 def test_grid_goes_row_by_row() -> None:
     images = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1).repeat(2, 1).repeat(2, 2)
     assert grid(images, 4)[::2, ::2, 0].tolist() == [[0, 1, 2, 3], [4, 5, 0, 0]]
+
+
+def photo_of(face: np.ndarray, path: Path) -> Path:
+    picture(face).save(path, "PNG")
+    return path
+
+
+def test_a_photo_leads_to_a_face_that_explore_goes_on_from(studio: Studio, tmp_path: Path) -> None:
+    photo = photo_of(studio.face(9), tmp_path / "photo.png")
+    *_, last = studio.find(photo)
+    assert not last.face_found  # the networks of tests draw no faces: the centre stands in
+    assert np.array_equal(last.target, studio.face(9))
+    assert last.done == 1
+    assert last.error == pytest.approx(np.abs(last.face.astype(int) - last.target).mean())
+    assert np.array_equal(studio.face(origin=last.origin), last.face)
+    assert studio.latent(origin=last.origin) == pytest.approx(last.origin)
+    samples = [np.abs(studio.face(seed).astype(int) - last.target).mean() for seed in range(64) if seed != 9]
+    assert last.error < min(samples)
+
+
+def test_neighbours_and_edits_go_on_from_an_origin(studio: Studio) -> None:
+    origin = studio.latent(9)
+    assert np.array_equal(studio.face(5, origin=origin), studio.face(9))
+    assert np.array_equal(studio.face(origin=origin, edits={2: 1.0}), studio.face(9, edits={2: 1.0}))
+    assert np.array_equal(studio.neighbours(origin=origin)[1], studio.neighbours(seed=9)[1])
+
+
+@pytest.mark.parametrize("origin", [[0.0] * 3, "z", [7.0] * NZ, [math.nan] * NZ, [None] * NZ])
+def test_an_origin_that_is_none_is_refused_in_a_line(studio: Studio, origin: object) -> None:
+    with pytest.raises(ValueError, match="origin") as raised:
+        studio.face(origin=origin)  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+def test_nothing_of_a_photo_is_kept(studio: Studio, tmp_path: Path) -> None:
+    given_up = photo_of(studio.face(1), tmp_path / "given-up.png")
+    search = studio.find(given_up)
+    next(search)
+    search.close()
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="no picture that can be read"):
+        next(studio.find(broken))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_photos_that_are_too_large_are_refused(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan.studio.MAX_PHOTO", 100)
+    with pytest.raises(ValueError, match="larger than"):
+        next(studio.find(photo_of(studio.face(1), tmp_path / "large.png")))
+    monkeypatch.undo()
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match="too many pixels"):
+        next(studio.find(photo_of(studio.face(1), tmp_path / "bomb.png")))

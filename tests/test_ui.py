@@ -271,6 +271,26 @@ def test_a_link_opens_the_same_face(page: Page, demo: str, studio: Studio) -> No
     expect(page.get_by_text("toons set")).to_be_visible()
 
 
+def test_the_face_of_a_photo_is_found_and_edited_in_explore(page: Page, studio: Studio, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(studio.face(9)).save(photo)
+    page.get_by_role("tab", name="Find my face").click()
+    page.get_by_role("tabpanel", name="Find my face").locator("input[type=file]").first.set_input_files(photo)
+    expect(page.get_by_text("Nearest face found")).to_be_visible()
+    expect(page.get_by_text("No face was found in this photo")).to_be_visible()
+    found = page.get_by_alt_text("Nearest face of the generator").get_attribute("src") or ""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Edit in Explore").click()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Explore")
+    shown(page, "o=")
+    with Image.open(io.BytesIO(base64.b64decode(found.partition(",")[2]))) as image:
+        assert np.array_equal(pixels(face(page)), np.asarray(image))
+    page.reload()  # the link holds all of it
+    shown(page, "o=")
+    with Image.open(io.BytesIO(base64.b64decode(found.partition(",")[2]))) as image:
+        assert np.array_equal(pixels(face(page)), np.asarray(image))
+
+
 def test_saved_pictures_are_png_of_both_sizes(page: Page) -> None:
     for size in (64, 512):
         with page.expect_download() as download:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+from gradio.data_classes import ImageData
+from gradio.utils import get_upload_folder, is_in_or_equal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,9 +24,7 @@ HEAD = "".join(
 )
 
 
-def component(
-    script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = (), classes: str | None = None
-) -> gr.HTML:
+def component(script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = ()) -> gr.HTML:
     """A component of our own, drawn by dcgan/explorer/`script` when it is first seen.
 
     start: the JavaScript call that makes it. functions: of the server, for it to ask. A new value goes to its `open`.
@@ -37,7 +36,6 @@ def component(
         html_template="",
         js_on_load="\n".join([f"const KOREAN = {KOREAN};", *sources, begin]),
         apply_default_css=False,
-        elem_classes=classes,
         server_functions=list(functions),
     )
 
@@ -79,6 +77,19 @@ def answer(function: Callable[..., dict[str, Any]]) -> Callable[[Any], dict[str,
 
 def base64_text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+def uploaded(picture: ImageData | None) -> str | None:
+    """The path of a picture that a visitor has uploaded, as it came.
+
+    In the place of gr.Image's own preprocessing, which opens whatever file of this machine a request names, and
+    answers one that is no picture with a traceback.
+    """
+    if picture is None or picture.path is None:
+        return None
+    if not is_in_or_equal(picture.path, get_upload_folder()):
+        raise gr.Error("this picture was not uploaded", print_exception=False)
+    return picture.path
 
 
 def served(data: bytes, name: str) -> gr.FileData:

@@ -7,24 +7,22 @@ from typing import Any
 import gradio as gr
 
 from dcgan.studio import Studio, encoded
-from dcgan.tabs import base64_text, component, words
+from dcgan.tabs import base64_text, component, uploaded, words
 
 AT_ONCE = 2  # searches; whoever comes later waits in Gradio's queue
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    with gr.Row():
+    with gr.Row(elem_classes="find"):
         photo = gr.Image(
             sources=["upload", "webcam", "clipboard"],
             type="filepath",
             label=words("Photo"),
-            height=300,
+            height=260,
             buttons=[],
-            elem_classes="photo",
         )
-        view = component("find.js", "finder(element, () => trigger('stop', {}))", {}, classes="found")
-    # Gradio would open the file itself to begin with, and answer one that is no picture with a traceback.
-    photo.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
+        view = component("find.js", "finder(element, () => trigger('stop', {}))", {})
+    photo.preprocess = uploaded  # type: ignore[method-assign, assignment]
 
     def find(photo: str | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
         """The face nearest to that of a photo, better and better, a few times a second for about ten seconds.
