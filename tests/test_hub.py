@@ -29,7 +29,7 @@ from dcgan.directions import save_directions
 from dcgan.hub import main
 from dcgan.space import problems
 from dcgan.studio import Studio
-from tests.demo_fixtures import DIRECTIONS, FRAMES, make_checkpoint
+from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub
 
 ROOT = Path(__file__).parent.parent
@@ -38,11 +38,12 @@ FILES = [
     *("history.jsonl", "README.md"),
 ]
 SNAPSHOTS = [f"snapshots/{seen:010d}.webp" for seen in FRAMES]
+GENERATORS = [f"generators/{seen:010d}.safetensors" for seen in MOMENTS]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_checkpoint(tmp_path_factory.mktemp("made") / "people")
+    folder = make_checkpoint(tmp_path_factory.mktemp("made") / "people", moments=MOMENTS)
     save_directions(folder / "directions.safetensors", DIRECTIONS, load_checkpoint(folder).generator)
     return folder.parent
 
@@ -113,7 +114,7 @@ def test_a_pushed_checkpoint_comes_back_byte_for_byte(hub: Hub, run: Path, comma
     assert tree(run) == before
     local = tree(run / "checkpoint")
     back = tree(load_checkpoint("maker/faces").folder)
-    assert sorted(back) == sorted([*FILES, *SNAPSHOTS])
+    assert sorted(back) == sorted([*FILES, *SNAPSHOTS, *GENERATORS])
     assert {n: d for n, d in back.items() if n != "README.md"} == {n: d for n, d in local.items() if n != "README.md"}
     assert back["README.md"].endswith(local["README.md"])  # below a front matter
     # What has come back and is pushed again is the same to the last byte, card included.
@@ -475,7 +476,7 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
     names = set(tree(tmp_path / "space"))
     ours = {"app.py", "LICENSE", "README.md", "requirements.txt", "thumbnail.jpg"}
     assert {name for name in names if "/" not in name} == ours
-    assert {f"checkpoints/0-people/{name}" for name in [*FILES, *SNAPSHOTS]} == {
+    assert {f"checkpoints/0-people/{name}" for name in [*FILES, *SNAPSHOTS, *GENERATORS]} == {
         name for name in names if name.startswith("checkpoints/")
     }
     code = {name for name in names if name.startswith("dcgan/")}

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -119,6 +120,21 @@ def test_each_tab_shows_its_pictures_and_fits(page: Page) -> None:
             shown(page)
             assert pixels(face(page)).std() > 5, f"{name} paints nothing"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_on_any_tab(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.reload()
+    shown(page)
+    found = []
+    for name in TABS:
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.locator(".explorer").filter(visible=True).first.wait_for()
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                found.append((name, violation["id"], [node["html"][:120] for node in violation["nodes"]]))
+    assert found == []
 
 
 def test_a_drag_ends_with_the_face_of_its_last_value(page: Page, studio: Studio) -> None:
