@@ -1,8 +1,9 @@
 /* Find my face: a photo's face beside the nearest one that the generator draws, while it is searched. Its value says
-   how far the server is: {kind: "nothing" | "looking" | "found", ...}; stop() ends the search. */
+   how far the server is: {kind: "nothing" | "looking" | "found" | "refused", ...}; stop() ends the search. */
 
 function finder(root, stop) {
   let found = null;
+  let wanted = false; // a photo has been given, and not taken away
   let stopped = false;
 
   const target = make("img", { className: "faces", alt: t("Face in the photo") });
@@ -45,11 +46,15 @@ function finder(root, stop) {
   }
 
   function open(answer) {
-    if (answer.kind === "found") found = answer;
-    else {
+    if (answer.kind === "found") {
+      if (!wanted) return; // a last word of a search that was given up
+      found = answer;
+    } else {
+      if (answer.kind === "nothing" && wanted && !stopped && found?.done !== 1) stop(); // the photo was taken away
+      wanted = answer.kind === "looking";
       found = null;
       stopped = false;
-      hint.textContent = answer.kind === "looking"
+      hint.textContent = wanted
         ? t("Looking for the face …")
         : t("Give a photo with a face in it: the nearest face that the generator can draw is searched, in about ten seconds. The photo serves the search alone and is deleted when it ends.");
     }

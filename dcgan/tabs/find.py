@@ -38,7 +38,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
                 pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
                 yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
         except ValueError as error:
-            yield {"kind": "nothing"}
+            yield {"kind": "refused"}
             raise gr.Error(str(error), print_exception=False) from None
 
     searching = photo.input(
@@ -47,8 +47,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         view,
         api_name="find",
         show_progress="minimal",
-        trigger_mode="multiple",
         concurrency_limit=AT_ONCE,
         concurrency_id="find",
     )
-    view.stop(None, None, None, cancels=[searching])
+    private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    view.stop(None, None, None, cancels=[searching], **private)
+    photo.clear(lambda: {"kind": "nothing"}, None, view, **private)  # whose script then stops what is under way
