@@ -33,10 +33,11 @@ from dcgan.ranks import Ranks, join
 from dcgan.runs import TrainingError, Writer, restore
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
-SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial; there is one at each tick, too
+SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...
+SNAPSHOT_IMAGES = 12_500  # ... and images: 400,000 of them, the default, make a replay of 70 frames
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
-CALIBRATION_SEEDS = range(2_000_000, 2_001_024)  # the noise that BatchNorm's statistics are taken from
+CALIBRATION_SEEDS = range(2_000_000, 2_000_512)  # the noise that BatchNorm's statistics are taken from
 ADAPT_STEP = 0.1  # of the images: by so many more or fewer are altered from tick to tick
 ANCHOR_DECAY = 0.99  # of LeCam's running averages, for each iteration (Tseng et al. 2021)
 
@@ -211,13 +212,14 @@ class Networks:
         for name in source.keys() - floats:
             target[name].copy_(source[name])
 
-    def calibrate(self) -> None:
+    def calibrate(self, cast: Any = contextlib.nullcontext) -> None:
         """Take the shown generator's BatchNorm statistics anew, where it is an average: averaged weights have
         statistics of their own, which the average of statistics only resembles (Izmailov et al. 2018).
         """
         if self.shown is not self.generator:
             noise = latents(CALIBRATION_SEEDS, self.shown.config.nz)[:, :, None, None]
-            update_bn(noise.split(128), self.shown, next(self.shown.parameters()).device)
+            with cast():
+                update_bn(noise.split(128), self.shown, next(self.shown.parameters()).device)
 
 
 def train(
@@ -287,7 +289,7 @@ def train(
                     if reading.to_print:
                         bar.write(statistics_line(reading, config, target, epoch_length))
             if show_due:
-                nets.calibrate()
+                nets.calibrate(cast)
             if tick_due:
                 if config.augment and config.adapt and adapt(nets, config, images, ranks, cast):
                     step = stepper(nets, config, cast, ranks)
@@ -301,7 +303,7 @@ def train(
                 for remark in writer.tick(seen, good.state, last=seen >= target):
                     bar.write(remark)
 
-    nets.calibrate()
+    nets.calibrate(cast)
     if writer:
         writer.finish(seen)
     ranks.wait()
@@ -470,8 +472,9 @@ def iterations(seen: int, batch_size: int, epoch_length: int) -> int:
 
 
 def snapshot_due(before: int, seen: int, iteration: int) -> bool:
-    """Every 500 iterations, and often at the start, when most changes."""
-    return iteration % SNAPSHOT_EVERY == 0 or any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
+    """Every 500 iterations or 12,500 images, and often at the start, when most changes."""
+    early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
+    return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, SNAPSHOT_IMAGES)
 
 
 def statistics_line(reading: "Reading", config: TrainConfig, target: int, epoch_length: int) -> str:

@@ -730,10 +730,18 @@ def test_saving_and_snapshots_do_not_change_the_training(tmp_path, no_figures):
     assert identical(state(tmp_path / "8")["networks"], state(tmp_path / "1000")["networks"])
 
 
-def test_a_grid_is_drawn_every_500_iterations():
+def test_a_grid_is_drawn_every_500_iterations_and_every_12_500_images():
     late = 10_000_000  # past the early ones
     due = [i for i in range(1, 1600) if training.snapshot_due(late + 8 * (i - 1), late + 8 * i, i)]
     assert due == [500, 1000, 1500]
+    due = [i for i in range(1, 300) if training.snapshot_due(late + 128 * (i - 1), late + 128 * i, i)]
+    assert due == [98, 196, 293]
+
+
+def test_the_default_run_makes_a_replay_of_60_to_100_frames():
+    batch, end = RECIPES["best"]["batch_size"], RECIPES["best"]["max_images"]
+    frames = [i for i in range(1, end // batch + 1) if training.snapshot_due(batch * (i - 1), batch * i, i)]
+    assert 60 <= len(frames) <= 100
 
 
 def test_grey_images_train_too(tmp_path):
