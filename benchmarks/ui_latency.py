@@ -40,6 +40,7 @@ WATCH = """slider => {
 def measure(page: Page, url: str, count: int) -> tuple[list[float], list[float], int]:
     """Times in ms of single key presses and of faces shown during a drag, and how many drags ended on another face."""
     page.goto(f"{url}#seed=3", timeout=PATIENCE)
+    page.locator("details.all").evaluate("details => (details.open = true)")  # folded where there are named directions
     slider = page.get_by_role("slider", name="Dimension ").first
     slider.wait_for(timeout=PATIENCE)
     page.locator("canvas.face[data-shown]").first.wait_for(timeout=PATIENCE)
