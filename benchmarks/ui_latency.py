@@ -1,14 +1,21 @@
-"""From a slider's input event to the painted face, in Chromium: here, and with 100 ms to the server and back.
+"""From `python app.py` to the first picture, and from a slider's input event to the painted face, in Chromium: here, and
+with 100 ms to the server and back.
 
 python -m benchmarks.ui_latency [checkpoints]
 """
 
 import argparse
 import asyncio
+import os
+import socket
 import statistics
+import subprocess
+import sys
 import threading
+import time
+from contextlib import suppress
 
-from playwright.sync_api import Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from app import HERE, LAUNCH, build_demo
 from dcgan.studio import Studio
@@ -72,6 +79,38 @@ def measure(page: Page, url: str, count: int) -> tuple[list[float], list[float],
     return keys, page.evaluate("times"), wrong
 
 
+def start_up(browser: Browser, checkpoints: str) -> tuple[float, float]:
+    """Seconds from the start of the program to the first picture, and of a later visitor's page to its picture."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(HERE / "app.py"), "--checkpoints", checkpoints]
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, env={**os.environ, "GRADIO_SERVER_PORT": str(port)}, stdout=subprocess.DEVNULL
+    ) as server:
+        while server.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.02)
+        first = visit(browser, port) - began
+        time.sleep(10)  # what is prepared in the background
+        began = time.monotonic()
+        later = visit(browser, port) - began
+        server.terminate()
+    return first, later
+
+
+def visit(browser: Browser, port: int) -> float:
+    """The moment when a new visitor sees a face."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"http://127.0.0.1:{port}", timeout=PATIENCE)
+    page.locator("canvas.face[data-shown]").first.wait_for(timeout=PATIENCE)
+    seen = time.monotonic()
+    page.close()
+    return seen
+
+
 def press(page: Page) -> None:
     before = page.evaluate("times.length")
     page.keyboard.press("ArrowRight" if before % 40 < 20 else "ArrowLeft")
@@ -111,6 +150,8 @@ def main() -> None:
     port = int(url.rstrip("/").rpartition(":")[2])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        first, later = start_up(browser, str(flags.checkpoints))
+        print(f"first picture {first:.1f} s after python app.py; a later visitor's after {later:.1f} s", flush=True)
         for name, at in (("loopback", url), ("100 ms away", f"http://127.0.0.1:{distant(port, 0.1)}/")):
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             keys, drags, wrong = measure(page, at, flags.presses)
