@@ -1,5 +1,5 @@
-"""From `python app.py` to the first picture, and from a slider's input event to the painted face, in Chromium: here, and
-with 100 ms to the server and back.
+"""From `python app.py` to the first picture, and from a slider's input event to the painted face, in Chromium: on the
+same machine, and with 100 ms to the server and back.
 
 python -m benchmarks.ui_latency [checkpoints]
 """
