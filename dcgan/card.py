@@ -19,7 +19,8 @@ def model_card(config: dict[str, Any]) -> str:
     licence = data.get("license") or "not stated; the rights in the images stay with their owners"
     tweaks = [f"batch {train['batch_size']}", f"lr {train['lr']:g}", f"{train['loss']} loss"]
     if train["augment"]:
-        tweaks.append(f"augmented by {train['augment'].replace(',', ', ')}")
+        how = " where D overfits" if train.get("adapt") else ""
+        tweaks.append(f"augmented by {train['augment'].replace(',', ', ')}{how}")
     if train["ema"]:
         tweaks.append(f"generator averaged with a half-life of {train['ema']:,} images")
     limits = data.get("limits") or (
@@ -46,8 +47,8 @@ A DCGAN that draws {model["image_size"]} x {model["image_size"]} pictures, after
 For looking, teaching and play. It draws pictures of nobody, and none of them is evidence of anything. Not for
 identities, for documents or for judging people by their faces.
 
-**What it does badly:** {limits}. Pictures are {model["image_size"]} pixels wide; hands, text, hats and other rare
-things come out as blots.
+**What it does badly:** {limits}.
+Pictures are {model["image_size"]} pixels wide; hands, text, hats and other rare things come out as blots.
 
 {figures(config)}## Use
 
@@ -75,7 +76,7 @@ def figures(config: dict[str, Any]) -> str:
 |---|---|---|
 {chr(10).join(lines)}
 
-The right column is what a perfect generator would get. Crop: the centre square; resizer: torchvision's antialiased
-bilinear. `python -m dcgan.evaluate` measures more.
+The right column is what a perfect generator would get. Crop: the centre square; resizer: Pillow's antialiased
+bilinear filter. `python -m dcgan.evaluate` measures more.
 
 """
