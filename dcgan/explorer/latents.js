@@ -47,7 +47,7 @@ function seedLatent(seed, nz) {
   const toNormal = (sixteen) => {
     for (let i = 0; i < 8; i++) {
       const radius = Math.sqrt(-2 * Math.log(1 - sixteen[i]));
-      const angle = 2 * Math.PI * sixteen[i + 8];
+      const angle = Math.fround(Math.fround(2 * Math.PI) * sixteen[i + 8]); // in float32, as torch has it
       sixteen[i] = radius * Math.cos(angle);
       sixteen[i + 8] = radius * Math.sin(angle);
     }
