@@ -3,8 +3,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 DATAROOT ?= avatars
+CHECKPOINT ?= checkpoints/faces
+OUT ?= static
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench static clean
 
 demo: $(VENV)/installed
 	$(BIN)/python app.py
@@ -25,7 +27,7 @@ $(VENV)/installed: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/installed-dev: requirements.txt requirements-dev.txt requirements-static.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $(VENV)/installed $@
 
@@ -36,6 +38,11 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/tick_cost.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
 	$(BIN)/python benchmarks/cost_table.py
+
+# The explorer as plain files, with no server; OUT must be new or empty. Needs npm, from Node.js.
+static: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-static.txt
+	$(BIN)/python -m dcgan.hub static $(OUT) --checkpoint $(CHECKPOINT)
 
 clean:
 	rm -rf $(VENV)

@@ -2,6 +2,7 @@
 
 python -m dcgan.hub push runs/mine owner/name
 python -m dcgan.hub space owner/demo --checkpoint owner/name
+python -m dcgan.hub static OUT --checkpoint RUN
 
 Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 """
@@ -13,6 +14,8 @@ import shutil
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +239,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dcgan.hub", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="push|space")
+    commands = parser.add_subparsers(required=True, metavar="push|space|static")
 
     one = commands.add_parser("push", help="put a checkpoint on the Hub", description="Put a checkpoint on the Hub.")
     one.add_argument("run", help="run folder or checkpoint folder")
@@ -257,6 +260,18 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--private", action="store_true", help="make it private (only when it is made)")
     one.add_argument("--out", type=Path, help="write the Space to this folder instead of uploading it")
     one.set_defaults(run_command=make_space)
+
+    one = commands.add_parser(
+        "static", help="make a page that needs no server", description="Make a page of plain files, for a static Space."
+    )
+    one.add_argument("out", type=Path, help="folder to write; it must be new or empty")
+    one.add_argument(
+        "--checkpoint",
+        default="checkpoints/faces",
+        help="run, checkpoint folder or owner/name on the Hub (default: checkpoints/faces)",
+    )
+    one.add_argument("--title", help="the Space's title (default: the README's)")
+    one.set_defaults(run_command=make_static)
     return parser
 
 
@@ -271,17 +286,32 @@ def make_space(flags: argparse.Namespace) -> str:
     from dcgan.space import SPACE_FILES, write_space
 
     if flags.out:
-        if flags.out.exists() and not (flags.out.is_dir() and not any(flags.out.iterdir())):
-            raise HubError(f"'{flags.out}' is there already: name a new folder")
-        try:
-            with replacing(flags.out) as folder:
-                write_space(folder, flags.repo, flags.checkpoint, flags.title)
-        except OSError as error:
-            raise HubError(f"'{flags.out}' cannot be written ({error.strerror})") from None
+        with new_folder(flags.out) as folder:
+            write_space(folder, flags.repo, flags.checkpoint, flags.title)
         return f"wrote {flags.out}; try it with:  cd {flags.out} && python app.py"
     with tempfile.TemporaryDirectory() as staged:
         write_space(Path(staged), flags.repo, flags.checkpoint, flags.title)
         return upload(Path(staged), flags.repo, "space", flags.private, list(SPACE_FILES), "The demo")
+
+
+def make_static(flags: argparse.Namespace) -> str:
+    from dcgan.static import write_static
+
+    with new_folder(flags.out) as folder:
+        write_static(folder, flags.checkpoint, flags.title)
+    return f"wrote {flags.out}; try it with:  python -m http.server --bind 127.0.0.1 --directory {flags.out}"
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `out` when the block ends well. Raises HubError where `out` holds something."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise HubError(f"'{out}' is there already: name a new folder")
+    try:
+        with replacing(out) as folder:
+            yield folder
+    except OSError as error:
+        raise HubError(f"'{out}' cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@
    slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
    arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
    path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, faces, kind, frames, loop}
-   animation(way, format, seconds) -> Blob
+   animation(way, format, seconds) -> Blob; not every engine has it
    replay(checkpoint)            -> {frames: [images seen], curves: {name: [value]}}
    snapshot(checkpoint, index)   -> Blob
 
+   lanes: how many faces may be on their way at once.
    Each returns a promise; a refusal is an Error whose message is for the visitor. */
 
 const blob = (base64, type) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type });
@@ -30,6 +31,7 @@ function serverEngine(server) {
   }
   const bitmap = (base64, type) => createImageBitmap(blob(base64, type));
   return {
+    lanes: 4,
     latent: async ({ checkpoint, seed, walk, origin }) => (await ask("latent", { checkpoint, seed, walk, origin })).z,
     ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
     face: async (state) => bitmap((await ask("face", state)).png, "image/png"),
@@ -56,7 +58,7 @@ function serverEngine(server) {
 
 /* Latest wins: at most `limit` requests are on their way, and an answer overtaken by a later one is not shown.
    Returns a function that takes a state; the last state given is always the last one shown. */
-function latest(request, show, fail, limit = 4) {
+function latest(request, show, fail, limit) {
   let wanted = null;
   let sent = 0;
   let shown = 0;

@@ -69,6 +69,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       message.clear();
     },
     (error) => message.say(error.message),
+    engine.lanes,
   );
 
   const lookAround = latest(

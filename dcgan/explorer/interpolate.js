@@ -51,6 +51,7 @@ function interpolator(root, checkpoint, engine) {
       message.clear();
     },
     (error) => message.say(error.message),
+    engine.lanes,
   );
 
   const download = (format, label) => {
@@ -84,7 +85,7 @@ function interpolator(root, checkpoint, engine) {
           choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
         make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
         make("div", { className: "field grow" }, make("div", { className: "caption" }, t("Frames between two faces"), count), frames),
-        make("div", { className: "bar wrap" }, download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
+        make("div", { className: "bar wrap", hidden: !engine.animation }, download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
   );
 
   function change(part) {

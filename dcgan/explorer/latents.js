@@ -1,0 +1,106 @@
+/* Where a seed becomes a z in the browser, to the same numbers as dcgan/latents.py and dcgan/studio.py.
+
+   A z is a Float32Array [nz]. */
+
+const STEP = 0.35; // radians from a face to its neighbours
+const NEIGHBOURS = 8;
+
+/* The Mersenne Twister (Matsumoto and Nishimura 1998) begun with a seed; each call gives 32 random bits. */
+function mersenneTwister(seed) {
+  const [n, m] = [624, 397];
+  const words = new Uint32Array(n);
+  words[0] = seed;
+  for (let i = 1; i < n; i++) words[i] = Math.imul(1812433253, words[i - 1] ^ (words[i - 1] >>> 30)) + i;
+  let at = n;
+  return () => {
+    if (at === n) {
+      for (let i = 0; i < n; i++) {
+        const joined = (words[i] & 0x80000000) | (words[(i + 1) % n] & 0x7fffffff);
+        words[i] = words[(i + m) % n] ^ (joined >>> 1) ^ (joined & 1 ? 0x9908b0df : 0);
+      }
+      at = 0;
+    }
+    let bits = words[at++];
+    bits ^= bits >>> 11;
+    bits ^= (bits << 7) & 0x9d2c5680;
+    bits ^= (bits << 15) & 0xefc60000;
+    return (bits ^ (bits >>> 18)) >>> 0;
+  };
+}
+
+/* torch.randn(nz, generator=torch.Generator("cpu").manual_seed(seed)): Box and Muller's normal numbers, which torch
+   makes of 16 uniform ones at a time, and of two where there are fewer than 16. */
+function seedLatent(seed, nz) {
+  const random = mersenneTwister(seed);
+  const z = new Float32Array(nz);
+  if (nz < 16) {
+    const uniform = () => ((random() & 0x1fffff) * 2 ** 32 + random()) / 2 ** 53;
+    for (let i = 0; i < nz; i += 2) {
+      const angle = 2 * Math.PI * uniform();
+      const radius = Math.sqrt(-2 * Math.log1p(-uniform()));
+      z[i] = radius * Math.cos(angle);
+      if (i + 1 < nz) z[i + 1] = radius * Math.sin(angle);
+    }
+    return z;
+  }
+  const uniform = () => (random() & 0xffffff) / 2 ** 24;
+  const toNormal = (sixteen) => {
+    for (let i = 0; i < 8; i++) {
+      const radius = Math.sqrt(-2 * Math.log(1 - sixteen[i]));
+      const angle = Math.fround(Math.fround(2 * Math.PI) * sixteen[i + 8]); // in float32, as torch has it
+      sixteen[i] = radius * Math.cos(angle);
+      sixteen[i + 8] = radius * Math.sin(angle);
+    }
+  };
+  for (let i = 0; i < nz; i++) z[i] = uniform();
+  for (let i = 0; i + 16 <= nz; i += 16) toNormal(z.subarray(i, i + 16));
+  if (nz % 16) {
+    const last = z.subarray(nz - 16); // what is left over is made anew, with what came before it
+    for (let i = 0; i < 16; i++) last[i] = uniform();
+    toNormal(last);
+  }
+  return z;
+}
+
+/* The z of a state's seed or origin, and of the neighbours walked to from there. */
+function walkedLatent({ seed, walk = [], origin = null }, nz) {
+  let z = origin ? Float32Array.from(origin) : seedLatent(seed, nz);
+  for (const number of walk) {
+    const other = seedLatent(number, nz);
+    z = z.map((value, i) => Math.cos(STEP) * value + Math.sin(STEP) * other[i]);
+  }
+  return z;
+}
+
+/* The z of a face's whole state. directions: {name: vector} */
+function stateLatent(state, nz, directions) {
+  const z = walkedLatent(state, nz).map((value) => state.truncation * value);
+  for (const [dimension, value] of Object.entries(state.edits)) z[dimension] = value;
+  for (const [name, amount] of Object.entries(state.directions)) directions[name].forEach((value, i) => (z[i] += amount * value));
+  (state.shift ?? []).forEach((value, i) => (z[i] += value));
+  return z;
+}
+
+const lerp = (a, b, part) => a.map((value, i) => value + (b[i] - value) * part);
+
+function slerp(a, b, part) {
+  const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
+  const [lengthA, lengthB] = [Math.sqrt(dot(a, a)), Math.sqrt(dot(b, b))];
+  const cosine = dot(a, b) / (lengthA * lengthB);
+  if (!(Math.abs(cosine) <= 0.9995)) return lerp(a, b, part);
+  const angle = Math.acos(cosine);
+  const [ofA, ofB] = [Math.sin((1 - part) * angle) / lengthA, Math.sin(part * angle) / lengthB];
+  const length = lengthA + (lengthB - lengthA) * part;
+  return a.map((value, i) => ((ofA * value + ofB * b[i]) / Math.sin(angle)) * length);
+}
+
+/* `steps` latents evenly spaced along the stops, both ends included; with `loop` back to the first, not repeated. */
+function latentPath(stops, steps, spherical, loop) {
+  const all = loop ? [...stops, stops[0]] : stops;
+  const legs = all.length - 1;
+  const spaces = loop ? steps : steps - 1;
+  return Array.from({ length: steps }, (_, i) => {
+    const leg = Math.min(Math.floor((i * legs) / spaces), legs - 1);
+    return (spherical ? slerp : lerp)(all[leg], all[leg + 1], (i * legs - leg * spaces) / spaces);
+  });
+}

@@ -1,0 +1,14 @@
+/* The static page: the demo's components, with the generator in the visitor's browser. */
+
+const worker = new Worker("worker.js", { type: "module" }); // it has most to fetch, so it begins
+const known = await (await fetch("checkpoint.json")).json();
+const engine = onnxEngine(known, worker);
+const panel = (id) => document.getElementById(`panel-${id}`).firstElementChild;
+
+document.documentElement.lang = words === KOREAN ? "ko" : "en";
+document.querySelector("h1").textContent = document.title = t("# Faces from noise").slice(2);
+tabbar(document.getElementById("tabs"), { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", about: "About" });
+whenSeen(panel("explore"), () => explorer(panel("explore"), known.summary, engine, () => {}));
+whenSeen(panel("interpolate"), () => interpolator(panel("interpolate"), known.summary, engine));
+whenSeen(panel("replay"), () => replayer(panel("replay"), known.summary, engine));
+whenSeen(panel("about"), () => about(panel("about")));

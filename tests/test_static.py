@@ -1,0 +1,384 @@
+"""The static page: what is written, and the page itself in a real browser from a plain file server."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from dcgan import static
+from dcgan.checkpoint import load_checkpoint
+from dcgan.generate import sample
+from dcgan.hub import main
+from dcgan.latents import latents, path
+from dcgan.studio import Studio
+from dcgan.tabs import EXPLORER
+from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
+
+CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+PATIENCE = 60_000  # milliseconds; a busy machine is slow
+needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches onnxruntime-web, is not here")
+
+Command = Callable[..., tuple[int, str]]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def served(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:  # noqa: F811
+    """The page of `toons`: its folder, and its address."""
+    folder = tmp_path_factory.mktemp("static") / "page"
+    assert main(["static", str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.fail(MISSING, pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, served: tuple[Path, str]) -> Iterator[Page]:
+    """The page, opened on seed 3. It must neither complain nor ask anyone else for anything."""
+    context = browser.new_context(viewport=DESK, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    ours = (served[1], "data:", "blob:")
+    context.on("request", lambda sent: None if sent.url.startswith(ours) else complaints.append(sent.url))
+    page.goto(f"{served[1]}#face=toons&seed=3")
+    shown(page, "seed=3&")
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def studio(checkpoints: Path) -> Studio:  # noqa: F811
+    return Studio(checkpoints / "toons")
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(*arguments: object) -> tuple[int, str]:
+        code = main(list(map(str, arguments)))
+        said = capsys.readouterr()
+        return code, said.err or said.out
+
+    return call
+
+
+def shown(page: Page, link: str) -> Locator:
+    """The canvas in view, once the recipe of what it shows holds `link`."""
+    canvas = page.get_by_role("tabpanel").locator("canvas.face").filter(visible=True)
+    expect(canvas).to_have_attribute("data-shown", re.compile(re.escape(link)))
+    return canvas
+
+
+def assert_shows(canvas: Locator, face: np.ndarray) -> None:
+    """face: [H, W, 3]."""
+    png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
+    with Image.open(io.BytesIO(png)) as image:
+        painted = np.asarray(image.convert("RGB")).astype(int)
+    assert np.abs(painted - face).max() <= CLOSE
+    assert face.std() > 5  # a face, and not a plain surface that anything would be close to
+
+
+# In the browser
+
+
+@needs_npm
+@pytest.mark.browser
+def test_seeds_have_the_pixels_that_they_have_in_python(page: Page, studio: Studio, checkpoints: Path) -> None:  # noqa: F811
+    seeds = (3, 0, 41, 123_456, 2**32 - 1)
+    faces = sample(load_checkpoint(checkpoints / "toons").generator, seeds).numpy()
+    for seed, face in zip(seeds, faces, strict=True):
+        field = page.get_by_label("Seed", exact=True)
+        field.fill(str(seed))
+        field.press("Enter")
+        assert_shows(shown(page, f"seed={seed}&"), face)
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_drag_ends_with_the_face_of_its_last_value(page: Page, studio: Studio) -> None:
+    slider = page.get_by_role("slider", name="age, from younger to older", exact=True)
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    for i in range(30):
+        page.mouse.move(box["x"] + box["width"] * (0.1 + 0.8 * i / 29), y)
+    page.mouse.up()
+    value = float(slider.input_value())
+    assert value > 1.5
+    assert_shows(shown(page, f"d=age%3A{value:g}"), studio.face(3, directions={"age": value}))
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_link_of_the_demo_opens_the_same_face(page: Page, served: tuple[Path, str], studio: Studio) -> None:
+    face = {
+        "truncation": 0.7,
+        "edits": {"2": 1.5},
+        "directions": {"age": 1.25},
+        "walk": [2, 9],
+        "shift": [0.1] * NZ,
+    }
+    recipe = "truncation=0.7&z=2:1.5&d=age:1.25&w=2.9&s=" + ".".join(["10"] * NZ)
+    page.goto("about:blank")
+    page.goto(f"{served[1]}#face=toons&seed=5&{recipe}")
+    assert_shows(shown(page, "seed=5&truncation=0.7&z=2%3A1.5&d=age%3A1.25&w=2.9&s="), studio.face(5, **face))
+    page.goto("about:blank")
+    page.goto(f"{served[1]}#face=toons&seed=0&o={'.'.join(['-50', '120'] * (NZ // 2))}")
+    assert_shows(shown(page, "o=-50.120"), studio.face(origin=[-0.5, 1.2] * (NZ // 2)))
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_neighbour_is_walked_to(page: Page, studio: Studio) -> None:
+    page.get_by_role("button", name="Neighbour 3", exact=True).click()
+    assert_shows(shown(page, "w=2"), studio.face(3, walk=[2]))
+    expect(page.get_by_role("button", name="Neighbour 1", exact=True)).to_be_visible()
+
+
+@needs_npm
+@pytest.mark.browser
+def test_the_way_is_drawn_and_scrubbed(page: Page, studio: Studio) -> None:
+    page.get_by_role("tab", name="Interpolate").click()
+    for kind in ("spherical", "linear"):
+        page.get_by_text(kind.capitalize(), exact=True).click()
+        canvas = shown(page, f"{kind} 17")
+        seeds = [int(seed) for seed in (canvas.get_attribute("data-shown") or "").split()[1:3]]
+        scrubber = page.get_by_role("slider", name="Position on the way")
+        scrubber.fill("0.5")
+        expect(canvas).to_have_attribute("data-position", "0.500")
+        assert_shows(canvas, studio.path(seeds, kind, 17)[8])
+    for format in ("GIF", "WebP", "MP4"):  # the server's work
+        expect(page.get_by_role("button", name=f"Download {format}")).to_be_hidden()
+
+
+@needs_npm
+@pytest.mark.browser
+def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
+    page.get_by_role("tab", name="Training replay").click()
+    shown(page, f"toons {len(FRAMES) - 1}")
+    page.get_by_role("slider", name="Moment of the training").focus()
+    page.keyboard.press("Home")
+    canvas = shown(page, "toons 0")
+    assert canvas.evaluate("canvas => canvas.width") == 512
+    expect(page.get_by_role("img", name="Loss over images seen")).to_be_visible()
+
+
+@needs_npm
+@pytest.mark.browser
+def test_each_tab_fits_and_about_has_the_card(page: Page) -> None:
+    for name in ("Interpolate", "Training replay", "About", "Explore"):
+        page.get_by_role("tab", name=name, exact=True).click()
+        for size in (PHONE, DESK):
+            page.set_viewport_size(size)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
+        expect(page.get_by_role("heading", name="a card")).to_be_visible(visible=name == "About")
+    expect(page.get_by_text("toons set")).to_be_visible()
+    expect(page.get_by_role("slider", name="Time machine")).to_be_hidden()
+
+
+@needs_npm
+@pytest.mark.browser
+def test_it_speaks_korean_and_is_dark_where_the_visitor_is(browser: Browser, served: tuple[Path, str]) -> None:
+    context = browser.new_context(locale="ko-KR", color_scheme="dark")
+    page = context.new_page()
+    page.goto(served[1], timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="탐색")).to_be_visible()
+    expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(12, 10, 9)"
+    context.close()
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_browser_that_cannot_run_it_says_so(browser: Browser, served: tuple[Path, str]) -> None:
+    page = browser.new_page()
+    page.route("**/*.wasm", lambda route: route.abort())
+    page.goto(served[1], timeout=PATIENCE)
+    expect(page.get_by_text("This browser cannot run the generator")).to_be_visible()
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("nz", [1, 7, 15, 16, 20, 100, 128])
+def test_a_seed_is_the_same_z_in_the_browser(browser: Browser, nz: int) -> None:
+    seeds = [0, 1, 999, 2**31, 2**32 - 1, *range(10_000, 10_100)]
+    page = browser.new_page()
+    script = (EXPLORER / "latents.js").read_text(encoding="utf-8")
+    rows = page.evaluate(
+        f"([seeds, nz]) => {{ {script}; return seeds.map((s) => [...seedLatent(s, nz)]); }}", [seeds, nz]
+    )
+    page.close()
+    assert (torch.tensor(rows) - latents(seeds, nz)).abs().max() < 1e-6
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("spherical", [True, False])
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_path_is_the_same_in_the_browser(browser: Browser, spherical: bool, loop: bool) -> None:
+    stops = latents([5, 6, 7], 20)
+    stops[1] = 1.5 * stops[0]  # parallel, which spans no arc
+    page = browser.new_page()
+    script = (EXPLORER / "latents.js").read_text(encoding="utf-8")
+    call = "latentPath(stops.map((z) => Float32Array.from(z)), 12, spherical, loop).map((z) => [...z])"
+    given = [stops.tolist(), spherical, loop]
+    rows = page.evaluate(f"([stops, spherical, loop]) => {{ {script}; return {call}; }}", given)
+    page.close()
+    assert (torch.tensor(rows) - path(stops, 12, spherical, loop)).abs().max() < 1e-5
+
+
+# What is written
+
+
+@needs_npm
+def test_the_folder_is_small_and_whole(served: tuple[Path, str]) -> None:
+    folder = served[0]
+    names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    own = {"index.html", "page.js", "page.css", "worker.js", "checkpoint.json", "generator.onnx"}
+    frames = {f"snapshots/{i}.webp" for i in range(len(FRAMES))}
+    assert names == own | frames | {*static.BUILDS, "README.md", "thumbnail.jpg"}
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 33_000_000  # and 7 MB of weights
+    front = (folder / "README.md").read_text().split("---\n")[1]
+    assert "sdk: static\n" in front
+    assert "app_file: index.html\n" in front
+
+
+@pytest.mark.parametrize("nc", [1, 3])
+@pytest.mark.parametrize("seeds", [range(1), range(5)])
+def test_the_onnx_model_draws_what_the_generator_draws(tmp_path: Path, nc: int, seeds: range) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    generator = load_checkpoint(make_checkpoint(tmp_path / "some", nc=nc)).generator
+    model = onnx.load_from_string(static.to_onnx(generator))
+    onnx.checker.check_model(model, full_check=True)
+    [images] = ReferenceEvaluator(model).run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
+    with torch.inference_mode():
+        wanted = generator(latents(seeds, NZ)[:, :, None, None]).numpy()
+    assert np.abs(images - wanted).max() * 127.5 < 1
+
+
+@needs_npm
+def test_html_in_a_card_is_shown_and_not_obeyed(checkpoints: Path, tmp_path: Path, command: Command) -> None:  # noqa: F811
+    shutil.copytree(checkpoints / "toons", tmp_path / "run")
+    text = "<script>alert(1)</script> [here](javascript:alert(1)) $title ${about}\n"
+    (tmp_path / "run" / "README.md").write_text(text)
+    assert command("static", tmp_path / "out", "--checkpoint", tmp_path / "run", "--title", "Mine")[0] == 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert" not in page
+    assert 'href="javascript' not in page
+    assert "$title ${about}" in page
+    assert "title: Mine\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+def refused(command: Command, out: Path, checkpoint: Path) -> str:
+    """The one line; nothing may be left behind."""
+    code, line = command("static", out, "--checkpoint", checkpoint)
+    assert (code, line.count("\n")) == (2, 1)
+    assert not [left for left in out.parent.iterdir() if left.name.startswith(out.name) and left != out]
+    return line
+
+
+def test_a_folder_that_holds_something_is_left_alone(checkpoints: Path, tmp_path: Path, command: Command) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "precious.txt").write_text("x")
+    assert "is there already: name a new folder" in refused(command, out, checkpoints / "toons")
+    assert (out / "precious.txt").read_text() == "x"
+
+
+def test_a_broken_checkpoint_is_one_line(checkpoints: Path, tmp_path: Path, command: Command) -> None:  # noqa: F811
+    assert "is damaged" in refused(command, tmp_path / "out", checkpoints / "wreck")
+    assert "no checkpoint at" in refused(command, tmp_path / "out", tmp_path / "nothing")
+    assert not (tmp_path / "out").exists()
+
+
+def test_broken_directions_are_one_line(checkpoints: Path, tmp_path: Path, command: Command) -> None:  # noqa: F811
+    shutil.copytree(checkpoints / "toons", tmp_path / "run")
+    (tmp_path / "run" / "directions.safetensors").write_bytes(b"x")
+    assert "directions.safetensors" in refused(command, tmp_path / "out", tmp_path / "run")
+
+
+@pytest.mark.parametrize(("package", "name"), [("onnx", "onnx"), ("markdown_it", "markdown-it-py")])
+def test_a_missing_package_is_named(
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    name: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    line = refused(command, tmp_path / "out", checkpoints / "toons")
+    assert f"needs {name}: pip install -r requirements-static.txt" in line
+
+
+def test_a_missing_npm_is_named(
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copy(static.ROOT / "package.json", tmp_path)
+    monkeypatch.setattr(static, "ROOT", tmp_path)
+    monkeypatch.setattr(static.shutil, "which", lambda name: None)
+    line = refused(command, tmp_path / "out", checkpoints / "toons")
+    assert "needs npm" in line
+    assert "install Node.js" in line
+
+
+@needs_npm
+def test_an_npm_that_fails_is_one_line(
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copy(static.ROOT / "package.json", tmp_path)  # and no lock, without which npm installs nothing
+    monkeypatch.setattr(static, "ROOT", tmp_path)
+    assert "onnxruntime-web could not be fetched (npm: " in refused(command, tmp_path / "out", checkpoints / "toons")
+
+
+def test_the_lock_pins_what_is_asked_for_and_names_no_host() -> None:
+    lock = json.loads((static.ROOT / "package-lock.json").read_text())
+    asked = json.loads((static.ROOT / "package.json").read_text())["dependencies"]
+    assert lock["packages"][f"node_modules/{static.RUNTIME}"]["version"] == asked[static.RUNTIME]
+    assert all("integrity" in package for name, package in lock["packages"].items() if name)
+    assert not any("resolved" in package for package in lock["packages"].values())
