@@ -60,6 +60,7 @@ def main() -> None:
         for _ in range(flags.visits):
             context = browser.new_context(viewport={"width": 1280, "height": 800})  # and with it an empty cache
             page = context.new_page()
+            page.set_default_timeout(120_000)  # a busy machine is slow
             begun = time.perf_counter()
             page.goto(f"http://127.0.0.1:{server.server_port}/")
             page.locator("canvas.face[data-shown]").first.wait_for()

@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -282,13 +283,9 @@ def test_the_folder_is_small_and_whole(served: tuple[Path, str]) -> None:
 @pytest.mark.parametrize("nc", [1, 3])
 @pytest.mark.parametrize("seeds", [range(1), range(5)])
 def test_the_onnx_model_draws_what_the_generator_draws(tmp_path: Path, nc: int, seeds: range) -> None:
-    onnx = pytest.importorskip("onnx")
-    from onnx.reference import ReferenceEvaluator
-
     generator = load_checkpoint(make_checkpoint(tmp_path / "some", nc=nc)).generator
-    model = onnx.load_from_string(static.to_onnx(generator))
-    onnx.checker.check_model(model, full_check=True)
-    [images] = ReferenceEvaluator(model).run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
+    model = onnxruntime.InferenceSession(static.to_onnx(generator), providers=["CPUExecutionProvider"])
+    [images] = model.run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
     with torch.inference_mode():
         wanted = generator(latents(seeds, NZ)[:, :, None, None]).numpy()
     assert np.abs(images - wanted).max() * 127.5 < 1

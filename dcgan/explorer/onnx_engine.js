@@ -1,23 +1,37 @@
-/* The engine of a page without a server: as engine.js says, with a worker that runs the generator. What needs the
+/* The engine of a page without a server: as engine.js says, with workers that run the generator. What needs the
    discriminator, other generators or files of animations is not here.
 
    known: {summary, directions: {name: vector}, ranking, replay}, which dcgan/static.py writes */
 
 const SHEET_COLUMNS = 8;
 
-function onnxEngine({ summary, directions, ranking, replay }, worker) {
-  const waiting = new Map();
-  let asked = 0;
-  worker.onmessage = ({ data: { number, bitmap, error } }) => {
-    const { resolve, reject } = waiting.get(number);
-    waiting.delete(number);
+/* A worker that draws one face after the other. draw(z) -> ImageBitmap; waiting() -> how many it has yet to draw */
+function painter(worker) {
+  const asked = [];
+  worker.onmessage = ({ data: { bitmap, error } }) => {
+    const { resolve, reject } = asked.shift();
     if (bitmap) resolve(bitmap);
     else reject(new Error(t("This browser cannot run the generator: {error}", { error })));
   };
   const draw = (z) => new Promise((resolve, reject) => {
-    waiting.set(++asked, { resolve, reject });
-    worker.postMessage({ number: asked, z });
+    asked.push({ resolve, reject });
+    worker.postMessage(z);
   });
+  return { draw, waiting: () => asked.length };
+}
+
+/* begin() -> a new worker; there is one at first, and a second one when that has drawn a face. */
+function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
+  const painters = [painter(first)];
+  const draw = (z) => painters.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).draw(z);
+  async function help() {
+    const nothing = new Float32Array(summary.nz);
+    await painters[0].draw(nothing);
+    const second = painter(begin());
+    await second.draw(nothing);
+    painters.push(second);
+  }
+  if (navigator.hardwareConcurrency > 1) help().catch(() => {}); // whoever asks for a face is told
   const latentOf = (state) => stateLatent(state, summary.nz, directions);
 
   /* One face at a time, so that a slider that is moved meanwhile waits for one face and not for all. */
@@ -34,7 +48,7 @@ function onnxEngine({ summary, directions, ranking, replay }, worker) {
   }
 
   return {
-    lanes: 2, // one face is drawn, and the next is ready to be
+    lanes: 3, // two faces are drawn, and a next one is ready to be
     latent: async (state) => [...walkedLatent(state, summary.nz)],
     ranking: async () => ranking,
     face: async (state) => draw(latentOf(state)),

@@ -1,4 +1,4 @@
-/* The worker of the static page: it is sent {number, z}, and answers {number, bitmap} or {number, error}. */
+/* The worker of the static page: it is sent one z after the other, and answers each with {bitmap} or {error}. */
 
 const model = fetch("generator.onnx").then((response) => response.arrayBuffer());
 const session = start();
@@ -39,13 +39,13 @@ function toBitmap({ data, dims: [, channels, height, width] }) {
   return createImageBitmap(pixels);
 }
 
-onmessage = ({ data: { number, z } }) => {
+onmessage = ({ data: z }) => {
   last = last.catch(() => {}).then(async () => {
     try {
       const bitmap = await toBitmap(await (await session)(z));
-      postMessage({ number, bitmap }, [bitmap]);
+      postMessage({ bitmap }, [bitmap]);
     } catch (error) {
-      postMessage({ number, error: error.message });
+      postMessage({ error: error.message });
     }
   });
 };
