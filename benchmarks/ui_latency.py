@@ -51,6 +51,7 @@ def measure(page: Page, url: str, count: int) -> tuple[list[float], list[float],
     slider = page.get_by_role("slider", name="Dimension ").first
     slider.wait_for(timeout=PATIENCE)
     page.locator("canvas.face[data-shown]").first.wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(2000)  # until the dimensions are in the order of their effect
     slider.evaluate(WATCH)
     slider.focus()
     for _ in range(10):  # connections and caches
@@ -145,6 +146,7 @@ def main() -> None:
     if chromium is None:
         parser.exit(2, MISSING + "\n")
     studio = Studio(flags.checkpoints)
+    studio.ranking()
     demo = build_demo(studio)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **LAUNCH)
     port = int(url.rstrip("/").rpartition(":")[2])

@@ -26,7 +26,6 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import functional as transforms
 from tqdm import tqdm
 
 from dcgan import avatars
@@ -334,6 +333,8 @@ def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
 
     Made upright, the shorter side resized to `size` with antialiasing, the centre cropped.
     """
+    from torchvision.transforms import functional as transforms  # takes seconds, and the demo begins without it
+
     image = upright(image, nc)
     short = min(image.size)
     if max(image.size) > MAX_ASPECT * short:  # a thin strip would be blown up to a huge one before its crop

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
-from torchvision.transforms import functional as transforms
 
 from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.convolution import has_bf16
@@ -70,6 +69,8 @@ class Finder:
     """
 
     def __init__(self, checkpoint: Checkpoint):
+        from torchvision.transforms import functional as transforms  # takes seconds to import
+
         self.model = checkpoint.model
         self._generator = folded(checkpoint.generator)
         try:
@@ -182,6 +183,8 @@ def framed(image: Image.Image, face: Box, frame: Box, size: int) -> Tensor:
 
     Where it reaches beyond the picture, the picture's edge goes on.
     """
+    from torchvision.transforms import functional as transforms
+
     side = face.side / frame.side
     left, top = face.x - frame.x * side, face.y - frame.y * side
     beyond = math.ceil(max(0, -left, -top, left + side - image.width, top + side - image.height))

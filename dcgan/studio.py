@@ -172,6 +172,8 @@ class Studio:
         """Begin, in the background, what the first visitors would else wait for."""
 
         def work() -> None:
+            with suppress(AttributeError, OSError):  # visitors go first, where threads can be told so
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
             for name in self.names:
                 self._read_reals(name)
                 self.ranking(name)
