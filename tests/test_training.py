@@ -422,6 +422,8 @@ def graded(monkeypatch) -> Callable[..., None]:
             return {"fd": next(remaining), "other": 1.0}
 
         monkeypatch.setattr(Quality, "__init__", lambda self, images, device: None)
+        monkeypatch.setattr(Quality, "floor", {"ffd": 0.5}, raising=False)
+        monkeypatch.setattr(Quality, "real", torch.zeros(7), raising=False)
         monkeypatch.setattr(Quality, "__call__", grade)
         monkeypatch.setattr(runs, "MIN_IMAGES", 10)
 

@@ -255,7 +255,7 @@ def test_a_link_moves_along_directions_as_far_as_they_go(page: Page, demo: str, 
 
 def test_tabs_are_moved_between_with_the_arrow_keys(page: Page) -> None:
     page.get_by_role("tab", name="Explore").focus()
-    for key, name in (("ArrowRight", "Interpolate"), ("End", "Training replay"), ("ArrowRight", "Explore")):
+    for key, name in (("ArrowRight", "Interpolate"), ("End", TABS[-1]), ("ArrowRight", TABS[0])):
         page.keyboard.press(key)
         expect(page.get_by_role("tab", name=name)).to_be_focused()
         expect(page.get_by_role("tab", selected=True)).to_have_text(name)
