@@ -3,7 +3,7 @@
 import gradio as gr
 
 from dcgan.studio import Studio
-from dcgan.tabs import component, words
+from dcgan.tabs import component, spoken, words
 
 YOUR_OWN = """## Train your own
 ```sh
@@ -17,4 +17,4 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     component("about.js", "about(element)", {})
     gr.Markdown(words(YOUR_OWN))
     card = gr.Markdown(studio.card())
-    checkpoint.change(studio.card, checkpoint, card, api_name="model_card", queue=False, show_progress="hidden")
+    checkpoint.change(spoken(studio.card), checkpoint, card, api_name="model_card", queue=False, show_progress="hidden")
