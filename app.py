@@ -4,8 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import gradio as gr
+# Gradio writes type stubs for all its components when it is imported, two fifths of that time, but not for what
+# has no source file.
+with patch("inspect.getfile", side_effect=OSError):
+    import gradio as gr
 from huggingface_hub import SpaceCard
 
 from dcgan.checkpoint import CheckpointError

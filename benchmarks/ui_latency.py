@@ -37,7 +37,10 @@ WATCH = """slider => {
     if (began === undefined) return;
     requestAnimationFrame(() => {
       const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => window.times.push(performance.now() - began);
+      port1.onmessage = () => {
+        window.times.push(performance.now() - began);
+        window.ontime?.();
+      };
       port2.postMessage(null);  // runs when the frame has been painted
     });
   }).observe(canvas, { attributes: true, attributeFilter: ['data-shown'] });
@@ -113,9 +116,10 @@ def visit(browser: Browser, port: int) -> float:
 
 
 def press(page: Page) -> None:
-    before = page.evaluate("times.length")
+    # A promise, and not a look at every frame, which would make the page draw frames that nobody asked for.
+    before = page.evaluate("(window.timed = new Promise((done) => (window.ontime = done)), times.length)")
     page.keyboard.press("ArrowRight" if before % 40 < 20 else "ArrowLeft")
-    page.wait_for_function("before => times.length > before", arg=before, timeout=PATIENCE)
+    page.evaluate("window.timed")
 
 
 def distant(port: int, round_trip: float) -> int:

@@ -16,7 +16,8 @@
    lanes: how many faces may be on their way at once.
    Each returns a promise; a refusal is an Error whose message is for the visitor. */
 
-const blob = (base64, type) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type });
+const bytes = (base64) => Uint8Array.fromBase64?.(base64) ?? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+const blob = (base64, type) => new Blob([bytes(base64)], { type });
 
 function serverEngine(server) {
   async function ask(name, request) {

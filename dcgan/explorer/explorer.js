@@ -118,9 +118,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   function change(part) {
     const other = "seed" in part || "walk" in part || "origin" in part;
     state = { ...state, ...part };
+    paint(state); // the face before all else
     if (other) loadBase();
     show();
-    paint(state);
     clearTimeout(calming);
     calming = setTimeout(() => lookAround(state), CALM);
     // Browsers allow a page only so many of these a second.
@@ -188,9 +188,13 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
     const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset, ...(ends.length ? [meaning] : []));
     const at = (z) => (100 * (Math.max(low, Math.min(high, z)) - low)) / (high - low);
+    let before = null;
     const display = () => {
       const z = of.get();
       if (Number(input.value) !== z) input.value = z;
+      const now = `${z} ${of.edited()}`;
+      if (before === now) return; // in a drag, all but one of many
+      before = now;
       value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
       input.style.setProperty("--from", `${Math.min(at(0), at(z))}%`);
       input.style.setProperty("--to", `${Math.max(at(0), at(z))}%`);
