@@ -57,7 +57,7 @@ LAUNCH: dict[str, Any] = {
     "max_file_size": "200mb",  # of a visitor's own photos
     "app_kwargs": {"middleware": [Middleware(Gate)]},
     "enable_monitoring": False,
-    "max_threads": 100,  # most of which wait for their turn in the studio, or say that it is busy
+    "max_threads": 16,  # most of which wait for their turn in the studio
     "state_session_capacity": 1000,
     "i18n": words,
     "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
@@ -136,4 +136,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # sys.exit would tear threads that still compute out of the middle of C++, which aborts

@@ -44,7 +44,7 @@ AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 5.0  # seconds to wait for one's turn, or for the reals before showing something else meanwhile
-WAITING = 64  # visitors who wait their turn
+BUSY = "many visitors are here just now: try again in a moment"
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
 MAX_Z = 6.0  # beyond it the generator was never trained
@@ -90,7 +90,7 @@ class Turns:
             if self.turn.acquire(timeout=PATIENCE):
                 return
             self._place.release()
-        raise ValueError("many visitors are here just now: try again in a moment")
+        raise ValueError(BUSY)
 
     def __exit__(self, *error: Any) -> None:
         self.turn.release()
@@ -106,7 +106,7 @@ class Opened:
     response: Tensor | None = None
     ranking: list[int] = field(default_factory=list)
     logits: dict[str, np.ndarray] = field(default_factory=dict)
-    measuring: Turns = field(default_factory=lambda: Turns(1, WAITING))
+    measuring: Turns = field(default_factory=lambda: Turns(1, 4))
     learning: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -169,8 +169,8 @@ class Studio:
         self._lock = threading.Lock()
         self._generator_at = lru_cache(MAX_MOMENTS)(self._read_generator)
         cores = os.cpu_count() or 1
-        self._slots = Turns(cores, WAITING)  # more at once would only make everyone wait longer
-        self._long = Turns(max(1, cores - 1), WAITING // 8)  # work of seconds leaves a core to the faces
+        self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
+        self._long = Turns(max(1, cores - 1), 4)  # work of seconds leaves a core to the faces
         if dataroot is not None:
             open_source(dataroot)
         self._open(Path(source))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.data_classes import FileData, ImageData, ListFiles
-from gradio.utils import get_upload_folder, is_in_or_equal
+from gradio.data_classes import ImageData, ListFiles
+from gradio.utils import get_upload_folder
 
-from dcgan.tabs.gate import told
+from dcgan.tabs.gate import told, uploaded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,20 +81,14 @@ def base64_text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def uploaded(file: FileData | ImageData | None) -> str | None:
-    """The path of a file that a visitor has uploaded, as it came.
-
-    In the place of Gradio's own preprocessing, which takes whatever file of this machine a request names.
-    """
-    if file is None or file.path is None:
-        return None
-    if not (is_in_or_equal(file.path, get_upload_folder()) and Path(file.path).is_file()):
-        raise gr.Error("this file was not uploaded")
-    return file.path
+def photo_path(picture: ImageData | None) -> str | None:
+    """In the place of gr.Image's own preprocessing, which answers a file that is no picture with a traceback."""
+    return uploaded(picture.path) if picture and picture.path else None
 
 
-def uploads(files: ListFiles | None) -> list[str]:
-    return [path for file in (files.root if files else []) if (path := uploaded(file))]
+def photo_paths(files: ListFiles | None) -> list[str]:
+    """In the place of gr.UploadButton's own preprocessing, which leaves an empty file behind for each."""
+    return [uploaded(file.path) for file in files or ()]
 
 
 def served(data: bytes, name: str) -> gr.FileData:

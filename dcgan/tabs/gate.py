@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
+from gradio.utils import get_upload_folder, is_in_or_equal
+from gradio_client.utils import is_file_obj_with_meta, traverse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dcgan.studio import BUSY
 
 # Of Gradio's own the rest stays shut: routes that fetch an address, keep a session for ever or call ffmpeg.
 SHUT = re.compile(
     r"/gradio_api/(?!(api|app_id|call|cancel|component_server|heartbeat|info|login_check|openapi\.json|queue|reset|run"
     r"|startup-events|theme\.css|upload|upload_progress|file=(?!\w\w+:))(/|$|(?<==)))|/monitoring|/svelte"
 )
+PAST_THE_QUEUE = re.compile(r"/gradio_api/(component_server|run|api)\b")
+AT_ONCE = 64  # of these; more would wait too long
 MAX_ASKED = 2**20  # bytes of a request; 10,000 numbers fit in
 MAX_UPLOADED = 256 * 2**20  # bytes of an upload, all its files together
 RESERVE = 2**30  # bytes of the disk that uploads leave free
@@ -35,12 +39,12 @@ class Gate:
     """ASGI middleware. What fails within is answered in a line, and leaves one in the log."""
 
     def __init__(self, app: ASGIApp):
-        self.app = app
+        self.app, self.under_way = app, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        begun = False
+        begun, counted = False, bool(PAST_THE_QUEUE.match(scope["path"]))
 
         async def answer(message: Message) -> None:
             nonlocal begun
@@ -49,14 +53,23 @@ class Gate:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
+        self.under_way += counted
         try:
-            if refusal := _refusal(scope):
+            refusal = _refusal(scope)
+            if counted and self.under_way > AT_ONCE:
+                refusal = (
+                    (200 if "component_server" in scope["path"] else 503),
+                    BUSY,
+                )  # the page shows what is no failure
+            if refusal:
                 await JSONResponse({"error": refusal[1]}, refusal[0])(scope, receive, answer)
             else:
                 await self.app(scope, receive, answer)
         except Exception as error:
             if not begun:
                 await JSONResponse({"error": told(error)}, 400)(scope, receive, answer)
+        finally:
+            self.under_way -= counted
         return None
 
 
@@ -86,16 +99,19 @@ def told(error: Exception) -> str:
     return "this request cannot be understood"
 
 
-def guarded(process_api: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Blocks.process_api, through which every event goes, so that it fetches nothing and fails in a line."""
+def uploaded(path: str) -> str:
+    """The path of a file that a visitor has uploaded. Gradio would also take folders, and fetch addresses."""
+    if not (is_in_or_equal(path, get_upload_folder()) and Path(path).is_file()):
+        raise gr.Error("this file was not uploaded")
+    return path
 
-    def refuse_address(file: dict[str, Any]) -> None:
-        if is_http_url_like(str(file.get("path"))):  # Gradio would fetch it
-            raise gr.Error("give a file, not an address")
+
+def guarded(process_api: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Blocks.process_api, through which every event goes: it takes no other files than uploads, and fails in a line."""
 
     async def process(*args: Any, **kwargs: Any) -> dict[str, Any]:
         try:
-            traverse(kwargs["inputs"], refuse_address, is_file_obj_with_meta)
+            traverse(kwargs["inputs"], lambda file: uploaded(file["path"]), is_file_obj_with_meta)
             return await process_api(*args, **kwargs)
         except Exception as error:
             raise gr.Error(told(error), print_exception=False) from None

@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 
 from dcgan.studio import Pixels, Studio, encoded, grid
-from dcgan.tabs import base64_text, component, served, spoken, uploads, words
+from dcgan.tabs import base64_text, component, photo_paths, served, spoken, words
 from dcgan.tabs.gate import KEPT
 
 
@@ -63,7 +63,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view.quiz(show_quiz, [checkpoint, own], view, **private)
     checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **private)
     for upload in (folder, photos):
-        upload.preprocess = uploads  # type: ignore[method-assign]
+        upload.preprocess = photo_paths  # type: ignore[method-assign]
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
     forget.click(
         lambda checkpoint: (None, grids(0, checkpoint, None), gr.update(visible=False)),
