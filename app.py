@@ -58,7 +58,7 @@ LAUNCH: dict[str, Any] = {
     "app_kwargs": {"middleware": [Middleware(Gate)]},
     "enable_monitoring": False,
     "max_threads": 16,  # most of which wait for their turn in the studio
-    "state_session_capacity": 1000,
+    "state_session_capacity": 256,  # of a megabyte each
     "i18n": words,
     "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
 }
@@ -95,7 +95,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
             spoken(studio.about), checkpoint, facts, api_name="about", queue=False, show_progress="hidden"
         )
         gr.api(studio.checkpoints, api_name="checkpoints")
-    demo.process_api = guarded(demo.process_api)  # type: ignore[method-assign]
+    demo.process_api = guarded(demo.process_api)
     return demo.queue(max_size=QUEUED, api_open=False)
 
 

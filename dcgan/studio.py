@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillReading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -168,6 +168,8 @@ class Studio:
         self._reading: dict[tuple[str, int, int], Future[Reals]] = {}
         self._lock = threading.Lock()
         self._generator_at = lru_cache(MAX_MOMENTS)(self._read_generator)
+        # Visitors' work runs side by side, each on one core: threads that wait for each other collapse under load.
+        torch.set_num_threads(1)
         cores = os.cpu_count() or 1
         self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
         self._long = Turns(max(1, cores - 1), 4)  # work of seconds leaves a core to the faces
@@ -201,15 +203,11 @@ class Studio:
         """Begin, in the background, what the first visitors would else wait for."""
 
         def work() -> None:
-            with suppress(AttributeError, OSError):  # visitors go first, where threads can be told so
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
             for name in self.names:
                 self._read_reals(name)
-                self.ranking(name)
-                self.opinion(name)
-                self._finder(name)
-                with suppress(ValueError):  # the reals are not at hand
-                    self.closest(checkpoint=name)
+                for prepare in (self.ranking, self.opinion, self._finder, lambda name: self.closest(checkpoint=name)):
+                    with suppress(ValueError):  # many visitors are here already, or the reals are not at hand
+                        prepare(name)
 
         threading.Thread(target=work, daemon=True).start()
 
@@ -365,7 +363,7 @@ class Studio:
     def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
         """The discriminator's logits [N] of images [N, S, S, nc]."""
         net = self._opened[name].checkpoint.discriminator
-        with self._slots, torch.inference_mode(), _threads(1 if len(pixels) == 1 else torch.get_num_threads()):
+        with self._slots, torch.inference_mode():
             images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
             return torch.cat([net(piece) for piece in images.split(64)]).numpy()
 
@@ -702,8 +700,7 @@ class Studio:
 
     def _render(self, checkpoint: Checkpoint, z: Tensor, generator: Generator | None = None) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
-        # One face is too little work to share among threads; faces of several visitors run side by side instead.
-        with self._slots, _threads(1 if len(z) == 1 else torch.get_num_threads()):
+        with self._slots:
             return render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
@@ -866,14 +863,3 @@ def _read(reading: Future[Reals], where: str, size: int, nc: int) -> None:
         reading.set_result(Reals(images))
     except Exception as error:  # whoever waits for the reading is to hear of it, whatever it was
         reading.set_exception(DataError(str(error).rstrip(".")))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with `count` threads within the block; the setting belongs to the calling thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

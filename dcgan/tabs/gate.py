@@ -57,10 +57,8 @@ class Gate:
         try:
             refusal = _refusal(scope)
             if counted and self.under_way > AT_ONCE:
-                refusal = (
-                    (200 if "component_server" in scope["path"] else 503),
-                    BUSY,
-                )  # the page shows what is no failure
+                shown = "component_server" in scope["path"]  # the page shows an answer, and not why a request failed
+                refusal = (200 if shown else 503), BUSY
             if refusal:
                 await JSONResponse({"error": refusal[1]}, refusal[0])(scope, receive, answer)
             else:
