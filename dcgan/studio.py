@@ -43,7 +43,8 @@ Pixels = NDArray[np.uint8]
 AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
-PATIENCE = 5.0  # seconds to wait for one's turn, or for the reals before showing something else meanwhile
+PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
+TURN = 5.0  # seconds to wait for one's turn
 BUSY = "many visitors are here just now: try again in a moment"
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
@@ -77,7 +78,7 @@ SHOWN = 0.25  # seconds between two looks at a search
 
 
 class Turns:
-    """So many compute at once and so many more wait their turn, for PATIENCE seconds; all others are told to come back.
+    """So many compute at once and so many more wait their turn, for TURN seconds; all others are told to come back.
 
     Raises ValueError, for the visitor.
     """
@@ -87,7 +88,7 @@ class Turns:
 
     def __enter__(self) -> None:
         if self._place.acquire(blocking=False):
-            if self.turn.acquire(timeout=PATIENCE):
+            if self.turn.acquire(timeout=TURN):
                 return
             self._place.release()
         raise ValueError(BUSY)

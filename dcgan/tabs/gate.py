@@ -109,7 +109,8 @@ def guarded(process_api: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[.
 
     async def process(*args: Any, **kwargs: Any) -> dict[str, Any]:
         try:
-            traverse(kwargs["inputs"], lambda file: uploaded(file["path"]), is_file_obj_with_meta)
+            if kwargs.get("iterator") is None:  # a generator that goes on may have removed its upload
+                traverse(kwargs["inputs"], lambda file: uploaded(file["path"]), is_file_obj_with_meta)
             return await process_api(*args, **kwargs)
         except Exception as error:
             raise gr.Error(told(error), print_exception=False) from None
