@@ -6,7 +6,7 @@ DATAROOT ?= avatars
 CHECKPOINT ?= checkpoints/faces
 OUT ?= static
 
-.PHONY: demo test lint bench static clean
+.PHONY: demo test lint bench load audit static clean
 
 demo: $(VENV)/installed
 	$(BIN)/python app.py
@@ -39,10 +39,24 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
 	$(BIN)/python benchmarks/cost_table.py
 
+# 200 visitors at the demo for a minute: times, errors, memory and files left. Linux.
+load: $(VENV)/installed
+	$(BIN)/python -m benchmarks.load
+
+# Known vulnerabilities in what is installed, by a pip-audit of its own, so that the tests need not have it.
+audit: $(VENV)/installed
+	@$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	@$(BIN)/python -m pip freeze --disable-pip-version-check > $(VENV)-audit/installed.txt
+	@$(VENV)-audit/bin/pip-audit --disable-pip --no-deps --requirement $(VENV)-audit/installed.txt \
+	  > $(VENV)-audit/report.txt 2>&1; code=$$?; \
+	  if grep -q "could not be audited: numpy " $(VENV)-audit/report.txt || ! grep -qi "vulnerabilit" $(VENV)-audit/report.txt; \
+	  then echo "audit: the database of vulnerabilities cannot be reached: nothing was checked"; \
+	  else cat $(VENV)-audit/report.txt; exit $$code; fi
+
 # The explorer as plain files, with no server; OUT must be new or empty. Needs npm, from Node.js.
 static: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-static.txt
 	$(BIN)/python -m dcgan.hub static $(OUT) --checkpoint $(CHECKPOINT)
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-audit

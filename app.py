@@ -1,7 +1,10 @@
 """The demo: explore what a checkpoint can draw. `python app.py` opens it on http://127.0.0.1:7860."""
 
 import argparse
+import os
+import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -11,11 +14,13 @@ from unittest.mock import patch
 with patch("inspect.getfile", side_effect=OSError):
     import gradio as gr
 from huggingface_hub import SpaceCard
+from starlette.middleware import Middleware
 
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import HEAD, about, explore, find, interpolate, lab, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs.gate import Gate, guarded, keep_sweeping
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -46,6 +51,7 @@ TABS = {
     "lab": "Lab",
     "about": "About",
 }
+QUEUED = 20  # searches and other long requests; then the page says that it is busy
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "head": HEAD,
@@ -53,14 +59,19 @@ LAUNCH: dict[str, Any] = {
     "run_history": False,  # it would store every call in the visitor's browser
     "strict_cors": True,
     "max_file_size": "200mb",  # of a visitor's own photos
+    "app_kwargs": {"middleware": [Middleware(Gate)]},
+    "enable_monitoring": False,
+    "max_threads": 16,  # most of which wait for their turn in the studio
+    "state_session_capacity": 256,  # of a megabyte each
     "i18n": words,
     "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
 }
 
 
 def build_demo(studio: Studio) -> gr.Blocks:
-    """The page. Temporary files are looked through every hour and kept for a day."""
-    with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    """The page."""
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # statistics over all requests, made at each of them
+    with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(300, 2400)) as demo:
         with gr.Row(elem_classes="header"):
             gr.Markdown(words("# Faces from noise"))
             checkpoint = gr.Dropdown(
@@ -88,13 +99,20 @@ def build_demo(studio: Studio) -> gr.Blocks:
             spoken(studio.about), checkpoint, facts, api_name="about", queue=False, show_progress="hidden"
         )
         gr.api(studio.checkpoints, api_name="checkpoints")
-    return demo
+    demo.process_api = guarded(demo.process_api)
+    return demo.queue(max_size=QUEUED, api_open=False)
 
 
 def default_checkpoints() -> str | Path:
     """Those that come along; in a Space made for a model on the Hub, that model, which its README names."""
     models = SpaceCard.load(HERE / "README.md").data.get("models")
     return models[0] if models and not (HERE / "checkpoints").exists() else HERE / "checkpoints"
+
+
+def serve(demo: gr.Blocks) -> None:
+    """Until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: demo.close(verbose=False))
+    demo.launch(**LAUNCH)
 
 
 def main() -> int:
@@ -111,7 +129,10 @@ def main() -> int:
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
-        build_demo(studio).launch(**LAUNCH)
+        with tempfile.TemporaryDirectory(prefix="faces-") as files:  # visitors', and nobody else's
+            os.environ["GRADIO_TEMP_DIR"] = files
+            keep_sweeping(Path(files))
+            serve(build_demo(studio))
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"app.py: {error}", file=sys.stderr)
         return 2
@@ -119,4 +140,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # sys.exit would tear threads that still compute out of the middle of C++, which aborts

@@ -252,7 +252,7 @@ def load_images(
 
     source: a path, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. limit: only the first so many. cache:
     where packed images are kept, by default $DCGAN_CACHE or the user's cache directory. progress: show a bar while
-    decoding.
+    decoding, and name what was skipped.
     Raises DataError where there is nothing to read or no room for the cache.
     """
     found = open_source(source, limit)
@@ -269,7 +269,7 @@ def load_images(
     if not (folder / "index.json").is_file():
         _pack(found, image_size, nc, workers, folder, progress)
     images = _open_packed(folder, found.name, image_size, nc)
-    if images.skipped:
+    if images.skipped and progress:  # of a visitor's pictures nothing is logged
         shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
         more = f" and {len(images.skipped) - 3} more, listed in {folder / 'index.json'}" * (len(images.skipped) > 3)
         print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")

@@ -13,10 +13,11 @@ import shutil
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillReading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -43,10 +44,13 @@ AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
+TURN = 5.0  # seconds to wait for one's turn
+BUSY = "many visitors are here just now: try again in a moment"
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
 MAX_Z = 6.0  # beyond it the generator was never trained
 MAX_FRAMES = 300
+PIECE = 16  # of them at a time, and single faces in between
 MAX_SHUFFLE = 999_999
 MAX_CURVE = 400  # points of a curve: no screen shows more
 CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
@@ -60,13 +64,38 @@ JUDGED = 256  # made-up faces that a face is ranked among where no photographs a
 FIRST_JUDGED = 2_000_000  # ... from this seed on, where nobody looks
 PAIRS = 20  # of the quiz
 MAX_CLOSEST = 16
-MAX_OWN = 500  # pictures of a visitor
+MAX_OWN = 500  # pictures of a visitor ...
+MAX_OWN_PIXELS = 2 * 10**9  # ... with so many pixels in all: half a minute
+MAX_DIRECTORY = 2**20  # bytes of a zip's directory: some 10,000 names
+MAX_UNPACKED = 2**30  # bytes of what a zip holds
+ZIP_DIRECTORY = 5  # where its size stands in the record that ends a zip
 MAX_MOMENTS = 16  # generators of earlier moments in memory, 30 MB each
 MAX_PHOTO = 40 * 2**20  # bytes
 PHOTO_SIDE = 2048  # pixels: larger photos are made smaller
 DIGITS = 2  # of a found latent: as fine as the sliders, and a link to it stays short
 SEARCH = 10.0, 300  # seconds and steps, whichever is over first
 SHOWN = 0.25  # seconds between two looks at a search
+
+
+class Turns:
+    """So many compute at once and so many more wait their turn, for TURN seconds; all others are told to come back.
+
+    Raises ValueError, for the visitor.
+    """
+
+    def __init__(self, at_once: int, waiting: int):
+        self.turn, self._place = threading.Semaphore(at_once), threading.Semaphore(at_once + waiting)
+
+    def __enter__(self) -> None:
+        if self._place.acquire(blocking=False):
+            if self.turn.acquire(timeout=TURN):
+                return
+            self._place.release()
+        raise ValueError(BUSY)
+
+    def __exit__(self, *error: Any) -> None:
+        self.turn.release()
+        self._place.release()
 
 
 @dataclass
@@ -78,7 +107,7 @@ class Opened:
     response: Tensor | None = None
     ranking: list[int] = field(default_factory=list)
     logits: dict[str, np.ndarray] = field(default_factory=dict)
-    measuring: threading.Lock = field(default_factory=threading.Lock)
+    measuring: Turns = field(default_factory=lambda: Turns(1, 4))
     learning: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -140,8 +169,11 @@ class Studio:
         self._reading: dict[tuple[str, int, int], Future[Reals]] = {}
         self._lock = threading.Lock()
         self._generator_at = lru_cache(MAX_MOMENTS)(self._read_generator)
-        # More at once would only make everyone wait longer.
-        self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
+        # Visitors' work runs side by side, each on one core: threads that wait for each other collapse under load.
+        torch.set_num_threads(1)
+        cores = os.cpu_count() or 1
+        self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
+        self._long = Turns(max(1, cores - 1), 4)  # work of seconds leaves a core to the faces
         if dataroot is not None:
             open_source(dataroot)
         self._open(Path(source))
@@ -172,15 +204,11 @@ class Studio:
         """Begin, in the background, what the first visitors would else wait for."""
 
         def work() -> None:
-            with suppress(AttributeError, OSError):  # visitors go first, where threads can be told so
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
             for name in self.names:
                 self._read_reals(name)
-                self.ranking(name)
-                self.opinion(name)
-                self._finder(name)
-                with suppress(ValueError):  # the reals are not at hand
-                    self.closest(checkpoint=name)
+                for prepare in (self.ranking, self.opinion, self._finder, lambda name: self.closest(checkpoint=name)):
+                    with suppress(ValueError):  # many visitors are here already, or the reals are not at hand
+                        prepare(name)
 
         threading.Thread(target=work, daemon=True).start()
 
@@ -336,7 +364,7 @@ class Studio:
     def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
         """The discriminator's logits [N] of images [N, S, S, nc]."""
         net = self._opened[name].checkpoint.discriminator
-        with self._slots, torch.inference_mode(), _threads(1 if len(pixels) == 1 else torch.get_num_threads()):
+        with self._slots, torch.inference_mode():
             images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
             return torch.cat([net(piece) for piece in images.split(64)]).numpy()
 
@@ -383,12 +411,12 @@ class Studio:
         name = self._name(checkpoint)
         try:
             finder = self._finder(name)
-            with self._slots:
+            with self._slots.turn:
                 crop = finder.crop(_photo(photo))
             target = crop.pixels.permute(1, 2, 0).numpy()
             search, shown = finder.search(crop.pixels, *SEARCH), -math.inf
             while True:
-                with self._slots:  # a step at a time: a search that nobody follows any more holds up nobody
+                with self._slots.turn:  # a step at a time: a search that nobody follows any more holds up nobody
                     progress = next(search)
                 if progress.done < 1 and time.monotonic() - shown < SHOWN:
                     continue
@@ -407,7 +435,7 @@ class Studio:
         opened = self._opened[name]
         with opened.learning:
             if opened.finder is None:
-                with self._slots:
+                with self._slots.turn:
                     opened.finder = Finder(opened.checkpoint)
         return opened.finder
 
@@ -422,10 +450,9 @@ class Studio:
         """A direction [nz], of length 1, from examples: up to 64 faces that have a trait, and as many that lack it."""
         opened = self._opened[self._name(checkpoint)]
         sides = [self._latents(opened.checkpoint, self._some(side)) for side in (having, lacking)]
-        with opened.measuring:
+        with self._long, opened.learning:
             if opened.response is None:
-                with self._slots:
-                    opened.response = lab.response(opened.checkpoint.generator)
+                opened.response = lab.response(opened.checkpoint.generator)
         return [round(value, 3) for value in lab.slider(sides[0], sides[1], opened.response).tolist()]
 
     def arithmetic(self, start: list[Any], minus: list[Any], plus: list[Any], checkpoint: str = "") -> list[float]:
@@ -465,7 +492,9 @@ class Studio:
             raise ValueError(f"faces must be a list of 2 to {MAX_STOPS}, not {_short(faces)}")
         stops = self._latents(opened, faces)
         spherical = _choice(kind, "path", PATHS) == "spherical"
-        return self._render(opened, latents.path(stops, _whole(frames, "frames", 2, MAX_FRAMES), spherical, loop))
+        way = latents.path(stops, _whole(frames, "frames", 2, MAX_FRAMES), spherical, bool(loop))
+        with self._long:
+            return np.concatenate([self._render(opened, piece) for piece in way.split(PIECE)])
 
     def animation(self, frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
         """Frames as a GIF, animated WebP or MP4 (H.264) of about 256 px that takes `seconds`.
@@ -475,7 +504,7 @@ class Studio:
         format = _choice(format, "format", FORMATS)
         seconds = _number(seconds, "seconds", 0.5, 120.0)
         factor = max(1, 256 // frames.shape[1])
-        with self._slots:
+        with self._long:
             there = [enlarged(picture(frame), factor) for frame in frames]
             if format == "gif":  # one palette for all: nothing flickers, and Pillow's own is a hundred times slower
                 palette = picture(grid(frames)).quantize()
@@ -545,13 +574,17 @@ class Studio:
         Up to 500 are read; nothing is kept, and the files are removed.
         """
         model = self._checkpoint(checkpoint).model
-        with tempfile.TemporaryDirectory() as folder:
+        if not files:
+            raise ValueError("give pictures, or a zip of them")
+        with tempfile.TemporaryDirectory(dir=Path(files[0]).parent) as folder:
             pictures, cache = Path(folder, "pictures"), Path(folder, "cache")
             pictures.mkdir()
             moved = [Path(shutil.move(f, pictures / f"{i:04d}{Path(f).suffix.lower()}")) for i, f in enumerate(files)]
             archive = next((path for path in moved if path.suffix == ".zip"), None)
             try:
-                images = load_images(str(archive or pictures), model.image_size, model.nc, 0, MAX_OWN, cache, False)
+                _check_size(archive or pictures)
+                with self._long:
+                    images = load_images(str(archive or pictures), model.image_size, model.nc, 0, MAX_OWN, cache, False)
             except DataError as error:
                 raise ValueError(str(error).replace(f"{pictures}", "what you gave")) from None
             return np.array(images.pixels)
@@ -668,8 +701,7 @@ class Studio:
 
     def _render(self, checkpoint: Checkpoint, z: Tensor, generator: Generator | None = None) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
-        # One face is too little work to share among threads; faces of several visitors run side by side instead.
-        with self._slots, _threads(1 if len(z) == 1 else torch.get_num_threads()):
+        with self._slots:
             return render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
@@ -680,6 +712,25 @@ def _photo(path: str | Path) -> Image.Image:
         return open_photo(path, PHOTO_SIDE)
     except (DataError, OSError) as error:
         raise ValueError(str(error) if isinstance(error, DataError) else "this photo is no longer there") from None
+
+
+def _check_size(source: Path) -> None:
+    """Refuse a visitor's pictures, a folder or a zip, that would take minutes to read. Raises ValueError, DataError."""
+    if source.is_file():
+        with source.open("rb") as file:
+            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # before a million entries are read
+        if end and end[ZIP_DIRECTORY] > MAX_DIRECTORY:
+            raise ValueError("this zip holds too many files: give a smaller one")
+    found, pixels = open_source(str(source)), 0
+    if source.is_file():
+        with zipfile.ZipFile(source) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
+                raise ValueError(f"this zip unpacks to more than {MAX_UNPACKED >> 20:,} MB: give a smaller one")
+    for index in range(min(len(found.names), MAX_OWN)):
+        with suppress(Exception), found.open(index) as image:  # what cannot be read is skipped later
+            pixels += image.width * image.height
+    if pixels > MAX_OWN_PIXELS:
+        raise ValueError(f"these pictures have more than {MAX_OWN_PIXELS // 10**6:,} million pixels: give fewer")
 
 
 # Pictures
@@ -696,6 +747,7 @@ def enlarged(image: Image.Image, factor: int) -> Image.Image:
 
 def grid(images: Pixels, columns: int = GRID) -> Pixels:
     """Images [N, S, S, nc] row by row in one [rows S, columns S, nc]; what is left of the last row is black."""
+    columns = _whole(columns, "columns", 1, MAX_FRAMES)
     rows = -(-len(images) // columns)
     n, size, _, channels = images.shape
     cells = np.zeros((rows * columns, size, size, channels), np.uint8)
@@ -812,14 +864,3 @@ def _read(reading: Future[Reals], where: str, size: int, nc: int) -> None:
         reading.set_result(Reals(images))
     except Exception as error:  # whoever waits for the reading is to hear of it, whatever it was
         reading.set_exception(DataError(str(error).rstrip(".")))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with `count` threads within the block; the setting belongs to the calling thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

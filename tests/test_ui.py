@@ -14,10 +14,11 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from app import LAUNCH, build_demo
 from dcgan.studio import Studio
 from dcgan.tabs import EXPLORER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
-from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
+from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -528,3 +529,23 @@ def test_every_word_of_the_page_is_in_korean_too() -> None:
     assert set(re.findall(r"""\bt\("([^"]+)\"""", scripts)) <= set(korean)
     for english, translated in korean.items():
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated))
+
+
+def test_names_and_texts_of_a_checkpoint_are_not_executed(browser: Browser, tmp_path: Path) -> None:
+    evil = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+    config = make_checkpoint(tmp_path / "evil") / "config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps({**facts, "name": f"a {evil}", "data": {"name": evil, "license": evil, "count": 1}}))
+    (tmp_path / "evil" / "README.md").write_text(f"# card\n{evil}\n[link](javascript:window.hacked=1)\n")
+    blocks = build_demo(Studio(tmp_path))
+    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **LAUNCH)
+    page = browser.new_page()
+    page.goto(url, timeout=PATIENCE)
+    for name in TABS:
+        page.get_by_role("tab", name=name, exact=True).click(timeout=PATIENCE)
+        page.wait_for_timeout(300)
+    expect(page.get_by_role("heading", name="card")).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("[onerror], a[href^='javascript']").count() == 0
+    page.close()
+    blocks.close()

@@ -2,15 +2,17 @@
 
 import base64
 import json
-import tempfile
+import secrets
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.data_classes import ImageData
-from gradio.utils import get_upload_folder, is_in_or_equal
+from gradio.data_classes import ImageData, ListFiles
+from gradio.utils import get_upload_folder
+
+from dcgan.tabs.gate import told, uploaded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,8 +70,8 @@ def answer(function: Callable[..., dict[str, Any]]) -> Callable[[Any], dict[str,
     def server_function(request: Any) -> dict[str, Any]:
         try:
             return function(**request)
-        except (ValueError, TypeError) as error:  # TypeError: a request with other names than the function's
-            return {"error": str(error)}
+        except Exception as error:  # not a mapping, or one of other names than the function's, say
+            return {"error": str(error) if isinstance(error, ValueError) else told(error)}
 
     server_function.__name__ = function.__name__  # under which the page finds it
     return server_function
@@ -79,23 +81,19 @@ def base64_text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def uploaded(picture: ImageData | None) -> str | None:
-    """The path of a picture that a visitor has uploaded, as it came.
+def photo_path(picture: ImageData | None) -> str | None:
+    """In the place of gr.Image's own preprocessing, which answers a file that is no picture with a traceback."""
+    return uploaded(picture.path) if picture and picture.path else None
 
-    In the place of gr.Image's own preprocessing, which opens whatever file of this machine a request names, and
-    answers one that is no picture with a traceback.
-    """
-    if picture is None or picture.path is None:
-        return None
-    if not is_in_or_equal(picture.path, get_upload_folder()):
-        raise gr.Error("this picture was not uploaded", print_exception=False)
-    return picture.path
+
+def photo_paths(files: ListFiles | None) -> list[str]:
+    """In the place of gr.UploadButton's own preprocessing, which leaves an empty file behind for each."""
+    return [uploaded(file.path) for file in files or ()]
 
 
 def served(data: bytes, name: str) -> gr.FileData:
     """The data as a file of its own for one answer, in the folder that Gradio serves and tidies."""
-    folder = Path(get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    file = Path(tempfile.mkdtemp(dir=folder)) / name
+    file = Path(get_upload_folder()) / secrets.token_hex(16) / name  # nobody guesses it
+    file.parent.mkdir(parents=True)
     file.write_bytes(data)
     return gr.FileData(path=str(file))

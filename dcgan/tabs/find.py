@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from dcgan.studio import Studio, encoded
-from dcgan.tabs import base64_text, component, uploaded, words
+from dcgan.tabs import base64_text, component, photo_path, words
 
 AT_ONCE = 2  # searches; whoever comes later waits in Gradio's queue
 
@@ -22,7 +22,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             buttons=[],
         )
         view = component("find.js", "finder(element, () => trigger('stop', {}))", {})
-    photo.preprocess = uploaded  # type: ignore[method-assign, assignment]
+    photo.preprocess = photo_path  # type: ignore[method-assign, assignment]
 
     def find(photo: str | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
         """The face nearest to that of a photo, better and better, a few times a second for about ten seconds.

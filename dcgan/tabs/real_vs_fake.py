@@ -1,17 +1,19 @@
 """Real vs fake: what a checkpoint learned from beside what it makes up, nearest training images, and a quiz."""
 
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from dcgan.studio import Pixels, Studio, encoded, grid
-from dcgan.tabs import base64_text, component, served, spoken, words
+from dcgan.tabs import base64_text, component, photo_paths, served, spoken, words
+from dcgan.tabs.gate import KEPT
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    own = gr.State()  # the visitor's pictures, uint8 [N, nc, S, S]
+    own = gr.State(time_to_live=KEPT)  # the visitor's pictures, uint8 [N, nc, S, S]
     view = component(
         "real_vs_fake.js", "realVsFake(element, props.value, (what, details) => trigger(what, details))", {}
     )
@@ -62,6 +64,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view.quiz(show_quiz, [checkpoint, own], view, **private)
     checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **private)
     for upload in (folder, photos):
+        upload.preprocess = photo_paths  # type: ignore[method-assign, assignment]
+        upload.api_info = cache(upload.api_info)  # type: ignore[method-assign]  # half of what a new visitor costs
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
     forget.click(
         lambda checkpoint: (None, grids(0, checkpoint, None), gr.update(visible=False)),
@@ -102,7 +106,7 @@ def _png(pixels: Pixels) -> str:
 
 def _answer(event: gr.EventData | None, function: Any, *asked: Any) -> dict[str, Any]:
     """What the function says, or in its place the visitor's mistake, with the id of the page's request, if any."""
-    name = {"id": event.id} if event else {}
+    name = {"id": int(event.id)} if event else {}  # a file's description in its place would be served as the file
     try:
         return {**name, **function(*asked)}
     except ValueError as error:
