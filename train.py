@@ -24,11 +24,18 @@ from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import SETTINGS, TrainingError
+from dcgan.signals import ending_well
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
+    with ending_well():
+        return run_training(argv)
+
+
+def run_training(argv: list[str] | None) -> int:
+    """What `main` does, where SIGTERM ends it well."""
     flags = build_parser().parse_args(argv)
     run = Path(flags.out or time.strftime("runs/%Y%m%d-%H%M%S"))
     try:
@@ -158,4 +165,5 @@ def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may be of any bytes
     sys.exit(main())
