@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
@@ -83,8 +84,13 @@ def launch(ngpu: int, argv: list[str]) -> int:
         raise TrainingError(f"--ngpu {ngpu}, but this machine has {found} GPUs")
     try:
         torchrun(["--standalone", f"--nproc-per-node={ngpu}", str(Path(__file__).resolve()), *argv])
-    except ChildFailedError as error:  # the rank has said why
-        return error.get_first_failure()[1].exitcode
+    except SignalException:  # passed on to the ranks, which have saved
+        return 0
+    except ChildFailedError as error:
+        rank, first = error.get_first_failure()
+        how = f"exit code {first.exitcode}, as it said" if first.exitcode > 0 else first.signal_name()
+        print(f"train.py: rank {rank} ended with {how}, and the others with it", file=sys.stderr)
+        return max(first.exitcode, 1)
     return 0
 
 
