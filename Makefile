@@ -6,7 +6,7 @@ DATAROOT ?= avatars
 CHECKPOINT ?= checkpoints/faces
 OUT ?= static
 
-.PHONY: demo test lint bench static clean
+.PHONY: demo test lint bench soak static clean
 
 demo: $(VENV)/installed
 	$(BIN)/python app.py
@@ -38,6 +38,10 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/tick_cost.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
 	$(BIN)/python benchmarks/cost_table.py
+
+# What holds only if it holds for long: see docs/reliability.md.
+soak: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/soak.py --kills 50 --stops 10
 
 # The explorer as plain files, with no server; OUT must be new or empty. Needs npm, from Node.js.
 static: $(VENV)/installed
