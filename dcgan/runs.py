@@ -8,6 +8,7 @@ import copy
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -308,6 +309,9 @@ def restore(run: Path, nets: Trained, device: torch.device) -> int:
     if not path.is_file():
         return 0
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the sums
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it is damaged")
         state = torch.load(path, map_location=device, weights_only=True)
         nets.load_state_dict(state["networks"])
         torch.set_rng_state(state["rng"].cpu())
