@@ -377,9 +377,8 @@ def save_net(net: nn.Module, path: Path) -> None:
 
 
 def _load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
-    with torch.device(
-        "meta"
-    ):  # so that a huge shape in a config takes no memory before weights of that shape are there
+    # A huge shape in a config takes no memory before weights of that shape are there.
+    with torch.device("meta"):
         net = kind(model)
     expected = net.state_dict()
     try:

@@ -116,9 +116,9 @@ class Writer:
             settings = {**self.settings, "data": {**self.settings["data"], **private}}
             with writing(self.run / SETTINGS) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-            if seen:
+            if seen and (self.run / "checkpoint").is_dir():
                 self.saved = seen
-            else:
+            if not seen:
                 some = figures.montage(self.images.some(figures.GRID))
                 figures.labelled(self.run / "training_images.png", [("Training images", some)])
                 self.snapshot(0)
