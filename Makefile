@@ -7,6 +7,8 @@ CHECKPOINT ?= checkpoints/faces
 OUT ?= static
 
 .PHONY: demo test lint bench load audit static clean
+=======
+.PHONY: demo test lint bench soak static clean
 
 demo: $(VENV)/installed
 	$(BIN)/python app.py
@@ -52,6 +54,11 @@ audit: $(VENV)/installed
 	  if grep -q "could not be audited: numpy " $(VENV)-audit/report.txt || ! grep -qi "vulnerabilit" $(VENV)-audit/report.txt; \
 	  then echo "audit: the database of vulnerabilities cannot be reached: nothing was checked"; \
 	  else cat $(VENV)-audit/report.txt; exit $$code; fi
+
+# What holds only if it holds for long: see docs/reliability.md.
+soak: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/soak.py --kills 50 --stops 10
+	$(BIN)/python -m benchmarks.load
 
 # The explorer as plain files, with no server; OUT must be new or empty. Needs npm, from Node.js.
 static: $(VENV)/installed

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
@@ -24,11 +25,18 @@ from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import SETTINGS, TrainingError
+from dcgan.signals import ending_well
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
+    with ending_well():
+        return run_training(argv)
+
+
+def run_training(argv: list[str] | None) -> int:
+    """What `main` does, where SIGTERM ends it well."""
     flags = build_parser().parse_args(argv)
     run = Path(flags.out or time.strftime("runs/%Y%m%d-%H%M%S"))
     try:
@@ -76,8 +84,13 @@ def launch(ngpu: int, argv: list[str]) -> int:
         raise TrainingError(f"--ngpu {ngpu}, but this machine has {found} GPUs")
     try:
         torchrun(["--standalone", f"--nproc-per-node={ngpu}", str(Path(__file__).resolve()), *argv])
-    except ChildFailedError as error:  # the rank has said why
-        return error.get_first_failure()[1].exitcode
+    except SignalException:  # passed on to the ranks, which have saved
+        return 0
+    except ChildFailedError as error:
+        rank, first = error.get_first_failure()
+        how = f"exit code {first.exitcode}, as it said" if first.exitcode > 0 else first.signal_name()
+        print(f"train.py: rank {rank} ended with {how}, and the others with it", file=sys.stderr)
+        return max(first.exitcode, 1)
     return 0
 
 
@@ -158,4 +171,5 @@ def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may be of any bytes
     sys.exit(main())

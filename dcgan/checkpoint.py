@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dcgan.model import Discriminator, Generator, ModelConfig
@@ -41,6 +41,8 @@ SNAPSHOTS = "snapshots"
 MOMENTS = "generators"
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
+MAX_TEXT = 16 * 2**20  # bytes of a JSON file; 2,000 rows of a history take a quarter of a MB
+KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
 
 
@@ -49,8 +51,8 @@ class CheckpointError(Exception):
 
 
 def reason(error: Exception) -> str:
-    """An exception in one line."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """An exception in one line of no more than 300 characters."""
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Checkpoint:
     @cached_property
     def discriminator(self) -> Discriminator:
         """The discriminator in eval mode, read when first asked for."""
-        return _load_net(Discriminator(self.model), self.folder / DISCRIMINATOR)
+        return _load_net(Discriminator, self.model, self.folder / DISCRIMINATOR)
 
     @cached_property
     def directions(self) -> "tuple[Direction, ...]":
@@ -106,7 +108,9 @@ class Checkpoint:
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
-        return read_history(self.folder / HISTORY)
+        """Its training's figures; none where the file is larger than any that is written here."""
+        path = self.folder / HISTORY
+        return read_history(path) if path.is_file() and path.stat().st_size <= MAX_TEXT else []
 
     @cached_property
     def snapshots(self) -> list[Snapshot]:
@@ -119,7 +123,7 @@ class Checkpoint:
 
     def generator_at(self, moment: Snapshot) -> Generator:
         """The generator of one of `moments`. Raises CheckpointError where it cannot be read."""
-        return _load_net(Generator(self.model), moment.path)
+        return _load_net(Generator, self.model, moment.path)
 
 
 def load_checkpoint(source: str | Path, **hub: Any) -> Checkpoint:
@@ -135,16 +139,30 @@ def load_checkpoint(source: str | Path, **hub: Any) -> Checkpoint:
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"no checkpoint at '{source}': there is no {CONFIG} in it; train.py --out makes one")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads(read_text(folder / CONFIG))
         version = config["format"]
         if version == FORMAT:
             known = {f.name for f in fields(ModelConfig)}
             model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"'{folder / CONFIG}' is damaged ({error}); train again or fetch it anew") from None
+            for key, kind in KINDS.items():
+                if not isinstance(config.get(key) or kind(), kind):
+                    raise ValueError(f"{key} is no {kind.__name__}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise CheckpointError(
+            f"'{folder / CONFIG}' is damaged ({reason(error)}); train again or fetch it anew"
+        ) from None
     if version != FORMAT:
-        raise CheckpointError(f"'{folder}' has format {version}, this program reads {FORMAT}: update the program")
-    return Checkpoint(folder.resolve(), config, model, _load_net(Generator(model), folder / GENERATOR))
+        raise CheckpointError(
+            f"'{folder}' has format {str(version)[:20]!r}, this program reads {FORMAT}: update the program"
+        )
+    return Checkpoint(folder.resolve(), config, model, _load_net(Generator, model, folder / GENERATOR))
+
+
+def read_text(path: Path) -> str:
+    """A JSON file's text. Raises ValueError where it is larger than any that is written here."""
+    if (size := path.stat().st_size) > MAX_TEXT:
+        raise ValueError(f"it has {size / 2**20:,.0f} MiB, and such files have less than {MAX_TEXT / 2**20:,.0f}")
+    return path.read_text(encoding="utf-8")
 
 
 def local_folder(source: str | Path, **hub: Any) -> Path:
@@ -249,16 +267,23 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The lines of a history.jsonl; [] where there is none. A last line cut in the middle is left out."""
+    """The lines of a history.jsonl; [] where there is none. What follows a line that is cut or no row is left out."""
     if not path.is_file():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict) or "images_seen" not in row or not all(map(_is_figure, row.values())):
+            break
+        rows.append(row)
     return rows
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
@@ -292,8 +317,14 @@ def list_moments(folder: Path) -> list[Snapshot]:
 
 
 def _numbered(folder: Path, suffix: str) -> list[Snapshot]:
-    found = [Snapshot(int(p.stem), p) for p in folder.glob(f"*{suffix}") if p.stem.isdigit()]
-    return sorted(found, key=lambda s: s.images_seen)
+    found = [p for p in folder.glob(f"*{suffix}") if p.stem.isdecimal() and p.is_file() and _stays(p)]
+    return sorted((Snapshot(int(p.stem), p) for p in found), key=lambda s: s.images_seen)
+
+
+def _stays(path: Path) -> bool:
+    """Whether a file lies where it seems to, or is a link into the Hub's cache: the demo shows it to everyone."""
+    blobs = [model / "blobs" for model in path.absolute().parents[3:4]]  # of models--o--n/snapshots/commit/snapshots/
+    return not path.is_symlink() or path.resolve().parent in blobs
 
 
 def thin_moments(moments: list[Snapshot], limit: int) -> list[Snapshot]:
@@ -338,20 +369,31 @@ def _link(source: Path, target: Path) -> None:
 
 
 def save_net(net: nn.Module, path: Path) -> None:
-    """Write the network's weights in fp16."""
+    """Write the network's weights in fp16, and their fingerprint."""
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, path)
+    state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    save_file(state, path, {"fingerprint": fingerprint(net)})
     path.chmod(0o644)  # safetensors makes it readable by its owner alone; a checkpoint is there to be shared
 
 
-def _load_net(net: Net, path: Path) -> Net:
+def _load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
+    # A huge shape in a config takes no memory before weights of that shape are there.
+    with torch.device("meta"):
+        net = kind(model)
+    expected = net.state_dict()
     try:
-        state: dict[str, Tensor] = load_file(path)
-        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        with safe_open(path, "pt") as file:
+            known = (file.metadata() or {}).get("fingerprint")
+            state: dict[str, Tensor] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  # it is no dict
+        net.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()}, assign=True)
     except FileNotFoundError:
         raise CheckpointError(f"'{path}' is missing: the checkpoint is incomplete, fetch or train it anew") from None
-    except (SafetensorError, RuntimeError, OSError) as error:
+    except (SafetensorError, RuntimeError, KeyError, OSError) as error:
         raise CheckpointError(f"'{path}' is damaged ({reason(error)}); fetch or train it anew") from None
+    if known not in (None, fingerprint(net)):
+        raise CheckpointError(
+            f"'{path}' is damaged (its weights are not those that were saved); fetch or train it anew"
+        )
     if not all(torch.isfinite(value).all() for value in net.state_dict().values()):
         raise CheckpointError(f"'{path}' holds weights that are not finite; fetch or train it anew")
     return net.eval().requires_grad_(False)

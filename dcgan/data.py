@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +37,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", "
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 CROP_VERSION = 2  # part of the cache's key: raise it when the same file would come out as other pixels
 MAX_ASPECT = 4
+MAX_FILE = 256 * 2**20  # bytes: more than a picture of the most pixels that Pillow opens without a warning takes
 RESIDENT_SHARE = 0.5  # of a GPU's free memory: the images may take so much
 
 
@@ -58,7 +60,7 @@ class FolderSource:
     """All images in a folder and below it, in the order of their paths."""
 
     def __init__(self, root: Path):
-        self.root, self.name = root, root.resolve().name
+        self.root, self.name = root, printable(root.resolve().name)
         self.others: Counter[str] = Counter()
         files = sorted(self._walk(root))
         self.names = [name for name, _ in files]
@@ -66,7 +68,7 @@ class FolderSource:
 
     def _walk(self, root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
         visited = set()
-        for folder, below, files in os.walk(root, followlinks=True):
+        for folder, below, files in os.walk(root, onerror=self._unreadable, followlinks=True):
             real = os.path.realpath(folder)
             if real in visited:  # a link that leads back up
                 below.clear()
@@ -75,26 +77,44 @@ class FolderSource:
             below[:] = sorted(d for d in below if not d.startswith("."))  # the disk's order is not the same everywhere
             for file in files:
                 path = Path(folder, file)
-                if is_image(file) and path.is_file():
-                    stat = path.stat()
-                    yield path.relative_to(root).as_posix(), (stat.st_size, stat.st_mtime_ns)
+                if is_image(file) and (found := _size_and_time(path)):
+                    yield path.relative_to(root).as_posix(), found
                 else:
                     self.others[path.suffix.lower()] += 1
 
+    def _unreadable(self, error: OSError) -> None:
+        self.others["folder that cannot be read"] += 1
+
     def open(self, index: int) -> Image.Image:
-        return Image.open(self.root / self.names[index], formats=_formats())
+        path = self.root / self.names[index]
+        _check_size(path.stat().st_size)
+        return Image.open(path, formats=_formats())
+
+
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    """What changes with a file; None for a pipe or a device. A file that is gone is to be missed when it is read."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return (stat.st_size, stat.st_mtime_ns) if S_ISREG(stat.st_mode) else None
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILE:  # some decoders read a file whole
+        raise DataError(f"it has {size / 2**20:,.0f} MiB, and no more than {MAX_FILE / 2**20:,.0f} are read")
 
 
 class ZipSource:
     """All images in a zip, in the order of their names. Read in place, never unpacked."""
 
     def __init__(self, path: Path):
-        self.path, self.name = path, path.stem
+        self.path, self.name = path, printable(path.stem)
         self._opened: tuple[int, zipfile.ZipFile] | None = None
         try:
             entries = self._zip().infolist()
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"'{path}' cannot be read as a zip ({error})") from None
+        except Exception as error:  # whatever a broken one makes zipfile say
+            raise DataError(f"'{path}' cannot be read as a zip ({reason(error)})") from None
         files = [e.filename for e in entries if not e.is_dir()]
         self.names = sorted(f for f in files if is_image(f) and not f.startswith("__MACOSX/"))
         self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not is_image(f))
@@ -111,7 +131,9 @@ class ZipSource:
         return {**self.__dict__, "_opened": None}
 
     def open(self, index: int) -> Image.Image:
-        return Image.open(self._zip().open(self.names[index]), formats=_formats())
+        entry = self._zip().getinfo(self.names[index])
+        _check_size(entry.file_size)  # more than it says is not unpacked
+        return Image.open(self._zip().open(entry), formats=_formats())
 
 
 class DrawnSource:
@@ -258,12 +280,14 @@ def load_images(
     found = open_source(source, limit)
     if limit is not None:
         found.names = found.names[:limit]
+    kinds = ", ".join(f"{n} {suffix or 'without ending'}" for suffix, n in found.others.most_common(4))
     if not found.names:
-        kinds = ", ".join(f"{n} {suffix or 'without ending'}" for suffix, n in found.others.most_common(4))
         raise DataError(
             f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, "
             f"found {f'other files only ({kinds})' if kinds else 'nothing'}"
         )
+    if kinds and not source.startswith("hf://"):
+        print(f"left out as no pictures: {kinds}")
     key = _digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
     folder = (cache or cache_directory()) / f"{_short(found.name)}-{image_size}-{key}"
     if not (folder / "index.json").is_file():

@@ -24,7 +24,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan.data import DataError, ZipSource, cache_directory, is_image
+from dcgan.data import MAX_FILE, DataError, ZipSource, cache_directory, is_image
 from dcgan.hub import TROUBLE, trouble
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
@@ -151,7 +151,9 @@ def _tars(source: HubSource) -> Pictures:
             for member in archive:
                 path = PurePosixPath(member.name)
                 key = path.with_name(path.name.partition(".")[0] or path.name)
-                if is_image(member.name) and key != last and (content := archive.extractfile(member)):
+                if not is_image(member.name) or key == last or member.size > MAX_FILE:
+                    continue
+                if content := archive.extractfile(member):
                     last = key
                     yield f"{key}{path.suffix}", content.read()
 
@@ -162,7 +164,7 @@ def _zips(source: HubSource) -> Pictures:
         with HfFileSystem().open(source.path(file), "rb") as stream:
             stream.read(1)  # zipfile would take a refusal for a file of another kind
             with zipfile.ZipFile(stream) as archive:
-                names = [e.filename for e in archive.infolist() if is_image(e.filename)]
+                names = [e.filename for e in archive.infolist() if is_image(e.filename) and e.file_size <= MAX_FILE]
                 first = set(sorted(names)[: source.limit])
                 yield from ((name, archive.read(name)) for name in names if name in first)
 

@@ -6,14 +6,19 @@ every fixed-noise grid, `generators/` those of a few moments, and beside them li
 
 import copy
 import json
-from collections.abc import Callable
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from tqdm import tqdm
 
 from dcgan import figures
 from dcgan.card import model_card
@@ -36,11 +41,13 @@ from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.logs import open_log
 from dcgan.metrics import MIN_IMAGES, Quality
-from dcgan.model import Discriminator, Generator
+from dcgan.model import Discriminator, Generator, parameter_count
+from dcgan.signals import Stop
 
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 SETTINGS = Path("state") / "settings.json"
 STATE = Path("state") / "state.pt"
+BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 
 
@@ -79,13 +86,29 @@ class Writer:
         self.quality: Quality | None = None
         self.log = open_log(settings["train"]["log"], run, settings)
         self.thread = ThreadPoolExecutor(1)
-        self.jobs: list[Future[None]] = []
+        self.last_job: Future[None] = self.thread.submit(lambda: None)
+        self.lock: int | None = None
+
+    @contextmanager
+    def at_work(self, seen: int, private: dict[str, Any]) -> Iterator[None]:
+        """Start, and in the end, however it comes, let go of the run folder with nothing more on its way there."""
+        try:
+            self.start(seen, private)
+            yield
+        finally:
+            self.thread.shutdown()
+            if self.lock is not None:
+                os.close(self.lock)
 
     def start(self, seen: int, private: dict[str, Any]) -> None:
-        """Make the folders, forget what lies after `seen`, and show what training will look at."""
-        try:
+        """Make the folders, forget what lies after `seen`, and show what training will look at.
+
+        Raises TrainingError where another training writes here, or nothing can be written.
+        """
+        with self._writing("choose another --out, or make room"):
             for name in ("state", "snapshots"):
                 (self.run / name).mkdir(parents=True, exist_ok=True)
+            self._claim()
             self.history = read_history(self.run / "history.jsonl")
             recover(self.run / "checkpoint")
             self.rewind(seen)
@@ -93,14 +116,28 @@ class Writer:
             settings = {**self.settings, "data": {**self.settings["data"], **private}}
             with writing(self.run / SETTINGS) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-        except OSError as error:
+            if seen and (self.run / "checkpoint").is_dir():
+                self.saved = seen
+            if not seen:
+                some = figures.montage(self.images.some(figures.GRID))
+                figures.labelled(self.run / "training_images.png", [("Training images", some)])
+                self.snapshot(0)
+
+    def _claim(self) -> None:
+        """Keep other trainings out of the run folder until this one ends, in whatever way."""
+        try:
+            import fcntl
+        except ImportError:  # Windows has no such locks
+            return
+        self.lock = os.open(self.run, os.O_RDONLY)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise TrainingError(
-                f"the run folder '{self.run}' cannot be written ({error.strerror}): choose another --out"
+                f"another training writes to '{self.run}': wait for its end, or choose another --out"
             ) from None
-        if not seen:
-            some = figures.montage(self.images.some(figures.GRID))
-            figures.labelled(self.run / "training_images.png", [("Training images", some)])
-            self.snapshot(0)
+        except OSError:  # nor have some network file systems
+            pass
 
     def rewind(self, seen: int) -> None:
         """Forget what lies after `seen`."""
@@ -132,25 +169,31 @@ class Writer:
         for moment in set(moments) - set(thin_moments(moments, count)):
             moment.path.unlink()
 
-    def tick(self, seen: int, state: dict[str, Any], last: bool) -> list[str]:
-        """History, metrics, doctor, state - in this order. Returns what there is to say."""
+    def tick(self, seen: int, state: dict[str, Any], last: bool, stop: Stop) -> None:
+        """History, metrics, doctor, state - in this order; and what there is to say. A signal cuts metrics short."""
         self._collect()
         rows, self.examined = self.history[self.examined :], len(self.history)
         remarks = self.doctor.examine(rows, self._faces())
-        every = self.settings["train"]["tick"] * self.settings["train"]["quality"]
-        if every and (last or seen // every != rows[0]["images_seen"] // every):
-            metrics = self._measure()
+        if self.must_measure(last) and (metrics := stop.unless(self._measure)):
             self.history[-1] |= metrics
-            remarks += [f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())] * bool(
-                metrics
-            )
+            remarks.append(f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
         self.log(seen, {k: v for k, v in self.history[-1].items() if k != "images_seen"})
         self.save(seen, state)
-        return remarks
+        for remark in remarks:
+            tqdm.write(remark)
+
+    def must_measure(self, last: bool) -> bool:
+        """Whether quality is to be measured after the last iteration, and has not been."""
+        every = self.settings["train"]["tick"] * self.settings["train"]["quality"]
+        if not (every and self.history and len(self.images) >= MIN_IMAGES) or self._metrics():
+            return False
+        before, seen = [0, *(row["images_seen"] for row in self.history[-2:])][-2:]
+        return last or seen // every != before // every
 
     def save(self, seen: int, state: dict[str, Any]) -> None:
         """History, checkpoint (where none before measured better) and, last, the state that resuming starts from."""
         self._collect()
+        self.wait()  # so that no more than one save is ever on its way
         self.saved = seen
         history, best = list(self.history), self._is_best()
         config = {**self.settings, "images_seen": seen, "metrics": self._metrics(), "floor": self._floor()}
@@ -165,36 +208,43 @@ class Writer:
                 folder, snapshots = self.run / "checkpoint", self.run / "snapshots"
                 card, moments = model_card(config), self.run / MOMENTS
                 save_checkpoint(folder, shown, discriminator, config, history, snapshots, card, moments)
-            with writing(self.run / STATE) as temporary:
-                torch.save(state, temporary)
+            with writing(self.run / STATE) as temporary, temporary.open("wb") as file:
+                torch.save(state, file)
 
         self._later(write)
 
-    def finish(self, seen: int) -> None:
+    def finish(self, seen: int, draw: bool = True) -> None:
         """What no tick has saved, and the tutorial's figures."""
         if self.saved != seen:
             self.snapshot(seen)
             self.save(seen, copy.deepcopy(self.nets.state_dict()))
         self.wait()
-        if self.history:
-            figures.loss_plot(self.run / "loss.png", self.history)
-        figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
-        pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self._faces())]
-        figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
+        if not draw:
+            return
+        with self._writing("all is saved but the figures; make room, then --resume"):
+            if self.history:
+                figures.loss_plot(self.run / "loss.png", self.history)
+            figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
+            pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self._faces())]
+            figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
 
     def wait(self) -> None:
         """Until all is written. Raises TrainingError if something could not be."""
-        while self.jobs:
-            try:
-                self.jobs.pop(0).result()
-            except (
-                OSError,
-                SafetensorError,
-                RuntimeError,
-            ) as error:  # safetensors and torch have their own for a full disk
-                raise TrainingError(
-                    f"cannot write to '{self.run}' ({reason(error)}): the last save stands; make room, then --resume"
-                ) from None
+        with self._writing("the last save stands; make room, then --resume"):
+            self.last_job.result()
+
+    @contextmanager
+    def _writing(self, advice: str) -> Iterator[None]:
+        """What goes wrong on the disk as a TrainingError, in one line."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            why = getattr(error, "strerror", None) or reason(error)
+            if self.run.is_dir():
+                weights = sum(map(parameter_count, (self.nets.shown, self.nets.discriminator)))
+                why += f"; a save takes about {weights * BYTES_A_WEIGHT / 2**20:,.0f} MiB, "
+                why += f"{shutil.disk_usage(self.run).free / 2**20:,.0f} are free"
+            raise TrainingError(f"cannot write to '{self.run}' ({why}): {advice}") from None
 
     def _metrics(self) -> dict[str, float]:
         """The figures of quality taken at the last iteration, if any."""
@@ -208,9 +258,7 @@ class Writer:
         return {"n": len(self.quality.real), **{k: float(f"{v:.5g}") for k, v in self.quality.floor.items()}}
 
     def _measure(self) -> dict[str, float]:
-        """The quality of what is shown now; {} where the images are too few to tell."""
-        if len(self.images) < MIN_IMAGES:
-            return {}
+        """The quality of what is shown now."""
         with torch.random.fork_rng():  # nothing of this may be felt in the training
             if self.quality is None:
                 self.quality = Quality(self.images, next(self.nets.shown.parameters()).device)
@@ -225,9 +273,14 @@ class Writer:
         return not measured or (measured[-1] == min(measured) and _grade(self.history[-1]) is not None)
 
     def _later(self, job: Callable[[], None]) -> None:
-        if len(self.jobs) > 8:  # writing is slower than training: let it catch up
-            self.wait()
-        self.jobs = [*(j for j in self.jobs if not j.done() or j.exception()), self.thread.submit(job)]
+        """Have the thread do it, unless what came before could not be done: a save is whole or not there."""
+        before = self.last_job
+
+        def run() -> None:
+            before.result()
+            job()
+
+        self.last_job = self.thread.submit(run)
 
     def _faces(self) -> Tensor:
         training = self.nets.shown.training
@@ -256,6 +309,9 @@ def restore(run: Path, nets: Trained, device: torch.device) -> int:
     if not path.is_file():
         return 0
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the sums
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it is damaged")
         state = torch.load(path, map_location=device, weights_only=True)
         nets.load_state_dict(state["networks"])
         torch.set_rng_state(state["rng"].cpu())

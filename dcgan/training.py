@@ -6,8 +6,6 @@ What it writes, and resumes from, is in dcgan/runs.py.
 import contextlib
 import copy
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
@@ -31,6 +29,7 @@ from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_pe
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.ranks import Ranks, join
 from dcgan.runs import TrainingError, Writer, restore
+from dcgan.signals import stop_signals
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...
@@ -238,7 +237,8 @@ def train(
     about_data: what config.json says of the data besides name, count and digest (license, hub, source).
     private: what the run folder, but not the checkpoint, remembers of the data (dataroot, limit).
     ranks: this process's place among others, where there are any.
-    Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C and SIGTERM save and return early.
+    Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C and SIGTERM save and return early, and
+    SIGTERM, after which the machine may be gone, draws no figures.
     With `resume` a run goes on from its last save, on a CPU bit for bit as if it had never stopped.
     Raises TrainingError or DataError, before anything is written, when it cannot start.
     """
@@ -255,11 +255,12 @@ def train(
     target = config.max_images or config.epochs * epoch_length
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
     writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
-    if writer:
-        writer.start(seen, private or {})
+    at_work = writer.at_work(seen, private or {}) if writer else contextlib.nullcontext()
 
     failure, readings, iteration = "", Readings(), 0
-    with stop_signals() as stop, progress(target, seen, quiet=not ranks.first) as bar:
+    with at_work, progress(target, seen, quiet=not ranks.first) as bar, stop_signals() as stop:
+        if writer and writer.must_measure(seen >= target):  # a signal had cut it short
+            writer.tick(seen, good.state, seen >= target, stop)
         while seen < target and not failure and not ranks.stop(bool(stop), iteration):
             before = seen
             real = normalised(next(batches)).contiguous(memory_format=layout(config.precision, ranks.device))
@@ -300,12 +301,10 @@ def train(
             if show_due:
                 writer.snapshot(seen)
             if tick_due:
-                for remark in writer.tick(seen, good.state, last=seen >= target):
-                    bar.write(remark)
-
-    nets.calibrate(cast)
-    if writer:
-        writer.finish(seen)
+                writer.tick(seen, good.state, seen >= target, stop)
+        nets.calibrate(cast)
+        if writer:
+            writer.finish(seen, draw=not stop.hurried)
     ranks.wait()
     if failure:
         raise TrainingError(failure)
@@ -527,25 +526,3 @@ class Readings:
         late = [] if everything or self.waiting[-1].arrived is None else [self.waiting.pop()]
         ready, self.waiting = self.waiting, late
         return ready
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """A list that fills when Ctrl-C or SIGTERM arrives, so that the loop ends between two steps and saves."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def note(number: int, _frame: Any) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-        tqdm.write("stopping after this step and saving")
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

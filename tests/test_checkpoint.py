@@ -2,15 +2,21 @@
 
 import ast
 import json
+import os
 import pickle
+import resource
+import shutil
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from dcgan import checkpoint as module
 from dcgan.checkpoint import (
@@ -29,8 +35,10 @@ from dcgan.checkpoint import (
     write_history,
     writing,
 )
+from dcgan.directions import Direction, save_directions
 from dcgan.generate import sample
-from dcgan.model import Discriminator, Generator, ModelConfig
+from dcgan.model import D_NORMS, IMAGE_SIZES, Discriminator, Generator, ModelConfig
+from dcgan.training import TrainConfig, configure
 
 MODEL = {"image_size": 16, "nc": 3, "nz": 6, "ngf": 4, "ndf": 4, "d_norm": "batch"}
 
@@ -543,3 +551,193 @@ def test_no_module_imports_a_pickle_reader():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & set(names), f"{path}"
+
+
+# What a stranger may have made
+
+
+class Trap:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+EVERY_FILE = [
+    *("config.json", "generator.safetensors", "discriminator.safetensors", "directions.safetensors", "history.jsonl"),
+    *("snapshots/0000000640.webp", "generators/0000000320.safetensors", "README.md"),
+]
+
+
+def open_all(folder: Path) -> None:
+    """All that can be asked of a checkpoint."""
+    found = load_checkpoint(folder)
+    for moment in found.moments:
+        found.generator_at(moment)
+    _ = found.discriminator, found.directions, found.history, found.snapshots, found.name, found.data, found.hub
+
+
+@pytest.fixture
+def full(folder: Path) -> Path:
+    """A checkpoint with every file that one may have."""
+    (folder / "generators").mkdir()
+    shutil.copyfile(folder / "generator.safetensors", folder / "generators" / "0000000320.safetensors")
+    vector = torch.zeros(6).index_fill(0, torch.tensor(0), 1.0)
+    save_directions(
+        folder / "directions.safetensors", (Direction("age", "number", vector, -2.0, 2.0),), networks(640)[0]
+    )
+    open_all(folder)
+    return folder
+
+
+def outcome(folder: Path) -> str:
+    """ "" where all of it opens, else the one line with which it is refused. Any other error fails the test."""
+    try:
+        open_all(folder)
+    except CheckpointError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 1_000
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_under_any_name_is_never_run(full, tmp_path, name, kind):
+    trap = Trap(tmp_path / "sprung")
+    if kind == "pickle":
+        (full / name).write_bytes(pickle.dumps(trap))
+    else:
+        torch.save({"main.0.weight": trap}, full / name)
+    refused = outcome(full)
+    assert name in refused or name in ("history.jsonl", "snapshots/0000000640.webp", "README.md")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY_FILE if name.endswith(".safetensors")])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_weights_cut_anywhere_or_with_any_bit_flipped_are_refused(full, name, damage):
+    whole = (full / name).read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    random = np.random.default_rng(0)
+    for place in (0, 7, 8, header - 1, header, len(whole) - 1, *random.integers(0, len(whole), 30).tolist()):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        (full / name).write_bytes(whole[:place] if damage == "cut" else damaged)
+        said = outcome(full)
+        assert name in said or (name == "directions.safetensors" and damage == "flip"), place
+
+
+def test_weights_without_a_fingerprint_as_older_ones_are_open(folder):
+    path = folder / "generator.safetensors"
+    save_file(load_file(path), path)
+    assert outcome(folder) == ""
+
+
+HUGE = {**MODEL, "image_size": 256, "nz": 4096, "ngf": 4096, "ndf": 4096}
+
+
+def test_a_config_of_huge_networks_takes_no_memory_where_there_are_no_such_weights(folder):
+    edit_config(folder, model=HUGE)  # 7.5 GB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert str(folder / "generator.safetensors") in refused(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.jsonl"])
+def test_a_gigabyte_of_json_is_not_read(folder, name):
+    os.truncate(folder / name, 2**30)
+    started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (name in outcome(folder)) == (name == "config.json")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - started < 100 * 1024
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["format", "model", *module.KINDS]), json_values)
+def test_any_value_in_a_config_opens_or_is_one_line(folder, key, value):
+    before = (folder / "config.json").read_text()
+    try:
+        edit_config(folder, **{key: value})
+        outcome(folder)
+    finally:
+        (folder / "config.json").write_text(before)
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "1e999", "-1e999", "NaN", '"' + "x" * 100_000 + '\\n"'])
+@pytest.mark.parametrize("key", ["format", "images_seen", "name", "nz"])
+def test_numbers_and_texts_beyond_measure_are_one_line_at_most(folder, key, number):
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model": MODEL | {"nz": "HERE"}} if key == "nz" else {key: "HERE"}
+    (folder / "config.json").write_text(json.dumps(config).replace('"HERE"', number))
+    outcome(folder)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, "7", "[1]", "null", "{}", '{"images_seen": "x"}', f'{{"images_seen": {9**400}}}']
+)
+def test_a_line_that_is_no_row_of_figures_ends_a_history(tmp_path, line):
+    (tmp_path / "h").write_text('{"images_seen": 1}\n' + line + '\n{"images_seen": 2}\n')
+    assert read_history(tmp_path / "h") == [{"images_seen": 1}]
+
+
+def test_snapshots_that_are_links_out_of_the_folder_are_no_snapshots_but_those_into_the_hubs_cache_are(tmp_path):
+    secret = tmp_path / "secret.webp"
+    secret.write_bytes(b"secret")
+    commit = tmp_path / "models--o--n" / "snapshots" / "c0ffee"
+    (commit / "snapshots").mkdir(parents=True)
+    (commit / "snapshots" / "0000000001.webp").symlink_to(secret)
+    (commit / "snapshots" / "0000000002.webp").mkdir()
+    (commit / "snapshots" / "²³.webp").write_bytes(b"no number")
+    assert list_snapshots(commit / "snapshots") == []
+    (tmp_path / "models--o--n" / "blobs").mkdir()
+    (tmp_path / "models--o--n" / "blobs" / "abc").write_bytes(b"frame")
+    (commit / "snapshots" / "0000000003.webp").symlink_to("../../../blobs/abc")
+    assert [snapshot.images_seen for snapshot in list_snapshots(commit / "snapshots")] == [3]
+
+
+@given(
+    st.builds(
+        ModelConfig,
+        image_size=st.sampled_from(IMAGE_SIZES),
+        nc=st.sampled_from([1, 3]),
+        nz=st.integers(1, 4096),
+        ngf=st.integers(1, 4096),
+        ndf=st.integers(1, 4096),
+        d_norm=st.sampled_from(D_NORMS),
+        d_bias=st.booleans(),
+    ),
+    st.builds(
+        TrainConfig,
+        epochs=st.integers(1, 10**9),
+        max_images=st.integers(0, 10**12),
+        lr=st.floats(0, 1e300),
+        r1=st.floats(0, allow_infinity=False),
+        beta1=st.floats(0, 1, exclude_max=True),
+        seed=st.integers(0, 2**32 - 1),
+        augment=st.sampled_from(["", "color", "color,translation,cutout"]),
+        flip=st.booleans(),
+    ),
+)
+def test_settings_come_back_from_json_as_they_were(model, config):
+    saved = json.loads(json.dumps({**asdict(model), **asdict(config)}))
+    assert configure(saved) == (model, config)
+
+
+def test_no_array_is_read_in_a_way_that_could_run_a_pickle():
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in ("np.load", "numpy.load", "pd.read_pickle"), (
+                    f"{path}:{node.lineno}"
+                )
+                assert not any(keyword.arg == "allow_pickle" for keyword in node.keywords), f"{path}:{node.lineno}"

@@ -1,8 +1,11 @@
 """From a folder, a zip or the drawn faces to uint8 images, whatever lies in them."""
 
+import io
 import os
+import resource
 import struct
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -15,9 +18,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 from torchvision import transforms
 
 from dcgan import data
@@ -404,17 +407,162 @@ def test_other_formats_under_a_pictures_name_are_skipped_unopened(tmp_path, cont
     assert load(tmp_path).names == ["a.png"]
 
 
-def test_a_decompression_bomb_is_skipped(tmp_path):
-    put(tmp_path, "a.png")
+def black_png(side: int) -> bytes:
+    """A whole PNG of so many black pixels, without ever holding them."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
-    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")))
+    deflate, row = zlib.compressobj(1), bytes(1 + (side + 7) // 8)
+    pixels = b"".join([*(deflate.compress(row) for _ in range(side)), deflate.flush()])
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+@pytest.mark.parametrize("side", [30_000, 13_000])
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_picture_of_too_many_pixels_is_skipped_undecoded(tmp_path, monkeypatch, side, kind):
+    source = put(tmp_path / "photos", "a.png")
+    (source / "vast.png").write_bytes(black_png(side))
+    if kind == "zip":
+        source = zipped(tmp_path / "z.zip", {path.name: path.read_bytes() for path in source.iterdir()})
+    decoded, decode = [], ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: decoded.append(self.size) or decode(self))
+    images = load(source)
+    assert images.names == ["a.png"]
+    ((name, why),) = images.skipped
+    assert name == "vast.png"
+    assert "decompression bomb" in why
+    assert set(decoded) == {(24, 24)}
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def png(seed: int = 0) -> bytes:
+    file = io.BytesIO()
+    blot(seed=seed).save(file, "PNG")
+    return file.getvalue()
+
+
+WEBP = b"RIFF\xff\xff\xff\x7fWEBPVP8 "  # whose decoder reads all there is before it looks at any of it
+
+
+def test_a_file_of_a_gigabyte_is_skipped_unread(tmp_path):
+    put(tmp_path, "a.png")
+    (tmp_path / "vast.webp").write_bytes(WEBP)
+    os.truncate(tmp_path / "vast.webp", 2**30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     images = load(tmp_path)
     assert images.names == ["a.png"]
-    assert images.skipped[0][0] == "bomb.png"
+    assert images.skipped == [("vast.webp", "it has 1,024 MiB, and no more than 256 are read")]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def test_a_file_in_a_zip_that_unpacks_to_too_much_is_skipped_packed(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "MAX_FILE", 4 * 2**20)
+    source = zipped(tmp_path / "z.zip", {"a.png": png(), "vast.webp": WEBP + bytes(5 * 2**20)})
+    assert source.stat().st_size < 2**14
+    images = load(source)
+    assert images.names == ["a.png"]
+    assert images.skipped == [("vast.webp", "it has 5 MiB, and no more than 4 are read")]
+
+
+def test_names_in_a_zip_that_climb_lead_nowhere(tmp_path):
+    names = ["../../up.png", "/tmp/root.png", "C:\\up.png", "in/../../up2.png", "a.png"]
+    (tmp_path / "in").mkdir()
+    source = zipped(tmp_path / "in" / "z.zip", {name: png(i) for i, name in enumerate(names)})
+    before = set(tmp_path.rglob("*"))
+    images = load(source, cache=tmp_path / "cache")
+    assert sorted(images.names) == sorted(names)
+    assert {path for path in tmp_path.rglob("*") if "cache" not in path.parts} == before
+    assert {path.name for path in (tmp_path / "cache").rglob("*.*")} >= {"index.json", "pixels.u8"}
+    assert not list((tmp_path / "cache").rglob("*.png"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_zips_within_are_left_closed_and_told_of(tmp_path, capsys, kind):
+    inner = zipped(tmp_path / "inner.zip", {"b.png": png(1)}).read_bytes()
+    files = {"a.png": png(), "inner.zip": inner, "notes.txt": b"", "more.zip": inner}
+    for name, content in files.items():
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(content)
+    images = load(tmp_path / "photos" if kind == "folder" else zipped(tmp_path / "z.zip", files))
+    assert images.names == ["a.png"]
+    assert "left out as no pictures: 2 .zip, 1 .txt\n" in capsys.readouterr().out
+
+
+def test_files_that_are_gone_or_lead_in_circles_are_skipped_and_named(tmp_path, monkeypatch):
+    put(tmp_path, "a.png", "gone.png", "going.png")
+    (tmp_path / "dead.png").symlink_to("nowhere.png")
+    (tmp_path / "ring.png").symlink_to("ring.png")
+    stat = Path.stat
+
+    def vanishing(self: Path, **options):
+        if self.name == "gone.png":  # between the listing and the look at it
+            self.unlink(missing_ok=True)
+        found = stat(self, **options)
+        if self.name == "going.png":  # between the look and the reading
+            self.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    images = load(tmp_path)
+    assert images.names == ["a.png"]
+    assert [name for name, _ in images.skipped] == ["dead.png", "going.png", "gone.png", "ring.png"]
+    assert "No such file" in images.skipped[0][1]
+
+
+def test_a_folder_that_cannot_be_read_is_told_of(tmp_path, monkeypatch, capsys):
+    put(tmp_path, "a.png", "closed/b.png")
+    scan = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert load(tmp_path).names == ["a.png"]
+    assert "1 folder that cannot be read" in capsys.readouterr().out
+
+
+def test_a_pipe_under_a_pictures_name_is_not_waited_for(tmp_path):
+    put(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    assert load(tmp_path).names == ["a.png"]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_a_zip_with_any_byte_changed_is_read_in_part_or_refused_in_one_line(place, value):
+    with tempfile.TemporaryDirectory() as folder:
+        path = zipped(Path(folder, "z.zip"), {"a.png": png(), "b.png": png(1), "c.txt": b"text"})
+        content = bytearray(path.read_bytes())
+        content[-(place % 400) - 1] = value  # the directory is at the end
+        path.write_bytes(content)
+        try:
+            images = load(path, cache=Path(folder, "cache"))
+            assert 1 <= len(images) <= 2
+        except DataError as error:
+            assert "\n" not in str(error)
+
+
+sides = st.one_of(st.integers(1, 80), st.integers(1, 3_000))
+
+
+@given(sides, st.integers(1, 40), st.booleans(), st.sampled_from([16, 32]), st.integers(0, 255))
+def test_square_keeps_the_range_and_the_colour_at_any_aspect(longer, shorter, upright, size, level):
+    width, height = (shorter, longer) if upright else (longer, shorter)
+    picture = square(Image.new("RGB", (width, height), (level, 255 - level, 7)), size, 3)
+    assert picture.shape == (3, size, size)
+    assert picture.dtype == np.uint8
+    assert np.abs(picture.astype(int) - np.reshape([level, 255 - level, 7], (3, 1, 1))).max() <= 1
 
 
 def test_a_damaged_file_in_a_zip_is_skipped(tmp_path):

@@ -402,3 +402,22 @@ def test_looking_a_source_up_fetches_nothing(faces: Hub, tmp_path: Path) -> None
     assert faces.sent == {}
     assert len(source.names) == 40
     shutil.rmtree(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_file_too_large_to_be_a_picture_is_not_fetched_into_memory(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr("dcgan.hub_data.MAX_FILE", 10_000)
+    members = {"face.jpg": jpeg(1), "vast.jpg": bytes(10_001)}
+    hub.add("datasets", "a/b", {"a.tar.gz": tar(members)} if form == "tar" else {"a.zip": zipped(members)})
+    images = load("hf://datasets/a/b")
+    assert (images.names, images.skipped) == (["face.jpg"], [])
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_names_on_the_hub_that_climb_lead_nowhere(hub: Hub, tmp_path: Path, form: str) -> None:
+    members = {"../../up.jpg": jpeg(1), "/tmp/root.jpg": jpeg(2)}
+    hub.add("datasets", "a/b", {"a.tar.gz": tar(members)} if form == "tar" else {"a.zip": zipped(members)})
+    assert len(load("hf://datasets/a/b")) == 2
+    assert not list(tmp_path.rglob("*.jpg"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -138,3 +139,21 @@ def test_a_signal_saves_and_another_number_of_ranks_goes_on(tmp_path: Path, phot
 
     assert main(["--out", str(run), "--resume", "--max-images", str(seen + 16), "--ngpu", "0"]) == 0
     assert images_seen(run) == seen + 16
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its processes are found in /proc")
+def test_a_rank_that_dies_ends_the_others_and_is_named(tmp_path: Path, photos: Path) -> None:
+    """train.py --ngpu 2 as it starts its ranks, which then find no GPU and take the CPU."""
+    launch = "import sys, torch, train; torch.cuda.device_count = lambda: 2; sys.exit(train.main(sys.argv[1:]))"
+    flags = ["--batch-size=8", "--image-size=16", "--nz=8", "--ngf=4", "--ndf=4", "--ngpu=2", "--workers=0"]
+    flags += ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images=100000000"]
+    command = [sys.executable, "-c", launch, *flags]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as parent:
+        assert parent.stdout is not None
+        next(line for line in parent.stdout if "Loss_D" in line)
+        ranks = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        os.kill(int(ranks[1]), signal.SIGKILL)
+        said = parent.stdout.read().splitlines()
+    assert parent.returncode == 1
+    assert "train.py: rank 1 ended with SIGKILL, and the others with it" in said
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 import train
-from dcgan import figures
+from dcgan import data, figures
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import load_images
 from dcgan.model import ModelConfig
@@ -334,3 +335,16 @@ def test_a_mistake_exits_with_2_and_one_line(process):
 def test_training_imports_neither_gradio_nor_what_draws_the_faces(process):
     _, stubs = process
     assert list(stubs.glob("*.imported")) == []
+
+
+def test_sigterm_while_photos_are_read_ends_with_0_and_leaves_nothing(tmp_path, photos, monkeypatch, capsys):
+    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "square", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
+    assert ended.value.code == 0
+    assert "train.py: stopped" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import errno
 import io
 import json
 import os
@@ -12,6 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +29,7 @@ from torch import Tensor, nn
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 import train
-from dcgan import figures, runs, training
+from dcgan import checkpoint, figures, runs, training
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import DataError, Images
 from dcgan.doctor import Doctor
@@ -35,6 +38,7 @@ from dcgan.losses import LOSSES
 from dcgan.metrics import Quality
 from dcgan.model import ModelConfig
 from dcgan.runs import TrainingError
+from dcgan.signals import ending_well
 from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step
 
 ROOT = Path(__file__).parents[1]
@@ -807,6 +811,26 @@ def test_a_damaged_state_is_one_line_that_names_it(tmp_path, no_figures, content
     assert "\n" not in str(caught.value)
 
 
+def test_a_state_cut_anywhere_or_with_any_bit_flipped_is_refused_and_nothing_of_it_loaded(tmp_path, no_figures):
+    training.train(TINY, settings(max_images=16), in_memory(), tmp_path / "run")
+    path = tmp_path / "run" / "state" / "state.pt"
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        tensors = [entry.header_offset + 300 for entry in archive.infolist() if entry.file_size > 1_000]
+    for place in (*tensors[:8], len(whole) // 2, len(whole) - 1):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+            path.write_bytes(damaged)
+            nets = Networks(TINY, settings(), CPU)
+            before = copy.deepcopy(nets.state_dict())
+            try:
+                assert runs.restore(tmp_path / "run", nets, CPU) == 16
+                assert len(damaged) == len(whole) and place not in tensors, "the padding between may be anything"
+            except TrainingError as error:
+                assert str(path) in str(error)
+                assert "\n" not in str(error)
+                assert identical(nets.state_dict(), before)
+
+
 # Going on
 
 UNBROKEN = ["--recipe", "best", "--ema", "100", "--max-images", "112", "--tick", "32", *TINY_FLAGS]
@@ -847,11 +871,12 @@ def at_move(number, state):
 
 def in_state(state):
     save = torch.save
-    def cut(value, path):
+    def cut(value, file):
         if state.exists():
-            Path(path).write_bytes(b"PK half of it")
+            file.write(b"PK half of it")
+            file.flush()
             die()
-        save(value, path)
+        save(value, file)
     torch.save = cut
 
 argv, deaths = json.loads(sys.argv[1]), json.loads(sys.argv[2])
@@ -931,7 +956,7 @@ def test_a_stopped_run_saves_exits_with_0_and_goes_on_bit_for_bit(broken, unbrok
     assert codes[end] == 0
     run = folder / end / "run"
     assert load_checkpoint(run).images_seen == 6 * 8
-    assert (run / "progress.webp").is_file()
+    assert (run / "progress.webp").is_file() == (end == "Ctrl-C"), "after SIGTERM there is no time for figures"
     assert leftovers(run) == []
     assert train.main(["--out", str(run), "--resume"]) == 0
     assert identical(state(run), state(unbroken))
@@ -1028,3 +1053,177 @@ def test_a_full_disk_is_one_line_and_the_last_save_stands(tmp_path, no_figures, 
     for name in ("run", "whole"):
         training.train(model, settings(max_images=48), in_memory(), tmp_path / name, resume=True)
     assert identical(state(tmp_path / "run"), state(tmp_path / "whole"))
+
+
+def full_at(monkeypatch, number: int) -> list[str]:
+    """Have the disk fill up in the number-th write from now on, after half of it; what has been written, by name."""
+    written: list[str] = []
+
+    def filling(target: object, name: str, path: Callable[..., object] | None = None) -> None:
+        real = getattr(target, name)
+
+        def write(*args, **kwargs):
+            written.append(name)
+            if len(written) != number:
+                return real(*args, **kwargs)
+            if path:
+                real(*args, **kwargs)
+                os.truncate(path(*args), Path(path(*args)).stat().st_size // 2)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(target, name, write)
+
+    filling(Path, "write_text", lambda path, *_: path)
+    filling(checkpoint, "save_file", lambda state, path, *_: path)
+    filling(shutil, "copyfile", lambda source, path: path)
+    filling(Image.Image, "save", lambda image, path, *_: path)
+    filling(torch, "save", lambda value, file: file.flush() or file.name)
+    for name in ("mkdir", "rename", "replace"):
+        filling(Path, name)
+    monkeypatch.setattr(checkpoint.os, "link", lambda *_: (_ for _ in ()).throw(OSError))  # so that copies are made
+    return written
+
+
+def test_a_disk_that_fills_up_in_any_write_costs_no_more_than_the_last_tick(tmp_path, no_figures):
+    def go_on(name: str, **changes) -> None:
+        config = settings(**{"tick": 16, "moments": 3, **changes})
+        training.train(TINY, config, in_memory(), tmp_path / name, resume=name != "before", name="full")
+
+    go_on("before", max_images=16)
+    shutil.copytree(tmp_path / "before", tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        written = full_at(patch, 10_000)
+        go_on("whole")
+    assert {"write_text", "save_file", "copyfile", "save", "mkdir", "rename", "replace"} == set(written)
+    for number in range(1, len(written) + 1):
+        run = Path(shutil.copytree(tmp_path / "before", tmp_path / str(number)))
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError) as caught:
+            full_at(patch, number)
+            go_on(run.name)
+        assert re.search(r"No space left on device; a save takes about [\d,]+ MiB, [\d,]+ are free", str(caught.value))
+        assert "\n" not in str(caught.value)
+        assert load_checkpoint(run).discriminator is not None
+        assert state(run)["seen"] == 16 or number == len(written)
+        assert leftovers(run) == []
+        go_on(run.name)
+        assert identical(state(run), state(tmp_path / "whole")), written[number - 1]
+        assert rows(run) == rows(tmp_path / "whole")
+        for part in ("checkpoint", "snapshots", "generators"):
+            assert contents(run / part) == contents(tmp_path / "whole" / part), (number, written[number - 1])
+
+
+def test_a_disk_that_fills_up_under_the_figures_says_that_all_else_is_saved(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(figures, "loss_plot", full)
+    with pytest.raises(TrainingError, match=r"No space left on device; .*: all is saved but the figures; make room"):
+        training.train(TINY, settings(max_images=16), in_memory(), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run").images_seen == state(tmp_path / "run")["seen"] == 16
+
+
+def test_no_more_than_one_save_is_ever_under_way(tmp_path, monkeypatch, no_figures):
+    saved, save, on_disk = torch.save, runs.Writer.save, []
+
+    def slow(value, file):
+        time.sleep(0.05)  # longer than a tick
+        saved(value, file)
+
+    def watched(self, seen, networks):
+        save(self, seen, networks)
+        on_disk.append((seen, state(tmp_path / "run")["seen"] if seen > 8 else 0))
+
+    monkeypatch.setattr(torch, "save", slow)
+    monkeypatch.setattr(runs.Writer, "save", watched)
+    training.train(TINY, settings(drop_last=True, tick=8, max_images=48), in_memory(), tmp_path / "run")
+    assert [seen for seen, _ in on_disk] == [8, 16, 24, 32, 40, 48]
+    assert all(there >= seen - 8 for seen, there in on_disk)
+
+
+def test_a_second_training_into_a_run_folder_is_refused_and_the_first_goes_on(tmp_path, photos, monkeypatch, capsys):
+    run, codes = tmp_path / "run", []
+    flags = ["--dataroot", str(photos), "--out", str(run), "--max-images", "24", *TINY_FLAGS]
+
+    def meanwhile(*args):
+        if not codes:
+            codes.append(1)
+            codes.append(train.main(["--out", str(run), "--resume"]))
+        return adversarial_step(*args)
+
+    monkeypatch.setattr(training, "adversarial_step", meanwhile)
+    assert train.main(flags) == 0
+    assert codes == [1, 2]
+    assert f"train.py: another training writes to '{run}'" in capsys.readouterr().err
+    assert load_checkpoint(run).images_seen == 24
+    assert train.main([*flags, "--resume", "--max-images", "32"]) == 0, "the folder is free again"
+
+
+def test_a_finished_run_taken_up_again_keeps_the_figures_of_its_quality(tmp_path, graded, no_figures):
+    graded(1.0)
+    run = tmp_path / "run"
+    for resume in (False, True):
+        training.train(TINY, settings(drop_last=True, quality=1), in_memory(), run, resume=resume)
+        assert load_checkpoint(run).config["floor"] == {"n": 7, "ffd": 0.5}
+
+
+def test_sigterm_cuts_a_measurement_short_which_is_then_taken_on_resuming(tmp_path, graded, monkeypatch, no_figures):
+    config = settings(drop_last=True, tick=16, quality=1, max_images=48)
+    graded(3.0, 1.0, 2.0)
+    training.train(TINY, config, in_memory(), tmp_path / "whole", name="one")
+    graded(3.0, 1.0, 2.0)
+    grade, calls = Quality.__call__, []
+
+    def measured(self, generator):
+        calls.append(1)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGTERM)
+            pytest.fail("went on measuring")
+        return grade(self, generator)
+
+    monkeypatch.setattr(Quality, "__call__", measured)
+    training.train(TINY, config, in_memory(), tmp_path / "run", name="one")
+    assert state(tmp_path / "run")["seen"] == 32
+    assert load_checkpoint(tmp_path / "run").images_seen == 16
+    training.train(TINY, config, in_memory(), tmp_path / "run", name="one", resume=True)
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+    assert identical(state(tmp_path / "run"), state(tmp_path / "whole"))
+    assert contents(tmp_path / "run" / "checkpoint") == contents(tmp_path / "whole" / "checkpoint")
+    assert load_checkpoint(tmp_path / "run").images_seen == 32
+
+
+@pytest.mark.parametrize("when", ["while saving", "while drawing", "before the first step"])
+def test_sigterm_at_an_awkward_moment_saves_too(tmp_path, monkeypatch, no_figures, when):
+    target, name = {
+        "while saving": (runs, "save_checkpoint"),
+        "while drawing": (figures, "animation"),
+        "before the first step": (training, "progress"),
+    }[when]
+    real = getattr(target, name)
+
+    def terminated(*args, **kwargs):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # some send it twice
+        return real(*args, **kwargs)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, terminated)
+        if when == "before the first step":
+            with pytest.raises(SystemExit) as ended, ending_well():
+                training.train(TINY, settings(tick=16), in_memory(), run)
+            assert ended.value.code == 0
+        else:
+            training.train(TINY, settings(tick=16), in_memory(), run)
+            assert load_checkpoint(run).images_seen == state(run)["seen"] >= 16
+    assert leftovers(run) == []
+    training.train(TINY, settings(tick=16), in_memory(), run, resume=True)
+    training.train(TINY, settings(tick=16), in_memory(), tmp_path / "whole")
+    assert identical(state(run), state(tmp_path / "whole"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_photos_in_a_folder_whose_name_is_not_utf_8_are_trained_on(tmp_path, photos, no_figures):
+    folder = shutil.copytree(photos, Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")))
+    flags = ["--dataroot", str(folder), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY_FLAGS]
+    assert train.main(flags) == 0
+    assert load_checkpoint(tmp_path / "run").data["name"] == "caf\ufffd"

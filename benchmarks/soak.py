@@ -1,0 +1,194 @@
+"""Trainings killed at random moments and taken up again: what is lost, and whether the end is that of an unbroken one.
+
+python benchmarks/soak.py --kills 50 --stops 10
+
+Every second SIGKILL waits until a file is being written. Then SIGTERM, at the recipe's own size: how long it takes to
+save and end. On a CPU; exits with 1 where something does not hold.
+"""
+
+import argparse
+import mmap
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import train
+from dcgan import training
+from dcgan.checkpoint import read_history
+from dcgan.runs import STATE
+
+TICK, BATCH = 400, 8
+SMALL = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", f"--batch-size={BATCH}", f"--tick={TICK}", "--ema=100"]
+SMALL += ["--quality=2", "--moments=4", f"--max-images={16 * TICK}"]
+LARGE = ["--batch-size=32", "--tick=320", "--quality=2", "--max-images=100000000"]
+ALWAYS = ["--ngpu=0", "--workers=2"]
+
+
+class Child:
+    """`train.py` in a process of its own, and how many steps it has taken."""
+
+    def __init__(self, run: Path, log: Path, argv: list[str]):
+        resume = ["--resume"] * (run / "state" / "settings.json").is_file()
+        self.seen, self.steps = seen_in(run), mmap.mmap(-1, 8)
+        self.pid = os.fork()
+        if not self.pid:
+            code = 99
+            try:
+                with log.open("a") as file:
+                    os.dup2(file.fileno(), 1)
+                    os.dup2(file.fileno(), 2)
+                training.adversarial_step = self._counted(training.adversarial_step)
+                code = train.main([*argv, *ALWAYS, "--out", str(run), *resume])
+            except SystemExit as end:
+                code = int(end.code or 0)
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+
+    def _counted(self, step: Callable) -> Callable:
+        def counted(*args: object) -> torch.Tensor:
+            stats = step(*args)
+            self.steps[:] = (self.taken + 1).to_bytes(8, "little")
+            return stats
+
+        return counted
+
+    @property
+    def taken(self) -> int:
+        return int.from_bytes(self.steps[:], "little")
+
+    def wait(self) -> int:
+        """Its exit code; minus the signal's number where one killed it."""
+        _, status, used = os.wait4(self.pid, 0)
+        self.computed = used.ru_utime + used.ru_stime
+        return os.waitstatus_to_exitcode(status)
+
+    def computing(self) -> float:
+        """The processor seconds that it has taken so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def alive(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def seen_in(run: Path) -> int:
+    """The images seen in the state that a run would go on from."""
+    path = run / STATE
+    return torch.load(path, weights_only=True)["seen"] if path.is_file() else 0
+
+
+def half_written(run: Path) -> bool:
+    return any(name.endswith((".tmp", ".new", ".old")) for _, below, files in os.walk(run) for name in (*below, *files))
+
+
+def result(run: Path) -> object:
+    """All that a training ends with, in a form that can be compared."""
+    state = torch.load(run / STATE, weights_only=True)
+    folders = [run / name for name in ("checkpoint", "snapshots", "generators")]
+    files = {str(f.relative_to(run)): f.read_bytes() for folder in folders for f in folder.rglob("*") if f.is_file()}
+    return flat(state), read_history(run / "history.jsonl"), files
+
+
+def flat(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: flat(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [flat(each) for each in value]
+    return (value.dtype, value.numpy().tobytes()) if isinstance(value, torch.Tensor) else value
+
+
+def kills(folder: Path, count: int, chance: random.Random) -> bool:
+    """Kill so many times, starting a new run whenever one has come to its end."""
+    argv, log = ["--dataroot", str(folder / "photos"), "--name=soak", *SMALL], folder / "log.txt"
+    start = time.perf_counter()
+    if Child(folder / "unbroken", log, argv).wait():
+        return fail(log)
+    span = (time.perf_counter() - start) / 3
+    unbroken = result(folder / "unbroken")
+    lost, writing, runs, equal, run = [], 0, 0, 0, folder / "run0"
+    while len(lost) < count or seen_in(run) < 16 * TICK:
+        child, left = Child(run, log, argv), count - len(lost)
+        deadline = time.perf_counter() + chance.uniform(0, span) if left > 0 else float("inf")
+        while child.alive() and (time.perf_counter() < deadline or (left % 2 and not half_written(run))):
+            time.sleep(0.0005 if left % 2 else 0.002)
+        if child.alive():
+            os.kill(child.pid, signal.SIGKILL)
+            writing += half_written(run)
+        code = child.wait()
+        if code == -signal.SIGKILL:
+            lost.append((child.seen + child.taken * BATCH - seen_in(run)) / TICK)
+        elif code:
+            return fail(log)
+        else:
+            runs, equal, run = runs + 1, equal + (result(run) == unbroken), folder / f"run{runs + 1}"
+            if len(lost) >= count:
+                break
+    print(
+        f"{len(lost)} times SIGKILL, {writing} of them within a write: every resume worked; "
+        f"lost at most {max(lost):.2f} ticks (median {median(lost):.2f}); "
+        f"{equal} of {runs} runs ended bit for bit as the unbroken one"
+    )
+    return equal == runs and max(lost) < 2
+
+
+def stops(folder: Path, count: int, chance: random.Random) -> bool:
+    """Send SIGTERM so many times, at the size that the recipe trains."""
+    argv, log, run = ["--dataroot", str(folder / "photos"), *LARGE], folder / "log.txt", folder / "large"
+    took, computed, whole = [], [], True
+    for _ in range(count):
+        child = Child(run, log, argv)
+        time.sleep(chance.uniform(0.1, 20))
+        start, before = time.perf_counter(), child.computing()
+        os.kill(child.pid, signal.SIGTERM)
+        if child.wait():
+            return fail(log)
+        took.append(time.perf_counter() - start)
+        computed.append(child.computed - before)
+        whole &= not child.taken or seen_in(run) == child.seen + 32 * child.taken
+    print(
+        f"{count} times SIGTERM: exit code 0, every step saved: {whole}; "
+        f"over after {median(took):.1f} s, at most {max(took):.1f} s, "
+        f"of which one core computed {median(computed):.1f} s, at most {max(computed):.1f} s"
+    )
+    return whole and max(computed) < 5  # of a machine that may be busy with other things
+
+
+def fail(log: Path) -> bool:
+    print(f"FAILED: {log.read_text()[-2000:]}", file=sys.stderr)
+    return False
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--stops", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args()
+    torch.set_num_threads(1)
+    chance, noise = random.Random(flags.seed), np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["DCGAN_CACHE"] = str(folder / "cache")
+        (folder / "photos").mkdir()
+        for i in range(120):
+            blot = Image.fromarray(noise.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+            blot.resize((64, 64), Image.Resampling.BICUBIC).save(folder / "photos" / f"{i:03d}.png")
+        held = [not flags.kills or kills(folder, flags.kills, chance)]
+        held += [not flags.stops or stops(folder, flags.stops, chance)]
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
