@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import SpaceCard
 
+from dcgan import browser
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
@@ -107,7 +108,7 @@ def main() -> int:
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
-        build_demo(studio).launch(**LAUNCH)
+        build_demo(studio).launch(**LAUNCH, app_kwargs={"routes": browser.routes(studio)})
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"app.py: {error}", file=sys.stderr)
         return 2

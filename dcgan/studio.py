@@ -211,6 +211,10 @@ class Studio:
             "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
         }
 
+    def checkpoint(self, name: str = "") -> Checkpoint:
+        """One of them, by its name."""
+        return self._checkpoint(name)
+
     def about(self, checkpoint: str = "") -> str:
         """A checkpoint in words: size, data set, images seen, licence."""
         facts = self._facts(self._name(checkpoint))

@@ -76,6 +76,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running demo."""
     from app import LAUNCH, build_demo
+    from dcgan.browser import routes
     from dcgan.studio import Studio
 
     with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
@@ -86,7 +87,9 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        blocks = build_demo(Studio(checkpoints))
-        _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **LAUNCH)
+        studio = Studio(checkpoints)
+        blocks = build_demo(studio)
+        options = {**LAUNCH, "app_kwargs": {"routes": routes(studio)}}
+        _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **options)
         yield url
         blocks.close()

@@ -5,33 +5,47 @@
 
 const SHEET_COLUMNS = 8;
 
-/* A worker that draws one face after the other. draw(z) -> ImageBitmap; waiting() -> how many it has yet to draw */
+/* A worker that draws one face after the other. draw(z) -> ImageBitmap; waiting() -> how many it has yet to draw;
+   stop() ends it, and refuses these. */
 function painter(worker) {
   const asked = [];
+  let stopped = false;
+  const refusal = (error) => new Error(t("This browser cannot run the generator: {error}", { error }));
   worker.onmessage = ({ data: { bitmap, error } }) => {
     const { resolve, reject } = asked.shift();
     if (bitmap) resolve(bitmap);
-    else reject(new Error(t("This browser cannot run the generator: {error}", { error })));
+    else reject(refusal(error));
   };
+  const stop = () => {
+    stopped = true;
+    worker.terminate();
+    for (const { reject } of asked.splice(0)) reject(refusal("stopped"));
+  };
+  worker.onerror = stop;
   const draw = (z) => new Promise((resolve, reject) => {
+    if (stopped) return reject(refusal("stopped"));
     asked.push({ resolve, reject });
     worker.postMessage(z);
   });
-  return { draw, waiting: () => asked.length };
+  return { draw, waiting: () => asked.length, stop };
 }
 
 /* begin() -> a new worker; there is one at first, and a second one when that has drawn a face. */
 function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
   const painters = [painter(first)];
   const draw = (z) => painters.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).draw(z);
+  const nothing = new Float32Array(summary.nz);
+  const begun = draw(nothing);
+  let stopped = false;
   async function help() {
-    const nothing = new Float32Array(summary.nz);
-    await painters[0].draw(nothing);
+    await begun;
+    if (stopped || navigator.hardwareConcurrency < 2) return;
     const second = painter(begin());
     await second.draw(nothing);
-    painters.push(second);
+    if (stopped) second.stop();
+    else painters.push(second);
   }
-  if (navigator.hardwareConcurrency > 1) help().catch(() => {}); // whoever asks for a face is told
+  help().catch(() => {}); // whoever asks for a face is told
   const latentOf = (state) => stateLatent(state, summary.nz, directions);
 
   /* One face at a time, so that a slider that is moved meanwhile waits for one face and not for all. */
@@ -48,6 +62,11 @@ function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
   }
 
   return {
+    begun, // settled when the first face has been drawn, or cannot be
+    stop: () => {
+      stopped = true;
+      for (const one of painters) one.stop();
+    },
     lanes: 3, // two faces are drawn, and a next one is ready to be
     latent: async (state) => [...walkedLatent(state, summary.nz)],
     ranking: async () => ranking,
