@@ -11,7 +11,7 @@ from string import Template
 from huggingface_hub import SpaceCard
 
 from dcgan.browser import BUILDS, ROOT, fetched_runtime, known, to_onnx
-from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
 from dcgan.generate import sample
 from dcgan.hub import HubError
 from dcgan.studio import Studio, enlarged, grid, picture
@@ -20,6 +20,13 @@ EXPLORER = Path(__file__).parent / "explorer"
 SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "tabbar.js"),
     *("explorer.js", "interpolate.js", "replay.js", "about.js", "static.js"),
+)
+MAX_SNAPSHOTS = 24  # 50 kB each
+MAX_SIZE = 40_000_000  # bytes of a page that is still soon there
+# What is ours in a static Space: deleted there where a new version has none of that name.
+STATIC_FILES = (
+    *("index.html", "page.*", "worker.js", "checkpoint.json", "generator.onnx", "ort*", "snapshots/*.webp"),
+    *("README.md", "thumbnail.jpg"),
 )
 STYLES = ("page.css", "explorer.css", "static.css")
 
@@ -36,11 +43,13 @@ def write_static(folder: Path, source: str, title: str | None = None) -> None:
     (folder / "generator.onnx").write_bytes(model)
     for name in BUILDS:
         shutil.copyfile(runtime / "dist" / name, folder / name)
+    snapshots = thin_snapshots(checkpoint.snapshots, MAX_SNAPSHOTS)
     about = {**known(studio), "ranking": studio.ranking(), "replay": studio.replay()}
     about["summary"]["moments"] = []
+    about["replay"]["frames"] = [snapshot.images_seen for snapshot in snapshots]
     (folder / "checkpoint.json").write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
     (folder / "snapshots").mkdir()
-    for i, snapshot in enumerate(checkpoint.snapshots):
+    for i, snapshot in enumerate(snapshots):
         shutil.copyfile(snapshot.path, folder / "snapshots" / f"{i}.webp")
     _write_page(folder, studio.card(), studio.about())
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -23,15 +24,20 @@ from dcgan.checkpoint import load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import main
 from dcgan.latents import latents, path
+from dcgan.static import MAX_SIZE, STATIC_FILES
 from dcgan.studio import Studio
 from dcgan.tabs import EXPLORER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
+from tests.hub_stub import TOKEN, Hub
 
 CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches onnxruntime-web, is not here")
+
+# The Hub's client's own way to upload bytes.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 Command = Callable[..., tuple[int, str]]
 
@@ -87,11 +93,17 @@ def studio(checkpoints: Path) -> Studio:  # noqa: F811
 
 
 @pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logged in as the user `maker`."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+@pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     def call(*arguments: object) -> tuple[int, str]:
         code = main(list(map(str, arguments)))
         said = capsys.readouterr()
-        return code, said.err or said.out
+        return code, said.err if code else said.out
 
     return call
 
@@ -277,6 +289,74 @@ def test_the_folder_is_small_and_whole(served: tuple[Path, str]) -> None:
     front = (folder / "README.md").read_text().split("---\n")[1]
     assert "sdk: static\n" in front
     assert "app_file: index.html\n" in front
+
+
+@needs_npm
+@pytest.mark.usefixtures("maker")
+def test_it_is_pushed_as_a_static_space_and_replaces_an_older_one(
+    hub: Hub,
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    old = {"ort.older.mjs": b"", "snapshots/99.webp": b"", "notes.md": b"mine"}
+    repo = hub.add("spaces", "maker/page", old, sdk="static")
+    arguments = ("--checkpoint", checkpoints / "toons", "--push")
+    assert command("static", tmp_path / "a", *arguments, "maker/page") == (0, f"{hub.url}/spaces/maker/page\n")
+    page = {file.relative_to(tmp_path / "a").as_posix() for file in (tmp_path / "a").rglob("*") if file.is_file()}
+    assert set(repo.files) == page | {".gitattributes", "notes.md"}
+    assert all(repo.files[name] == (tmp_path / "a" / name).read_bytes() for name in page)
+    assert len(repo.commits) == 2
+    assert command("static", tmp_path / "b", *arguments, "maker/new", "--private")[0] == 0
+    new = hub.repos["spaces", "maker/new"]
+    assert (new.sdk, new.private) == ("static", True)
+    # All that it consists of would be deleted there if it were no longer part of it.
+    assert set(filter_repo_objects(sorted(page), allow_patterns=list(STATIC_FILES))) == page
+
+
+@needs_npm
+def test_a_push_that_fails_is_one_line_and_the_page_stays(
+    hub: Hub,
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    out = tmp_path / "out"
+    code, line = command("static", out, "--checkpoint", checkpoints / "toons", "--push", "maker/page")
+    assert (code, line.count("\n")) == (2, 1)
+    assert "'maker/page' was not changed: you are not logged in to the Hub" in line
+    assert (out / "index.html").is_file()
+    assert hub.repos == {}
+
+
+@needs_npm
+@pytest.mark.parametrize("limit", [1_000_000, 10**9])
+def test_a_large_page_is_said_to_be_one(
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limit: int,
+) -> None:
+    monkeypatch.setattr("dcgan.static.MAX_SIZE", limit)
+    assert main(["static", str(tmp_path / "out"), "--checkpoint", str(checkpoints / "toons")]) == 0
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"hub: '.*out' has 3\d\.\d MB: above 1 MB .*\n", said) if limit == 1_000_000 else said == ""
+
+
+@needs_npm
+def test_the_page_of_the_shipped_faces_is_small_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Studio, "ranking", lambda self: [])  # a few hundred bytes that take time
+    assert main(["static", str(tmp_path / "out"), "--checkpoint", str(ROOT / "checkpoints" / "faces")]) == 0
+    assert capsys.readouterr().err == ""
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert sum(sizes.values()) <= MAX_SIZE
+    assert sizes["generator.onnx"] > 7_000_000
+    frames = json.loads((tmp_path / "out" / "checkpoint.json").read_text())["replay"]["frames"]
+    assert [f"{i}.webp" in sizes for i in range(len(frames) + 1)] == [True] * len(frames) + [False]
+    assert frames[-1] == load_checkpoint(ROOT / "checkpoints" / "faces").snapshots[-1].images_seen
 
 
 @needs_npm
