@@ -10,6 +10,7 @@ from string import Template
 
 from huggingface_hub import SpaceCard
 
+from dcgan import lab
 from dcgan.browser import BUILDS, ROOT, fetched_runtime, known, to_onnx
 from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
 from dcgan.generate import sample
@@ -19,7 +20,7 @@ from dcgan.studio import Studio, enlarged, grid, picture
 EXPLORER = Path(__file__).parent / "explorer"
 SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "tabbar.js"),
-    *("explorer.js", "interpolate.js", "replay.js", "about.js", "static.js"),
+    *("explorer.js", "interpolate.js", "replay.js", "lab.js", "about.js", "static.js"),
 )
 MAX_SNAPSHOTS = 24  # 50 kB each
 MAX_SIZE = 40_000_000  # bytes of a page that is still soon there
@@ -47,6 +48,8 @@ def write_static(folder: Path, source: str, title: str | None = None) -> None:
     about = {**known(studio), "ranking": studio.ranking(), "replay": studio.replay()}
     about["summary"]["moments"] = []
     about["replay"]["frames"] = [snapshot.images_seen for snapshot in snapshots]
+    signal = lab.expected(lab.response(checkpoint.generator))
+    about["signal"] = [[float(f"{value:.6g}") for value in row] for row in signal.tolist()]
     (folder / "checkpoint.json").write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
     (folder / "snapshots").mkdir()
     for i, snapshot in enumerate(snapshots):

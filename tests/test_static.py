@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from dcgan.generate import sample
 from dcgan.hub import main
 from dcgan.latents import latents, path
 from dcgan.static import MAX_SIZE, STATIC_FILES
-from dcgan.studio import Studio
+from dcgan.studio import Studio, grid
 from dcgan.tabs import EXPLORER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
@@ -33,6 +34,7 @@ from tests.hub_stub import TOKEN, Hub
 
 CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+FEW = 256  # faces that the Lab's response is measured on: enough for 20 numbers
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches onnxruntime-web, is not here")
 
@@ -50,7 +52,9 @@ class Quiet(SimpleHTTPRequestHandler):
 def served(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:  # noqa: F811
     """The page of `toons`: its folder, and its address."""
     folder = tmp_path_factory.mktemp("static") / "page"
-    assert main(["static", str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dcgan.lab.SAMPLES", FEW)
+        assert main(["static", str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield folder, f"http://127.0.0.1:{server.server_port}/"
@@ -202,6 +206,43 @@ def test_the_way_is_drawn_and_scrubbed(page: Page, studio: Studio) -> None:
 
 @needs_npm
 @pytest.mark.browser
+def test_a_slider_of_ones_own_is_that_of_python(page: Page, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan.lab.SAMPLES", FEW)
+    page.get_by_role("tab", name="Lab").click()
+    sheet = page.get_by_role("img", name="Faces to mark")
+    expect(sheet).to_have_attribute("data-shown", re.compile("toons .*"))
+    seeds = [int(seed) for seed in (sheet.get_attribute("data-shown") or "").split()[1:]]
+    for i, clicks in enumerate((1, 1, 1, 2, 2)):
+        for _ in range(clicks):
+            page.get_by_role("button", name=f"Mark face {i + 1},").click()
+    page.get_by_role("button", name="Make the slider").click()
+    trial = page.get_by_role("img", name="A face along the slider")
+    expect(trial).to_have_attribute("data-shown", "my slider")
+    vector = json.loads(page.evaluate("sessionStorage.getItem('sliders')"))[0]["vector"]
+    assert np.abs(np.subtract(vector, studio.slider(seeds[:3], seeds[3:5]))).max() < 0.0021  # of numbers with 3 digits
+    steps = [{"seed": seeds[3], "shift": [round(step * value, 3) for value in vector]} for step in range(-3, 4)]
+    assert_shows(trial, grid(studio.faces(steps), 7))
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_sum_of_faces_is_that_of_python(page: Page, studio: Studio) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    result = page.get_by_role("img", name="The sum, with its neighbours")
+    expect(result).to_have_attribute("data-shown", re.compile("toons .*"))
+    terms = [int(seed) for seed in (result.get_attribute("data-shown") or "").split()[1:]]
+    origin = studio.arithmetic(terms[:3], terms[3:6], terms[6:])
+    around = [{"origin": origin, "walk": [step] if step else []} for step in (1, 2, 3, 4, 0, 5, 6, 7, 8)]
+    assert_shows(result, grid(studio.faces(around), 3))
+    page.get_by_role("button", name="Open the sum in Explore").click()
+    canvas = shown(page, "o=")
+    opened = parse_qs(canvas.get_attribute("data-shown"))["o"][0].split(".")
+    assert np.abs(np.array(opened, float) - 100 * np.array(origin)).max() < 1.1  # of numbers with 2 digits
+    assert_shows(canvas, studio.face(origin=[int(value) / 100 for value in opened]))
+
+
+@needs_npm
+@pytest.mark.browser
 def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
     page.get_by_role("tab", name="Training replay").click()
     shown(page, f"toons {len(FRAMES) - 1}")
@@ -215,7 +256,7 @@ def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
 @needs_npm
 @pytest.mark.browser
 def test_each_tab_fits_and_about_has_the_card(page: Page) -> None:
-    for name in ("Interpolate", "Training replay", "About", "Explore"):
+    for name in ("Interpolate", "Training replay", "Lab", "About", "Explore"):
         page.get_by_role("tab", name=name, exact=True).click()
         for size in (PHONE, DESK):
             page.set_viewport_size(size)
@@ -349,6 +390,7 @@ def test_the_page_of_the_shipped_faces_is_small_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Studio, "ranking", lambda self: [])  # a few hundred bytes that take time
+    monkeypatch.setattr("dcgan.lab.SAMPLES", FEW)
     assert main(["static", str(tmp_path / "out"), "--checkpoint", str(ROOT / "checkpoints" / "faces")]) == 0
     assert capsys.readouterr().err == ""
     sizes = {file.name: file.stat().st_size for file in (tmp_path / "out").rglob("*") if file.is_file()}

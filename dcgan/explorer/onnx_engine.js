@@ -1,7 +1,7 @@
 /* The engine of a page without a server: as engine.js says, with workers that run the generator. What needs the
    discriminator, other generators or files of animations is not here.
 
-   known: {summary, directions: {name: vector}, ranking, replay}, which dcgan/static.py writes */
+   known: {summary, directions: {name: vector}} of dcgan/browser.py, {ranking, replay, signal} of dcgan/static.py */
 
 const SHEET_COLUMNS = 8;
 
@@ -31,7 +31,7 @@ function painter(worker) {
 }
 
 /* begin() -> a new worker; there is one at first, and a second one when that has drawn a face. */
-function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
+function onnxEngine({ summary, directions, ranking, replay, signal }, first, begin) {
   const painters = [painter(first)];
   const draw = (z) => painters.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).draw(z);
   const nothing = new Float32Array(summary.nz);
@@ -46,7 +46,8 @@ function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
     else painters.push(second);
   }
   help().catch(() => {}); // whoever asks for a face is told
-  const latentOf = (state) => stateLatent(state, summary.nz, directions);
+  const plain = { truncation: 1, edits: {}, directions: {} };
+  const latentOf = (face) => stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, summary.nz, directions);
 
   /* One face at a time, so that a slider that is moved meanwhile waits for one face and not for all. */
   async function sheetOf(latents, columns) {
@@ -76,6 +77,9 @@ function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
       const latents = numbers.map((number) => latentOf({ ...state, walk: [...state.walk, number] }));
       return { sheet: await sheetOf(latents, NEIGHBOURS), numbers, opinion: null };
     },
+    sheet: async (_, faces, columns) => ({ sheet: await sheetOf(faces.map(latentOf), columns), columns, count: faces.length }),
+    slider: async (_, having, lacking) => traitDirection(having.map(latentOf), lacking.map(latentOf), signal),
+    arithmetic: async (_, ...parts) => latentSum(...parts.map((part) => part.map(latentOf))),
     path: async ({ faces, kind, frames, loop }) => {
       const latents = latentPath(faces.map(latentOf), frames, kind === "spherical", loop);
       return { sheet: await sheetOf(latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
