@@ -22,7 +22,7 @@ SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "tabbar.js"),
     *("explorer.js", "interpolate.js", "replay.js", "lab.js", "about.js", "static.js"),
 )
-MAX_SNAPSHOTS = 24  # 50 kB each
+MAX_SNAPSHOTS = 20  # 50 kB each
 MAX_SIZE = 40_000_000  # bytes of a page that is still soon there
 # What is ours in a static Space: deleted there where a new version has none of that name.
 STATIC_FILES = (
