@@ -6,9 +6,7 @@ DATAROOT ?= avatars
 CHECKPOINT ?= checkpoints/faces
 OUT ?= static
 
-.PHONY: demo test lint bench load audit static clean
-=======
-.PHONY: demo test lint bench soak static clean
+.PHONY: demo test lint bench load soak audit static clean
 
 demo: $(VENV)/installed
 	$(BIN)/python app.py

@@ -16,6 +16,7 @@ with patch("inspect.getfile", side_effect=OSError):
 from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
+from dcgan import browser
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
@@ -59,13 +60,16 @@ LAUNCH: dict[str, Any] = {
     "run_history": False,  # it would store every call in the visitor's browser
     "strict_cors": True,
     "max_file_size": "200mb",  # of a visitor's own photos
-    "app_kwargs": {"middleware": [Middleware(Gate)]},
     "enable_monitoring": False,
     "max_threads": 16,  # most of which wait for their turn in the studio
     "state_session_capacity": 256,  # of a megabyte each
     "i18n": words,
     "ssr_mode": False,  # on a Space the default is a Node server in between, for a page that our scripts draw
 }
+
+
+def launch_options(studio: Studio) -> dict[str, Any]:
+    return {**LAUNCH, "app_kwargs": {"middleware": [Middleware(Gate)], "routes": browser.routes(studio)}}
 
 
 def build_demo(studio: Studio) -> gr.Blocks:
@@ -109,10 +113,11 @@ def default_checkpoints() -> str | Path:
     return models[0] if models and not (HERE / "checkpoints").exists() else HERE / "checkpoints"
 
 
-def serve(demo: gr.Blocks) -> None:
+def serve(studio: Studio) -> None:
     """Until Ctrl-C or SIGTERM."""
+    demo = build_demo(studio)
     signal.signal(signal.SIGTERM, lambda *_: demo.close(verbose=False))
-    demo.launch(**LAUNCH)
+    demo.launch(**launch_options(studio))
 
 
 def main() -> int:
@@ -132,7 +137,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="faces-") as files:  # visitors', and nobody else's
             os.environ["GRADIO_TEMP_DIR"] = files
             keep_sweeping(Path(files))
-            serve(build_demo(studio))
+            serve(studio)
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"app.py: {error}", file=sys.stderr)
         return 2

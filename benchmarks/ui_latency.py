@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
-from app import HERE, LAUNCH, build_demo
+from app import HERE, build_demo, launch_options
 from dcgan.studio import Studio
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 
@@ -152,7 +152,7 @@ def main() -> None:
     studio = Studio(flags.checkpoints)
     studio.ranking()
     demo = build_demo(studio)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **LAUNCH)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options(studio))
     port = int(url.rstrip("/").rpartition(":")[2])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)

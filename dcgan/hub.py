@@ -2,7 +2,7 @@
 
 python -m dcgan.hub push runs/mine owner/name
 python -m dcgan.hub space owner/demo --checkpoint owner/name
-python -m dcgan.hub static OUT --checkpoint RUN
+python -m dcgan.hub static OUT --checkpoint RUN --push owner/page
 
 Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 """
@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
         text = folder / "README.md"
         card = text.read_text(encoding="utf-8") if text.is_file() else ""
         text.write_text(completed_card(card, checkpoint, repo, license), encoding="utf-8")
-        return upload(folder, repo, "model", private, list(FILES), f"{checkpoint.images_seen:,} images seen")
+        return upload(folder, repo, "model", private, FILES, f"{checkpoint.images_seen:,} images seen")
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -160,18 +160,18 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         shutil.copyfile(source / name, target / name)
 
 
-def upload(folder: Path, repo: str, kind: str, private: bool, ours: list[str], message: str) -> str:
+def upload(
+    folder: Path, repo: str, kind: str, private: bool, ours: Iterable[str], message: str, sdk: str | None = None
+) -> str:
     """Make the repository if need be, and put the folder there in one commit: all of it, or nothing.
 
     ours: patterns of the files that are deleted there where the folder has none of that name.
     """
     api = HfApi(token=True)  # that is, the one of whoever is logged in
     try:
-        url = api.create_repo(
-            repo, repo_type=kind, private=private, exist_ok=True, space_sdk="gradio" if kind == "space" else None
-        )
+        url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         new = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        old = filter_repo_objects(api.list_repo_files(repo, repo_type=kind), allow_patterns=ours)
+        old = filter_repo_objects(api.list_repo_files(repo, repo_type=kind), allow_patterns=list(ours))
         api.create_commit(
             repo,
             [CommitOperationAdd(name, path) for name, path in new.items()]
@@ -271,6 +271,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="run, checkpoint folder or owner/name on the Hub (default: checkpoints/faces)",
     )
     one.add_argument("--title", help="the Space's title (default: the README's)")
+    one.add_argument("--push", type=repo_id, metavar="OWNER/NAME", help="put it on the Hub, too, as this static Space")
+    one.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
     one.set_defaults(run_command=make_static)
     return parser
 
@@ -291,14 +293,19 @@ def make_space(flags: argparse.Namespace) -> str:
         return f"wrote {flags.out}; try it with:  cd {flags.out} && python app.py"
     with tempfile.TemporaryDirectory() as staged:
         write_space(Path(staged), flags.repo, flags.checkpoint, flags.title)
-        return upload(Path(staged), flags.repo, "space", flags.private, list(SPACE_FILES), "The demo")
+        return upload(Path(staged), flags.repo, "space", flags.private, SPACE_FILES, "The demo", "gradio")
 
 
 def make_static(flags: argparse.Namespace) -> str:
-    from dcgan.static import write_static
+    from dcgan.static import MAX_SIZE, STATIC_FILES, write_static
 
     with new_folder(flags.out) as folder:
         write_static(folder, flags.checkpoint, flags.title)
+    if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
+        large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
+        print(f"hub: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
+    if flags.push:
+        return upload(flags.out, flags.push, "space", flags.private, STATIC_FILES, "The page", "static")
     return f"wrote {flags.out}; try it with:  python -m http.server --bind 127.0.0.1 --directory {flags.out}"
 
 

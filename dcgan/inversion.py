@@ -4,6 +4,7 @@ As in Zhu et al. 2016 (Generative Visual Manipulation on the Natural Image Manif
 gradient descent the rest. The encoder is a linear one, fitted in a moment to faces that the generator draws.
 """
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.model import Discriminator
 from dcgan.sampler import folded
+from dcgan.zerogpu import on_gpu
 
 SAMPLES = 2048  # faces of its own that the encoder learns from, and that a search may begin with
 SIDE = 16  # pixels: the encoder looks at faces of this size
@@ -34,6 +36,7 @@ LOOKED_AT = 480  # pixels: the longer side of a photo in which a face is looked 
 SAMPLE_SIDE = 128  # and that of a generated face
 MIN_FACE = 40  # pixels of these
 FRAMED = 32  # faces of its own that show how a checkpoint frames them
+LENT_FOR = 20  # seconds that a search has a GPU for: it takes a few of them, and the rest is for getting there
 
 
 @dataclass(frozen=True)
@@ -102,22 +105,31 @@ class Finder:
         features, each as a share of what there is to explain in the photo.
         """
         began = time.monotonic()
+        target = target.to(self._z.device)
         views = self._views(_scaled(target[None]))
         wanted = [(view, (view - view.mean()).square().sum().clamp(min=1)) for view in views]
         z = self._start(target, wanted).requires_grad_()
         adam = torch.optim.Adam([z], RATE, betas=(0.9, 0.99))
-        best, least, step, done = z[0].detach().clone(), math.inf, 0, 0.0
+        best, least, step, done = z[0].detach().to("cpu", copy=True), math.inf, 0, 0.0
         while done < 1:
             done = min(1.0, max(step / steps, (time.monotonic() - began) / seconds))
             adam.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * done)) / 2
             loss = self._losses(z, wanted)[0]
             if loss.item() < least:
-                best, least = z[0].detach().clone(), loss.item()
+                best, least = z[0].detach().to("cpu", copy=True), loss.item()
             yield Progress(best, least, done)
             adam.zero_grad()
             loss.backward()
             adam.step()
             step += 1
+
+    def to(self, device: str) -> "Finder":
+        """The same finder with its networks and tensors on a device, where it then searches."""
+        moved = copy.deepcopy(self)
+        for name, part in vars(moved).items():
+            if isinstance(part, nn.Module | Tensor):
+                setattr(moved, name, part.to(device))
+        return moved
 
     @torch.no_grad()
     def _start(self, target: Tensor, wanted: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -129,7 +141,7 @@ class Finder:
 
     def _losses(self, z: Tensor, wanted: list[tuple[Tensor, Tensor]]) -> Tensor:
         """What each z [N, nz] leaves unexplained of the views wanted, given with their variances: [N]."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(z.device)):
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=has_bf16(z.device)):
             faces = self._generator(z[:, :, None, None]).float()
         losses = SPHERE * (z.square().mean(1) - 1).square()
         for view, (target, variance) in zip(self._views(faces), wanted, strict=True):
@@ -144,6 +156,12 @@ class Finder:
             if isinstance(layer, nn.LeakyReLU):
                 views.append(images)
         return views
+
+
+@on_gpu(LENT_FOR)
+def search_with_gpu(finder: Finder, target: Tensor, seconds: float, steps: int) -> Iterator[Progress]:
+    """As `finder.search`, on a GPU if there is one: on ZeroGPU the one that is lent for it."""
+    yield from finder.to("cuda" if torch.cuda.is_available() else "cpu").search(target, seconds, steps)
 
 
 # Faces in pictures
@@ -215,4 +233,4 @@ def _small(images: Tensor) -> Tensor:
 
 
 def _with_one(rows: Tensor) -> Tensor:
-    return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
+    return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)

@@ -36,10 +36,15 @@ def slider(having: Tensor, lacking: Tensor, response: Tensor) -> Tensor:
     difference = having.mean(dim=0) - lacking.mean(dim=0)
     if difference.norm() < 1e-4:
         raise ValueError("the faces that have the trait and those that lack it are the same")
-    signal = SEPARATION**2 * response / response.trace().clamp_min(1e-12)
+    signal = expected(response)
     noise = (1 / len(having) + 1 / len(lacking)) * torch.eye(len(response))
     vector = torch.linalg.solve(signal + noise, signal) @ difference
     return vector / vector.norm()
+
+
+def expected(response: Tensor) -> Tensor:
+    """How far apart the latents of faces with and without some trait lie, as a covariance [nz, nz]."""
+    return SEPARATION**2 * response / response.trace().clamp_min(1e-12)
 
 
 def arithmetic(start: Tensor, minus: Tensor, plus: Tensor) -> Tensor:

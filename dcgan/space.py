@@ -8,6 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCard
 
+from dcgan import browser
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import TROUBLE, HubError, copy_checkpoint, dataset_id
@@ -18,9 +19,10 @@ APP = "app.py"
 ALONG = ("LICENSE", "dcgan/explorer/*")
 THUMBNAIL = "thumbnail.jpg"
 # What is ours in a Space: deleted there where a new version has none of that name.
-SPACE_FILES = ("app.py", "LICENSE", "README.md", "requirements.txt", THUMBNAIL, "dcgan/*", "checkpoints/*")
+OURS = ("app.py", "LICENSE", "README.md", "requirements.txt", THUMBNAIL)
+SPACE_FILES = (*OURS, "dcgan/*", "checkpoints/*", "node_modules/*")
 MAX_PLAIN = 10_000_000  # bytes of a file outside LFS, where the Hub puts weights and pictures by itself
-LARGE = (".safetensors", ".webp", ".jpg")
+LARGE = (".safetensors", ".webp", ".jpg", ".wasm")
 
 # What the Hub takes in a Space's front matter (https://huggingface.co/docs/hub/spaces-config-reference).
 ID = r"\w[\w.-]*/\w[\w.-]*"
@@ -102,9 +104,15 @@ def _write_program(folder: Path) -> None:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    # With what data sets on the Hub need: the reals come from there.
-    requirements = [(ROOT / name).read_text(encoding="utf-8") for name in ("requirements.txt", "requirements-hub.txt")]
-    (folder / "requirements.txt").write_text("".join(requirements), encoding="utf-8")
+    requirements = ["requirements.txt", "requirements-hub.txt"]  # the reals come from the Hub
+    if browser.at_hand():
+        requirements.append("requirements-static.txt")
+        for name in browser.BUILDS:
+            target = folder / browser.runtime().relative_to(browser.ROOT) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(browser.runtime() / name, target)
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in requirements]
+    (folder / "requirements.txt").write_text("".join(texts), encoding="utf-8")
 
 
 def _write_checkpoints(folder: Path, checkpoints: list[Checkpoint]) -> None:

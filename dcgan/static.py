@@ -1,42 +1,35 @@
 """The explorer as plain files, for a static Space: the generator runs in the visitor's browser.
 
 python -m dcgan.hub static OUT --checkpoint RUN
-
-What draws is ONNX Runtime's build for browsers, which npm fetches in the version that package-lock.json pins.
 """
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from huggingface_hub import SpaceCard
-from torch import nn
 
-from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan import lab
+from dcgan.browser import BUILDS, ROOT, fetched_runtime, known, to_onnx
+from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
 from dcgan.generate import sample
 from dcgan.hub import HubError
-from dcgan.model import Generator
-from dcgan.sampler import folded
 from dcgan.studio import Studio, enlarged, grid, picture
 
-ROOT = Path(__file__).resolve().parent.parent
 EXPLORER = Path(__file__).parent / "explorer"
 SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "tabbar.js"),
-    *("explorer.js", "interpolate.js", "replay.js", "about.js", "static.js"),
+    *("explorer.js", "interpolate.js", "replay.js", "lab.js", "about.js", "static.js"),
+)
+MAX_SNAPSHOTS = 20  # 50 kB each
+MAX_SIZE = 40_000_000  # bytes of a page that is still soon there
+# What is ours in a static Space: deleted there where a new version has none of that name.
+STATIC_FILES = (
+    *("index.html", "page.*", "worker.js", "checkpoint.json", "generator.onnx", "ort*", "snapshots/*.webp"),
+    *("README.md", "thumbnail.jpg"),
 )
 STYLES = ("page.css", "explorer.css", "static.css")
-RUNTIME = "onnxruntime-web"
-# Of its builds the two smallest: one computes on the CPU, the other, where the browser can, on the GPU.
-BUILDS = [
-    name
-    for build, wasm in (("wasm", ""), ("jspi", ".jspi"))
-    for name in (f"ort.{build}.bundle.min.mjs", f"ort-wasm-simd-threaded{wasm}.wasm")
-]
-OPSET, IR = 17, 9
 
 
 def write_static(folder: Path, source: str, title: str | None = None) -> None:
@@ -51,15 +44,15 @@ def write_static(folder: Path, source: str, title: str | None = None) -> None:
     (folder / "generator.onnx").write_bytes(model)
     for name in BUILDS:
         shutil.copyfile(runtime / "dist" / name, folder / name)
-    known = {
-        "summary": {**studio.summary(), "moments": []},
-        "directions": {d.name: d.vector.tolist() for d in checkpoint.directions},
-        "ranking": studio.ranking(),
-        "replay": studio.replay(),
-    }
-    (folder / "checkpoint.json").write_text(json.dumps(known, allow_nan=False), encoding="utf-8")
+    snapshots = thin_snapshots(checkpoint.snapshots, MAX_SNAPSHOTS)
+    about = {**known(studio), "ranking": studio.ranking(), "replay": studio.replay()}
+    about["summary"]["moments"] = []
+    about["replay"]["frames"] = [snapshot.images_seen for snapshot in snapshots]
+    signal = lab.expected(lab.response(checkpoint.generator))
+    about["signal"] = [[float(f"{value:.6g}") for value in row] for row in signal.tolist()]
+    (folder / "checkpoint.json").write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
     (folder / "snapshots").mkdir()
-    for i, snapshot in enumerate(checkpoint.snapshots):
+    for i, snapshot in enumerate(snapshots):
         shutil.copyfile(snapshot.path, folder / "snapshots" / f"{i}.webp")
     _write_page(folder, studio.card(), studio.about())
 
@@ -72,67 +65,6 @@ def write_static(folder: Path, source: str, title: str | None = None) -> None:
     words = "Nobody you see here exists. A DCGAN draws them in your browser."
     card.text = f"# {card.data['title']}\n\n{words}\n\n{studio.about()}\n"
     (folder / "README.md").write_text(str(card), encoding="utf-8")
-
-
-def to_onnx(generator: Generator) -> bytes:
-    """The generator in eval mode as ONNX: z [N, nz, 1, 1] -> images [N, nc, S, S] in [-1, 1].
-
-    Each BatchNorm is multiplied into its convolution. Weights are stored in fp16, and cast to fp32 once, when the model
-    is loaded. Raises HubError where onnx is not installed.
-    """
-    try:
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError:
-        raise HubError("the static page needs onnx: pip install -r requirements-static.txt") from None
-    nodes: list[Any] = []
-    weights: list[Any] = []
-    value = "z"
-    for i, layer in enumerate(folded(generator).main):
-        inputs, output = [value], f"layer{i}"
-        options: dict[str, Any] = {}
-        if isinstance(layer, nn.ConvTranspose2d):
-            options = {"strides": layer.stride, "pads": 2 * tuple(layer.padding)}
-            for name, tensor in layer.named_parameters(prefix=output):
-                half = tensor.detach().half().contiguous().numpy()
-                weights.append(numpy_helper.from_array(half, f"{name}.half"))
-                nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-                inputs.append(name)
-        operator = {nn.ReLU: "Relu", nn.Tanh: "Tanh"}.get(type(layer), "ConvTranspose")
-        nodes.append(helper.make_node(operator, inputs, [output], **options))
-        value = output
-
-    config = generator.config
-    shapes: dict[str, list[Any]] = {
-        "z": ["N", config.nz, 1, 1],
-        value: ["N", config.nc, config.image_size, config.image_size],
-    }
-    z, images = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
-    graph = helper.make_graph(nodes, "generator", [z], [images], weights)
-    opset = helper.make_opsetid("", OPSET)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=IR).SerializeToString()
-
-
-def fetched_runtime() -> Path:
-    """The folder of onnxruntime-web in the pinned version, installed if need be. Raises HubError where it cannot be."""
-    folder, pinned = ROOT / "node_modules" / RUNTIME, _read(ROOT / "package.json")["dependencies"][RUNTIME]
-    if _read(folder / "package.json").get("version") == pinned:
-        return folder
-    npm = shutil.which("npm")
-    if npm is None:
-        raise HubError("the static page needs npm, to fetch onnxruntime-web once: install Node.js (https://nodejs.org)")
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "error" in line.lower()] or ["it says nothing"]
-        raise HubError(f"onnxruntime-web could not be fetched (npm: {said[0]}); is there a network?")
-    return folder
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _write_page(folder: Path, card: str, about: str) -> None:

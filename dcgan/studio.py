@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dcgan import lab, latents
+from dcgan import lab, latents, zerogpu
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.data import DataError, load_images, open_photo, open_source
 from dcgan.generate import render
-from dcgan.inversion import Finder
+from dcgan.inversion import Finder, Progress, search_with_gpu
 from dcgan.model import Generator, parameter_count
 from dcgan.reals import Likeness, Reals
 
@@ -239,6 +239,10 @@ class Studio:
             "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
         }
 
+    def checkpoint(self, name: str = "") -> Checkpoint:
+        """One of them, by its name."""
+        return self._checkpoint(name)
+
     def about(self, checkpoint: str = "") -> str:
         """A checkpoint in words: size, data set, images seen, licence."""
         facts = self._facts(self._name(checkpoint))
@@ -414,10 +418,8 @@ class Studio:
             with self._slots.turn:
                 crop = finder.crop(_photo(photo))
             target = crop.pixels.permute(1, 2, 0).numpy()
-            search, shown = finder.search(crop.pixels, *SEARCH), -math.inf
-            while True:
-                with self._slots.turn:  # a step at a time: a search that nobody follows any more holds up nobody
-                    progress = next(search)
+            shown = -math.inf
+            for progress in self._search(finder, crop.pixels):
                 if progress.done < 1 and time.monotonic() - shown < SHOWN:
                     continue
                 z = (progress.z.clamp(-MAX_Z, MAX_Z) * 10**DIGITS).round() / 10**DIGITS
@@ -425,11 +427,22 @@ class Studio:
                 error = float(np.abs(face.astype(np.int16) - target).mean())
                 origin = [round(value, DIGITS) for value in z.tolist()]
                 yield Search(target, face, origin, error, progress.done, crop.face)
-                if progress.done == 1:
-                    return
                 shown = time.monotonic()
         finally:
             Path(photo).unlink(missing_ok=True)
+
+    def _search(self, finder: Finder, target: Tensor) -> Iterator[Progress]:
+        if zerogpu.LENT:
+            with suppress(Exception):  # no GPU is free, or this visitor has had their share: it is done here
+                yield from search_with_gpu(finder, target, *SEARCH)
+                return
+        search = finder.search(target, *SEARCH)
+        while True:
+            with self._slots.turn:  # a step at a time: a search that nobody follows any more holds up nobody
+                progress = next(search, None)
+            if progress is None:
+                return
+            yield progress
 
     def _finder(self, name: str) -> Finder:
         opened = self._opened[name]

@@ -75,7 +75,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running demo."""
-    from app import LAUNCH, build_demo
+    from app import build_demo, launch_options
     from dcgan.studio import Studio
 
     with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
@@ -86,7 +86,8 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        blocks = build_demo(Studio(checkpoints))
-        _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **LAUNCH)
+        studio = Studio(checkpoints)
+        blocks = build_demo(studio)
+        _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **launch_options(studio))
         yield url
         blocks.close()

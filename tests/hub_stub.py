@@ -25,7 +25,8 @@ TOKEN = "hf_secretsecretsecretsecret"  # of the user `maker`, who may write unde
 READER = "hf_readerreaderreaderreader"  # of a user who may read what is public
 USERS = {TOKEN: "maker", READER: "reader"}
 KINDS = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}
-BINARY = (".safetensors", ".webp", ".jpg", ".png", ".zip", ".tar", ".gz", ".parquet")  # what the Hub puts in LFS
+# What the Hub puts in LFS.
+BINARY = (".safetensors", ".webp", ".jpg", ".png", ".zip", ".tar", ".gz", ".parquet", ".wasm", ".onnx")
 INITIAL = {".gitattributes": b"*.safetensors filter=lfs\n"}
 
 

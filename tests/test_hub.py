@@ -25,6 +25,7 @@ from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
 
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
+from dcgan.browser import BUILDS, at_hand, runtime
 from dcgan.directions import save_directions
 from dcgan.hub import main
 from dcgan.space import problems
@@ -465,7 +466,7 @@ def test_only_what_needs_the_client_imports_it() -> None:
     """Training and the rest run without it: they import it, if at all, where they use it."""
     eager = re.compile(r"^(from|import) (huggingface_hub|dcgan\.(hub|space))", re.MULTILINE)
     files = [path for path in (ROOT / "dcgan").rglob("*.py") if eager.search(path.read_text())]
-    assert sorted(path.name for path in files) == ["hub.py", "hub_data.py", "space.py", "static.py"]
+    assert sorted(path.name for path in files) == ["browser.py", "hub.py", "hub_data.py", "space.py", "static.py"]
 
 
 # A Space
@@ -484,6 +485,22 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
     assert "dcgan/explorer/explorer.js" in code
     assert not {"dcgan/training.py", "dcgan/losses.py", "train.py"} & names
     assert "datasets>=" in (tmp_path / "space" / "requirements.txt").read_text()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_space_has_what_the_visitors_browser_draws_with_where_it_is_at_hand(
+    run: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path / "root")
+    for name in BUILDS if installed else BUILDS[1:]:
+        (runtime() / name).parent.mkdir(parents=True, exist_ok=True)
+        (runtime() / name).write_text(name)
+    assert command("space", "maker/demo", "--checkpoint", run, "--out", tmp_path / "space")[0] == 0
+    there = sorted(path.name for path in (tmp_path / "space" / "node_modules").rglob("*.*"))
+    assert there == (sorted(BUILDS) if installed else [])
+    assert ("onnx>=" in (tmp_path / "space" / "requirements.txt").read_text()) == installed
+    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path / "space")  # where the program looks for it there
+    assert at_hand() == installed
 
 
 def test_the_front_matter_of_a_space_is_complete(hub: Hub, run: Path, tmp_path: Path, command: Command) -> None:

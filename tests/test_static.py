@@ -11,28 +11,35 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from dcgan import static
+from dcgan.browser import BUILDS, ROOT, RUNTIME
 from dcgan.checkpoint import load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import main
 from dcgan.latents import latents, path
-from dcgan.studio import Studio
+from dcgan.static import MAX_SIZE, STATIC_FILES
+from dcgan.studio import Studio, grid
 from dcgan.tabs import EXPLORER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
+from tests.hub_stub import TOKEN, Hub
 
 CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+FEW = 256  # faces that the Lab's response is measured on: enough for 20 numbers
 PATIENCE = 60_000  # milliseconds; a busy machine is slow
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches onnxruntime-web, is not here")
+
+# The Hub's client's own way to upload bytes.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 Command = Callable[..., tuple[int, str]]
 
@@ -45,7 +52,9 @@ class Quiet(SimpleHTTPRequestHandler):
 def served(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:  # noqa: F811
     """The page of `toons`: its folder, and its address."""
     folder = tmp_path_factory.mktemp("static") / "page"
-    assert main(["static", str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dcgan.lab.SAMPLES", FEW)
+        assert main(["static", str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield folder, f"http://127.0.0.1:{server.server_port}/"
@@ -88,11 +97,17 @@ def studio(checkpoints: Path) -> Studio:  # noqa: F811
 
 
 @pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logged in as the user `maker`."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+@pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     def call(*arguments: object) -> tuple[int, str]:
         code = main(list(map(str, arguments)))
         said = capsys.readouterr()
-        return code, said.err or said.out
+        return code, said.err if code else said.out
 
     return call
 
@@ -191,6 +206,43 @@ def test_the_way_is_drawn_and_scrubbed(page: Page, studio: Studio) -> None:
 
 @needs_npm
 @pytest.mark.browser
+def test_a_slider_of_ones_own_is_that_of_python(page: Page, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan.lab.SAMPLES", FEW)
+    page.get_by_role("tab", name="Lab").click()
+    sheet = page.get_by_role("img", name="Faces to mark")
+    expect(sheet).to_have_attribute("data-shown", re.compile("toons .*"))
+    seeds = [int(seed) for seed in (sheet.get_attribute("data-shown") or "").split()[1:]]
+    for i, clicks in enumerate((1, 1, 1, 2, 2)):
+        for _ in range(clicks):
+            page.get_by_role("button", name=f"Mark face {i + 1},").click()
+    page.get_by_role("button", name="Make the slider").click()
+    trial = page.get_by_role("img", name="A face along the slider")
+    expect(trial).to_have_attribute("data-shown", "my slider")
+    vector = json.loads(page.evaluate("sessionStorage.getItem('sliders')"))[0]["vector"]
+    assert np.abs(np.subtract(vector, studio.slider(seeds[:3], seeds[3:5]))).max() < 0.0021  # of numbers with 3 digits
+    steps = [{"seed": seeds[3], "shift": [round(step * value, 3) for value in vector]} for step in range(-3, 4)]
+    assert_shows(trial, grid(studio.faces(steps), 7))
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_sum_of_faces_is_that_of_python(page: Page, studio: Studio) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    result = page.get_by_role("img", name="The sum, with its neighbours")
+    expect(result).to_have_attribute("data-shown", re.compile("toons .*"))
+    terms = [int(seed) for seed in (result.get_attribute("data-shown") or "").split()[1:]]
+    origin = studio.arithmetic(terms[:3], terms[3:6], terms[6:])
+    around = [{"origin": origin, "walk": [step] if step else []} for step in (1, 2, 3, 4, 0, 5, 6, 7, 8)]
+    assert_shows(result, grid(studio.faces(around), 3))
+    page.get_by_role("button", name="Open the sum in Explore").click()
+    canvas = shown(page, "o=")
+    opened = parse_qs(canvas.get_attribute("data-shown"))["o"][0].split(".")
+    assert np.abs(np.array(opened, float) - 100 * np.array(origin)).max() < 1.1  # of numbers with 2 digits
+    assert_shows(canvas, studio.face(origin=[int(value) / 100 for value in opened]))
+
+
+@needs_npm
+@pytest.mark.browser
 def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
     page.get_by_role("tab", name="Training replay").click()
     shown(page, f"toons {len(FRAMES) - 1}")
@@ -204,7 +256,7 @@ def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
 @needs_npm
 @pytest.mark.browser
 def test_each_tab_fits_and_about_has_the_card(page: Page) -> None:
-    for name in ("Interpolate", "Training replay", "About", "Explore"):
+    for name in ("Interpolate", "Training replay", "Lab", "About", "Explore"):
         page.get_by_role("tab", name=name, exact=True).click()
         for size in (PHONE, DESK):
             page.set_viewport_size(size)
@@ -273,22 +325,80 @@ def test_the_folder_is_small_and_whole(served: tuple[Path, str]) -> None:
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     own = {"index.html", "page.js", "page.css", "worker.js", "checkpoint.json", "generator.onnx"}
     frames = {f"snapshots/{i}.webp" for i in range(len(FRAMES))}
-    assert names == own | frames | {*static.BUILDS, "README.md", "thumbnail.jpg"}
+    assert names == own | frames | {*BUILDS, "README.md", "thumbnail.jpg"}
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 33_000_000  # and 7 MB of weights
     front = (folder / "README.md").read_text().split("---\n")[1]
     assert "sdk: static\n" in front
     assert "app_file: index.html\n" in front
 
 
-@pytest.mark.parametrize("nc", [1, 3])
-@pytest.mark.parametrize("seeds", [range(1), range(5)])
-def test_the_onnx_model_draws_what_the_generator_draws(tmp_path: Path, nc: int, seeds: range) -> None:
-    generator = load_checkpoint(make_checkpoint(tmp_path / "some", nc=nc)).generator
-    model = onnxruntime.InferenceSession(static.to_onnx(generator), providers=["CPUExecutionProvider"])
-    [images] = model.run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
-    with torch.inference_mode():
-        wanted = generator(latents(seeds, NZ)[:, :, None, None]).numpy()
-    assert np.abs(images - wanted).max() * 127.5 < 1
+@needs_npm
+@pytest.mark.usefixtures("maker")
+def test_it_is_pushed_as_a_static_space_and_replaces_an_older_one(
+    hub: Hub,
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    old = {"ort.older.mjs": b"", "snapshots/99.webp": b"", "notes.md": b"mine"}
+    repo = hub.add("spaces", "maker/page", old, sdk="static")
+    arguments = ("--checkpoint", checkpoints / "toons", "--push")
+    assert command("static", tmp_path / "a", *arguments, "maker/page") == (0, f"{hub.url}/spaces/maker/page\n")
+    page = {file.relative_to(tmp_path / "a").as_posix() for file in (tmp_path / "a").rglob("*") if file.is_file()}
+    assert set(repo.files) == page | {".gitattributes", "notes.md"}
+    assert all(repo.files[name] == (tmp_path / "a" / name).read_bytes() for name in page)
+    assert len(repo.commits) == 2
+    assert command("static", tmp_path / "b", *arguments, "maker/new", "--private")[0] == 0
+    new = hub.repos["spaces", "maker/new"]
+    assert (new.sdk, new.private) == ("static", True)
+    # All that it consists of would be deleted there if it were no longer part of it.
+    assert set(filter_repo_objects(sorted(page), allow_patterns=list(STATIC_FILES))) == page
+
+
+@needs_npm
+def test_a_push_that_fails_is_one_line_and_the_page_stays(
+    hub: Hub,
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    out = tmp_path / "out"
+    code, line = command("static", out, "--checkpoint", checkpoints / "toons", "--push", "maker/page")
+    assert (code, line.count("\n")) == (2, 1)
+    assert "'maker/page' was not changed: you are not logged in to the Hub" in line
+    assert (out / "index.html").is_file()
+    assert hub.repos == {}
+
+
+@needs_npm
+@pytest.mark.parametrize("limit", [1_000_000, 10**9])
+def test_a_large_page_is_said_to_be_one(
+    checkpoints: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limit: int,
+) -> None:
+    monkeypatch.setattr("dcgan.static.MAX_SIZE", limit)
+    assert main(["static", str(tmp_path / "out"), "--checkpoint", str(checkpoints / "toons")]) == 0
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"hub: '.*out' has 3\d\.\d MB: above 1 MB .*\n", said) if limit == 1_000_000 else said == ""
+
+
+@needs_npm
+def test_the_page_of_the_shipped_faces_is_small_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Studio, "ranking", lambda self: [])  # a few hundred bytes that take time
+    monkeypatch.setattr("dcgan.lab.SAMPLES", FEW)
+    assert main(["static", str(tmp_path / "out"), "--checkpoint", str(ROOT / "checkpoints" / "faces")]) == 0
+    assert capsys.readouterr().err == ""
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert sum(sizes.values()) <= MAX_SIZE
+    assert sizes["generator.onnx"] > 7_000_000
+    frames = json.loads((tmp_path / "out" / "checkpoint.json").read_text())["replay"]["frames"]
+    assert [f"{i}.webp" in sizes for i in range(len(frames) + 1)] == [True] * len(frames) + [False]
+    assert frames[-1] == load_checkpoint(ROOT / "checkpoints" / "faces").snapshots[-1].images_seen
 
 
 @needs_npm
@@ -353,9 +463,9 @@ def test_a_missing_npm_is_named(
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copy(static.ROOT / "package.json", tmp_path)
-    monkeypatch.setattr(static, "ROOT", tmp_path)
-    monkeypatch.setattr(static.shutil, "which", lambda name: None)
+    shutil.copy(ROOT / "package.json", tmp_path)
+    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     line = refused(command, tmp_path / "out", checkpoints / "toons")
     assert "needs npm" in line
     assert "install Node.js" in line
@@ -368,14 +478,14 @@ def test_an_npm_that_fails_is_one_line(
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copy(static.ROOT / "package.json", tmp_path)  # and no lock, without which npm installs nothing
-    monkeypatch.setattr(static, "ROOT", tmp_path)
+    shutil.copy(ROOT / "package.json", tmp_path)  # and no lock, without which npm installs nothing
+    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
     assert "onnxruntime-web could not be fetched (npm: " in refused(command, tmp_path / "out", checkpoints / "toons")
 
 
 def test_the_lock_pins_what_is_asked_for_and_names_no_host() -> None:
-    lock = json.loads((static.ROOT / "package-lock.json").read_text())
-    asked = json.loads((static.ROOT / "package.json").read_text())["dependencies"]
-    assert lock["packages"][f"node_modules/{static.RUNTIME}"]["version"] == asked[static.RUNTIME]
+    lock = json.loads((ROOT / "package-lock.json").read_text())
+    asked = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    assert lock["packages"][f"node_modules/{RUNTIME}"]["version"] == asked[RUNTIME]
     assert all("integrity" in package for name, package in lock["packages"].items() if name)
     assert not any("resolved" in package for package in lock["packages"].values())

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from app import LAUNCH, build_demo
+from app import build_demo, launch_options
 from dcgan.studio import Studio
 from dcgan.tabs import EXPLORER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
@@ -537,8 +537,9 @@ def test_names_and_texts_of_a_checkpoint_are_not_executed(browser: Browser, tmp_
     facts = json.loads(config.read_text())
     config.write_text(json.dumps({**facts, "name": f"a {evil}", "data": {"name": evil, "license": evil, "count": 1}}))
     (tmp_path / "evil" / "README.md").write_text(f"# card\n{evil}\n[link](javascript:window.hacked=1)\n")
-    blocks = build_demo(Studio(tmp_path))
-    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **LAUNCH)
+    studio = Studio(tmp_path)
+    blocks = build_demo(studio)
+    _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options(studio))
     page = browser.new_page()
     page.goto(url, timeout=PATIENCE)
     for name in TABS:

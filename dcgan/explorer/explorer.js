@@ -57,6 +57,8 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     make("div", { className: "bar wrap" }, ordering, make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search)),
     dimensions, more);
 
+  const place = engine.place ? [engine.place(() => paint(state))] : []; // where faces are drawn, if there is a choice
+
   const paint = latest(
     (wanted) => engine.face(wanted),
     (bitmap, shown) => {
@@ -111,7 +113,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
         named, raw,
         make("div", { className: "bar wrap" },
           saveNative, saveLarge,
-          choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels"))))),
+          choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")), ...place))),
   );
 
   /* A part of the state changes: many times in a drag. */

@@ -1,4 +1,5 @@
-/* Where a seed becomes a z in the browser, to the same numbers as dcgan/latents.py and dcgan/studio.py.
+/* Where a seed becomes a z in the browser, to the same numbers as dcgan/latents.py, dcgan/studio.py
+   and dcgan/lab.py.
 
    A z is a Float32Array [nz]. */
 
@@ -84,7 +85,6 @@ function stateLatent(state, nz, directions) {
 const lerp = (a, b, part) => a.map((value, i) => value + (b[i] - value) * part);
 
 function slerp(a, b, part) {
-  const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
   const [lengthA, lengthB] = [Math.sqrt(dot(a, a)), Math.sqrt(dot(b, b))];
   const cosine = dot(a, b) / (lengthA * lengthB);
   if (!(Math.abs(cosine) <= 0.9995)) return lerp(a, b, part);
@@ -103,4 +103,40 @@ function latentPath(stops, steps, spherical, loop) {
     const leg = Math.min(Math.floor((i * legs) / spaces), legs - 1);
     return (spherical ? slerp : lerp)(all[leg], all[leg + 1], (i * legs - leg * spaces) / spaces);
   });
+}
+
+const mean = (latents) => Array.from(latents[0], (_, i) => latents.reduce((sum, z) => sum + z[i], 0) / latents.length);
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+
+/* The x of matrix x = vector by Gauss's elimination, without exchanges: for a positive definite matrix. */
+function solve(matrix, vector) {
+  const rows = matrix.map((row, i) => [...row, vector[i]]);
+  rows.forEach((pivot, k) => {
+    for (const row of rows.slice(k + 1)) {
+      const factor = row[k] / pivot[k];
+      for (let j = k; j < row.length; j++) row[j] -= factor * pivot[j];
+    }
+  });
+  const x = vector.map(() => 0);
+  for (let i = x.length - 1; i >= 0; i--) x[i] = (rows[i][x.length] - dot(x, rows[i])) / rows[i][i];
+  return x;
+}
+
+/* The direction, of length 1, from latents of faces that lack a trait to those that have it. signal: how far these lie
+   apart, as a covariance. */
+function traitDirection(having, lacking, signal) {
+  const [ofHaving, ofLacking] = [mean(having), mean(lacking)];
+  const difference = ofHaving.map((value, i) => value - ofLacking[i]);
+  if (Math.hypot(...difference) < 1e-4) throw new Error(t("The faces that have it and those that lack it are the same."));
+  const noise = 1 / having.length + 1 / lacking.length;
+  const both = signal.map((row, i) => row.map((value, j) => value + (i === j ? noise : 0)));
+  const vector = solve(both, signal.map((row) => dot(row, difference)));
+  const length = Math.hypot(...vector);
+  return vector.map((value) => Math.round((1000 * value) / length) / 1000);
+}
+
+/* The z of a sum of faces: a mean, less a mean, and a mean added. */
+function latentSum(start, minus, plus) {
+  const [from, less, more] = [start, minus, plus].map(mean);
+  return from.map((value, i) => Math.round(100 * Math.max(-6, Math.min(6, value - less[i] + more[i]))) / 100);
 }

@@ -1,38 +1,53 @@
 /* The engine of a page without a server: as engine.js says, with workers that run the generator. What needs the
    discriminator, other generators or files of animations is not here.
 
-   known: {summary, directions: {name: vector}, ranking, replay}, which dcgan/static.py writes */
+   known: {summary, directions: {name: vector}} of dcgan/browser.py, {ranking, replay, signal} of dcgan/static.py */
 
 const SHEET_COLUMNS = 8;
 
-/* A worker that draws one face after the other. draw(z) -> ImageBitmap; waiting() -> how many it has yet to draw */
+/* A worker that draws one face after the other. draw(z) -> ImageBitmap; waiting() -> how many it has yet to draw;
+   stop() ends it, and refuses these. */
 function painter(worker) {
   const asked = [];
+  let stopped = false;
+  const refusal = (error) => new Error(t("This browser cannot run the generator: {error}", { error }));
   worker.onmessage = ({ data: { bitmap, error } }) => {
     const { resolve, reject } = asked.shift();
     if (bitmap) resolve(bitmap);
-    else reject(new Error(t("This browser cannot run the generator: {error}", { error })));
+    else reject(refusal(error));
   };
+  const stop = () => {
+    stopped = true;
+    worker.terminate();
+    for (const { reject } of asked.splice(0)) reject(refusal("stopped"));
+  };
+  worker.onerror = stop;
   const draw = (z) => new Promise((resolve, reject) => {
+    if (stopped) return reject(refusal("stopped"));
     asked.push({ resolve, reject });
     worker.postMessage(z);
   });
-  return { draw, waiting: () => asked.length };
+  return { draw, waiting: () => asked.length, stop };
 }
 
 /* begin() -> a new worker; there is one at first, and a second one when that has drawn a face. */
-function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
+function onnxEngine({ summary, directions, ranking, replay, signal }, first, begin) {
   const painters = [painter(first)];
   const draw = (z) => painters.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).draw(z);
+  const nothing = new Float32Array(summary.nz);
+  const begun = draw(nothing);
+  let stopped = false;
   async function help() {
-    const nothing = new Float32Array(summary.nz);
-    await painters[0].draw(nothing);
+    await begun;
+    if (stopped || navigator.hardwareConcurrency < 2) return;
     const second = painter(begin());
     await second.draw(nothing);
-    painters.push(second);
+    if (stopped) second.stop();
+    else painters.push(second);
   }
-  if (navigator.hardwareConcurrency > 1) help().catch(() => {}); // whoever asks for a face is told
-  const latentOf = (state) => stateLatent(state, summary.nz, directions);
+  help().catch(() => {}); // whoever asks for a face is told
+  const plain = { truncation: 1, edits: {}, directions: {} };
+  const latentOf = (face) => stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, summary.nz, directions);
 
   /* One face at a time, so that a slider that is moved meanwhile waits for one face and not for all. */
   async function sheetOf(latents, columns) {
@@ -48,6 +63,11 @@ function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
   }
 
   return {
+    begun, // settled when the first face has been drawn, or cannot be
+    stop: () => {
+      stopped = true;
+      for (const one of painters) one.stop();
+    },
     lanes: 3, // two faces are drawn, and a next one is ready to be
     latent: async (state) => [...walkedLatent(state, summary.nz)],
     ranking: async () => ranking,
@@ -57,6 +77,9 @@ function onnxEngine({ summary, directions, ranking, replay }, first, begin) {
       const latents = numbers.map((number) => latentOf({ ...state, walk: [...state.walk, number] }));
       return { sheet: await sheetOf(latents, NEIGHBOURS), numbers, opinion: null };
     },
+    sheet: async (_, faces, columns) => ({ sheet: await sheetOf(faces.map(latentOf), columns), columns, count: faces.length }),
+    slider: async (_, having, lacking) => traitDirection(having.map(latentOf), lacking.map(latentOf), signal),
+    arithmetic: async (_, ...parts) => latentSum(...parts.map((part) => part.map(latentOf))),
     path: async ({ faces, kind, frames, loop }) => {
       const latents = latentPath(faces.map(latentOf), frames, kind === "spherical", loop);
       return { sheet: await sheetOf(latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };

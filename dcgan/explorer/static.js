@@ -8,8 +8,9 @@ const panel = (id) => document.getElementById(`panel-${id}`).firstElementChild;
 
 document.documentElement.lang = words === KOREAN ? "ko" : "en";
 document.querySelector("h1").textContent = document.title = t("# Faces from noise").slice(2);
-tabbar(document.getElementById("tabs"), { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", about: "About" });
+tabbar(document.getElementById("tabs"), { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", lab: "Lab", about: "About" });
 whenSeen(panel("explore"), () => explorer(panel("explore"), known.summary, engine, () => {}));
 whenSeen(panel("interpolate"), () => interpolator(panel("interpolate"), known.summary, engine));
 whenSeen(panel("replay"), () => replayer(panel("replay"), known.summary, engine));
+whenSeen(panel("lab"), () => lab(panel("lab"), known.summary, engine));
 whenSeen(panel("about"), () => about(panel("about")));

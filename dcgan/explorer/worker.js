@@ -1,6 +1,7 @@
-/* The worker of the static page: it is sent one z after the other, and answers each with {bitmap} or {error}. */
+/* What draws in the browser: it is sent one z after the other, and answers each with {bitmap} or {error}. What follows
+   a ? in its own address says which generator, where there are several. */
 
-const model = fetch("generator.onnx").then((response) => response.arrayBuffer());
+const model = fetch(`generator.onnx${location.search}`).then((response) => response.arrayBuffer());
 const session = start();
 let last = session; // what was asked before: a session computes one face at a time
 

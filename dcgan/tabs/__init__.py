@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
+from dcgan import browser
 from dcgan.tabs.gate import told, uploaded
 
 P = ParamSpec("P")
@@ -20,18 +21,22 @@ R = TypeVar("R")
 EXPLORER = Path(__file__).parent.parent / "explorer"
 KOREAN = (EXPLORER / "ko.json").read_text(encoding="utf-8")  # {English: Korean}, for Gradio and for our components
 words = gr.I18n(ko=json.loads(KOREAN), en={text: text for text in json.loads(KOREAN)})
+SHARED = ("parts.js", "engine.js")
 # In the head rather than as Gradio's `css`, which rewrites every selector.
 HEAD = "".join(
     f"<style>{(EXPLORER / name).read_text(encoding='utf-8')}</style>" for name in ("page.css", "explorer.css")
 )
 
 
-def component(script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = ()) -> gr.HTML:
+def component(
+    script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = (), more: Sequence[str] = ()
+) -> gr.HTML:
     """A component of our own, drawn by dcgan/explorer/`script` when it is first seen.
 
-    start: the JavaScript call that makes it. functions: of the server, for it to ask. A new value goes to its `open`.
+    start: the JavaScript call that makes it. functions: of the server, for it to ask. more: other scripts that it
+    takes. A new value goes to its `open`.
     """
-    sources = [(EXPLORER / name).read_text(encoding="utf-8") for name in ("parts.js", "engine.js", script)]
+    sources = [(EXPLORER / name).read_text(encoding="utf-8") for name in (*SHARED, *more, script)]
     begin = f"whenSeen(element, () => {{\nconst shown = {start};\nwatch('value', () => shown.open(props.value));\n}});"
     return gr.HTML(
         value,
@@ -40,6 +45,13 @@ def component(script: str, start: str, value: dict[str, Any], functions: Sequenc
         apply_default_css=False,
         server_functions=list(functions),
     )
+
+
+def either_engine() -> tuple[str, tuple[str, ...]]:
+    """The engine of a component that a visitor's own browser may draw for, in JavaScript, and the scripts it takes."""
+    if browser.at_hand():
+        return "eitherEngine(serverEngine(server))", ("latents.js", "onnx_engine.js", "own_engine.js")
+    return "serverEngine(server)", ()
 
 
 def tabbar(names: dict[str, str]) -> gr.HTML:

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from dcgan.studio import Studio, encoded, grid
-from dcgan.tabs import answer, base64_text, component, served, spoken
+from dcgan.tabs import answer, base64_text, component, either_engine, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
@@ -32,11 +32,13 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             "opinion": opinion and asdict(opinion),
         }
 
+    engine, scripts = either_engine()
     explorer = component(
         "explorer.js",
-        "explorer(element, props.value, serverEngine(server), (name) => trigger('checkpoint', { name }))",
+        f"explorer(element, props.value, {engine}, (name) => trigger('checkpoint', {{ name }}))",
         studio.summary(),
         [latent, ranking, face, around],
+        scripts,
     )
     checkpoint.change(
         spoken(studio.summary), checkpoint, explorer, queue=False, show_progress="hidden", api_visibility="private"

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from dcgan.studio import Studio, encoded, grid
-from dcgan.tabs import answer, base64_text, component, served, spoken
+from dcgan.tabs import answer, base64_text, component, either_engine, served, spoken
 
 COLUMNS = 8  # of the sheet that holds all frames
 
@@ -23,11 +23,13 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         pictures = studio.path(faces, kind, frames, checkpoint, loop)
         return {"file": base64_text(studio.animation(pictures, format, seconds, loop))}
 
+    engine, scripts = either_engine()
     player = component(
         "interpolate.js",
-        "interpolator(element, props.value, serverEngine(server))",
+        f"interpolator(element, props.value, {engine})",
         studio.summary(),
         [path, animation],
+        scripts,
     )
     checkpoint.change(
         spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"

@@ -1,0 +1,176 @@
+"""The generator in a visitor's browser: the ONNX model, and the demo that lets the browser draw."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dcgan import browser as own
+from dcgan.checkpoint import load_checkpoint
+from dcgan.latents import latents
+from dcgan.studio import Studio
+from dcgan.tabs import either_engine
+from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
+from tests.test_static import PATIENCE, assert_shows, needs_npm, shown
+
+DRAWS = "Your browser draws"
+
+
+@pytest.fixture(scope="module")
+def runtime() -> None:
+    own.fetched_runtime()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.fail(MISSING, pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(runtime: None, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    foreign: list[str] = []
+    context.on(
+        "request", lambda sent: None if sent.url.startswith((demo, "data:", "blob:")) else foreign.append(sent.url)
+    )
+    page.goto(f"{demo}#face=toons&seed=3")
+    shown(page, "seed=3&")
+    yield page
+    context.close()
+    assert foreign == []
+
+
+def asked(page: Page) -> list[str]:
+    """The files of the browser's engine that the page asks for, from now on."""
+    names: list[str] = []
+    page.context.on(
+        "request", lambda sent: names.append(sent.url.split("/browser/")[1]) if "/browser/" in sent.url else None
+    )
+    return names
+
+
+def seed(page: Page, number: int) -> None:
+    field = page.get_by_label("Seed", exact=True)
+    field.fill(str(number))
+    field.press("Enter")
+
+
+@needs_npm
+@pytest.mark.browser
+def test_a_visitors_browser_draws_the_same_face(page: Page, checkpoints: Path) -> None:  # noqa: F811
+    studio = Studio(checkpoints)
+    names = asked(page)
+    seed(page, 5)
+    assert_shows(shown(page, "seed=5&"), studio.face(5, checkpoint="toons"))
+    assert names == []  # nothing is fetched before the visitor wants it
+    page.get_by_text("In my browser").click()
+    expect(page.get_by_text(DRAWS)).to_be_visible()
+    assert {"generator.onnx?name=toons", "checkpoint.json?name=toons"} <= set(names)
+    page.route("**/gradio_api/**", lambda route: route.abort())  # whoever draws from now on, it is not the server
+    for number in (6, 2**32 - 1):
+        seed(page, number)
+        assert_shows(shown(page, f"seed={number}&"), studio.face(number, checkpoint="toons"))
+    slider = page.get_by_role("slider", name="age, from younger to older", exact=True)
+    slider.fill("1.5")
+    assert_shows(shown(page, "d=age%3A1.5"), studio.face(2**32 - 1, checkpoint="toons", directions={"age": 1.5}))
+    page.get_by_role("tab", name="Interpolate").click()
+    canvas = shown(page, "spherical 17")
+    seeds = [int(number) for number in (canvas.get_attribute("data-shown") or "").split()[1:3]]
+    page.get_by_role("slider", name="Position on the way").fill("0.5")
+    expect(canvas).to_have_attribute("data-position", "0.500")
+    assert_shows(canvas, studio.path(seeds, "spherical", 17, "toons")[8])
+
+
+@needs_npm
+@pytest.mark.browser
+def test_what_only_the_server_can_do_it_goes_on_doing(page: Page, demo: str, checkpoints: Path) -> None:  # noqa: F811
+    studio = Studio(checkpoints)
+    page.get_by_text("In my browser").click()
+    expect(page.get_by_text(DRAWS)).to_be_visible()
+    page.evaluate("location.hash = 'face=people&seed=4'")  # a link to another checkpoint, which is fetched in turn
+    expect(page.get_by_text("Fetching the generator")).to_be_visible()
+    expect(page.get_by_text(DRAWS)).to_be_visible()
+    assert_shows(shown(page, "face=people&seed=4&"), studio.face(4, checkpoint="people"))
+    expect(page.get_by_role("meter", name="Discriminator's opinion")).to_be_visible()
+    page.get_by_role("slider", name="Time machine").fill("1")
+    then = studio.face(4, checkpoint="people", moment=MOMENTS[1])
+    assert_shows(shown(page, f"t={MOMENTS[1]}"), then)
+    assert np.abs(then.astype(int) - studio.face(4, checkpoint="people")).max() > 10
+    page.get_by_text("On the server").click()
+    expect(page.get_by_text(DRAWS)).to_be_hidden()
+    seed(page, 8)
+    shown(page, "seed=8&")
+
+
+@needs_npm
+@pytest.mark.browser
+@pytest.mark.parametrize("file", ["*.wasm", "worker.js*", "checkpoint.json*"])
+def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path, file: str) -> None:  # noqa: F811
+    page.route(f"**/browser/{file}", lambda route: route.abort())
+    page.get_by_text("In my browser").click()
+    expect(page.get_by_text("The server goes on.")).to_be_visible()
+    expect(page.get_by_label("On the server")).to_be_checked()
+    seed(page, 7)
+    assert_shows(shown(page, "seed=7&"), Studio(checkpoints).face(7, checkpoint="toons"))
+
+
+@needs_npm
+def test_the_demo_serves_the_generator_and_what_runs_it(runtime: None, demo: str, checkpoints: Path) -> None:  # noqa: F811
+    first = httpx.get(f"{demo}browser/generator.onnx?name=toons")
+    assert first.content == own.to_onnx(load_checkpoint(checkpoints / "toons").generator)
+    again = httpx.get(f"{demo}browser/generator.onnx?name=toons", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = httpx.get(f"{demo}browser/generator.onnx?name=people")
+    assert other.headers["ETag"] != first.headers["ETag"]
+    for name in (*own.BUILDS, "worker.js"):
+        with httpx.stream("GET", f"{demo}browser/{name}") as answer:
+            assert answer.status_code == 200
+            assert ("wasm" if name.endswith("wasm") else "javascript") in answer.headers["Content-Type"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "generator.onnx?name=nobody",
+        "checkpoint.json?name=../wreck",
+        "package.json",
+        "..%2f..%2fpackage.json",
+        "engine.js",
+    ],
+)
+def test_the_demo_serves_nothing_else(demo: str, file: str) -> None:  # noqa: F811
+    answer = httpx.get(f"{demo}browser/{file}")
+    assert answer.status_code == 404
+    assert "Traceback" not in answer.text
+
+
+def test_without_the_extras_there_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
+    assert not own.at_hand()
+    assert either_engine() == ("serverEngine(server)", ())
+
+
+@pytest.mark.parametrize("nc", [1, 3])
+@pytest.mark.parametrize("seeds", [range(1), range(5)])
+def test_the_onnx_model_draws_what_the_generator_draws(tmp_path: Path, nc: int, seeds: range) -> None:
+    generator = load_checkpoint(make_checkpoint(tmp_path / "some", nc=nc)).generator
+    model = onnxruntime.InferenceSession(own.to_onnx(generator), providers=["CPUExecutionProvider"])
+    [images] = model.run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
+    with torch.inference_mode():
+        wanted = generator(latents(seeds, NZ)[:, :, None, None]).numpy()
+    assert np.abs(images - wanted).max() * 127.5 < 1
