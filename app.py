@@ -21,6 +21,7 @@ from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import HEAD, about, explore, find, interpolate, lab, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs.early import Early
 from dcgan.tabs.gate import Gate, guarded, keep_sweeping
 
 HERE = Path(__file__).parent
@@ -69,7 +70,10 @@ LAUNCH: dict[str, Any] = {
 
 
 def launch_options(studio: Studio) -> dict[str, Any]:
-    return {**LAUNCH, "app_kwargs": {"middleware": [Middleware(Gate)], "routes": browser.routes(studio)}}
+    return {
+        **LAUNCH,
+        "app_kwargs": {"middleware": [Middleware(Gate), Middleware(Early)], "routes": browser.routes(studio)},
+    }
 
 
 def build_demo(studio: Studio) -> gr.Blocks:
