@@ -531,6 +531,19 @@ def test_every_word_of_the_page_is_in_korean_too() -> None:
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated))
 
 
+def test_a_page_at_rest_draws_no_frames(browser: Browser, demo: str) -> None:  # noqa: F811
+    page = browser.new_page()
+    counted = "const frame = requestAnimationFrame; window.frames_drawn = 0;"
+    page.add_init_script(counted + "window.requestAnimationFrame = (draw) => (frames_drawn++, frame(draw));")
+    page.goto(f"{demo}#face=people&seed=3", timeout=PATIENCE)
+    page.locator("canvas.face[data-shown]").first.wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+    page.evaluate("frames_drawn = 0")
+    page.wait_for_timeout(1000)
+    assert page.evaluate("frames_drawn") < 10  # and not 60
+    page.close()
+
+
 def test_names_and_texts_of_a_checkpoint_are_not_executed(browser: Browser, tmp_path: Path) -> None:
     evil = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
     config = make_checkpoint(tmp_path / "evil") / "config.json"
