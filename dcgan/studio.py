@@ -33,10 +33,10 @@ from torch import Tensor
 from dcgan import lab, latents, zerogpu
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.data import DataError, load_images, open_photo, open_source
-from dcgan.generate import render
 from dcgan.inversion import Finder, Progress, search_with_gpu
 from dcgan.model import Generator, parameter_count
 from dcgan.reals import Likeness, Reals
+from dcgan.turns import Together, Turns
 
 Pixels = NDArray[np.uint8]
 
@@ -44,8 +44,6 @@ AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
-TURN = 5.0  # seconds to wait for one's turn
-BUSY = "many visitors are here just now: try again in a moment"
 GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
 MAX_Z = 6.0  # beyond it the generator was never trained
@@ -75,27 +73,6 @@ PHOTO_SIDE = 2048  # pixels: larger photos are made smaller
 DIGITS = 2  # of a found latent: as fine as the sliders, and a link to it stays short
 SEARCH = 10.0, 300  # seconds and steps, whichever is over first
 SHOWN = 0.25  # seconds between two looks at a search
-
-
-class Turns:
-    """So many compute at once and so many more wait their turn, for TURN seconds; all others are told to come back.
-
-    Raises ValueError, for the visitor.
-    """
-
-    def __init__(self, at_once: int, waiting: int):
-        self.turn, self._place = threading.Semaphore(at_once), threading.Semaphore(at_once + waiting)
-
-    def __enter__(self) -> None:
-        if self._place.acquire(blocking=False):
-            if self.turn.acquire(timeout=TURN):
-                return
-            self._place.release()
-        raise ValueError(BUSY)
-
-    def __exit__(self, *error: Any) -> None:
-        self.turn.release()
-        self._place.release()
 
 
 @dataclass
@@ -173,6 +150,7 @@ class Studio:
         torch.set_num_threads(1)
         cores = os.cpu_count() or 1
         self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
+        self._together = Together(self._slots)
         self._long = Turns(max(1, cores - 1), 4)  # work of seconds leaves a core to the faces
         if dataroot is not None:
             open_source(dataroot)
@@ -415,7 +393,7 @@ class Studio:
         name = self._name(checkpoint)
         try:
             finder = self._finder(name)
-            with self._slots.turn:
+            with self._slots.politely():
                 crop = finder.crop(_photo(photo))
             target = crop.pixels.permute(1, 2, 0).numpy()
             shown = -math.inf
@@ -438,7 +416,7 @@ class Studio:
                 return
         search = finder.search(target, *SEARCH)
         while True:
-            with self._slots.turn:  # a step at a time: a search that nobody follows any more holds up nobody
+            with self._slots.politely():  # a step at a time: a search that nobody follows any more holds up nobody
                 progress = next(search, None)
             if progress is None:
                 return
@@ -448,7 +426,7 @@ class Studio:
         opened = self._opened[name]
         with opened.learning:
             if opened.finder is None:
-                with self._slots.turn:
+                with self._slots.politely():
                     opened.finder = Finder(opened.checkpoint)
         return opened.finder
 
@@ -714,8 +692,7 @@ class Studio:
 
     def _render(self, checkpoint: Checkpoint, z: Tensor, generator: Generator | None = None) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
-        with self._slots:
-            return render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
+        return self._together.render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
 
 
 def _photo(path: str | Path) -> Image.Image:

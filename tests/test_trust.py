@@ -27,8 +27,9 @@ from PIL import Image
 
 import app
 from dcgan import studio as studio_module
-from dcgan.studio import BUSY, Studio, Turns
+from dcgan.studio import Studio
 from dcgan.tabs.gate import KEPT, SWEPT, sweep
+from dcgan.turns import BUSY, Turns
 from tests.demo_fixtures import NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
 DEEP: Any = None
@@ -348,7 +349,7 @@ def test_who_comes_when_all_places_are_taken_is_told_at_once() -> None:
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.studio.TURN", 0.01)
+    monkeypatch.setattr("dcgan.turns.PATIENCE", 0.01)
     turns = Turns(1, 5)
     with turns:
         for _ in range(8):  # a place that is given up is free again
@@ -360,7 +361,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_flood_is_answered_politely_and_faces_go_on(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Server functions go past Gradio's queue."""
-    monkeypatch.setattr("dcgan.studio.TURN", 0.5)
+    monkeypatch.setattr("dcgan.turns.PATIENCE", 0.5)
     way = {name: GOOD[name] for name in SERVER_FUNCTIONS["animation"]} | {"frames": 60, "format": "mp4"}
     answers: list[dict] = []
     threads = [threading.Thread(target=lambda: answers.append(visitor.ask("animation", way))) for _ in range(80)]

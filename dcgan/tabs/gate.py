@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dcgan.studio import BUSY
+from dcgan.turns import BUSY
 
 # Of Gradio's own the rest stays shut: routes that fetch an address, keep a session for ever or call ffmpeg.
 SHUT = re.compile(
