@@ -22,7 +22,7 @@ from dcgan.data import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import HEAD, about, explore, find, interpolate, lab, panel, real_vs_fake, replay, spoken, tabbar, words
 from dcgan.tabs.early import Early
-from dcgan.tabs.gate import Gate, guarded, keep_sweeping
+from dcgan.tabs.gate import Gate, guarded, keep_little, keep_sweeping
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -79,6 +79,7 @@ def launch_options(studio: Studio) -> dict[str, Any]:
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page."""
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # statistics over all requests, made at each of them
+    os.environ["MPLBACKEND"] = "agg"  # else Gradio, at the first event, imports all of pyplot to find out which it is
     with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(300, 2400)) as demo:
         with gr.Row(elem_classes="header"):
             gr.Markdown(words("# Faces from noise"))
@@ -108,7 +109,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
         )
         gr.api(studio.checkpoints, api_name="checkpoints")
     demo.process_api = guarded(demo.process_api)
-    return demo.queue(max_size=QUEUED, api_open=False)
+    demo.queue(max_size=QUEUED, api_open=False)
+    keep_little(demo)
+    return demo
 
 
 def default_checkpoints() -> str | Path:

@@ -9,9 +9,11 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_file_obj_with_meta, traverse
 from starlette.datastructures import Headers, MutableHeaders
@@ -116,6 +118,23 @@ def guarded(process_api: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[.
             raise gr.Error(told(error), print_exception=False) from None
 
     return process
+
+
+def keep_little(demo: gr.Blocks) -> None:
+    """Of what Gradio does for features that are shut here, do without what costs most.
+
+    For links to a session's state it keeps what every component shows in it: a megabyte a session, and 50 ms for a
+    new one. And it looks for queued events a thousand times a second.
+    """
+    begin = SessionState.__init__
+
+    def begin_without(self: SessionState, blocks: gr.Blocks) -> None:
+        begin(self, SimpleNamespace(default_config=blocks.default_config, blocks=()))  # type: ignore[arg-type]
+
+    SessionState.__init__ = begin_without  # type: ignore[method-assign]
+    SessionState._update_config = lambda *_: None  # type: ignore[method-assign]
+    SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
+    demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = 0.02, 0.1  # seconds
 
 
 def sweep(folder: Path, age: float) -> None:

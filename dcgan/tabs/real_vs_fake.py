@@ -1,7 +1,6 @@
 """Real vs fake: what a checkpoint learned from beside what it makes up, nearest training images, and a quiz."""
 
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 import gradio as gr
@@ -65,7 +64,6 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **private)
     for upload in (folder, photos):
         upload.preprocess = photo_paths  # type: ignore[method-assign, assignment]
-        upload.api_info = cache(upload.api_info)  # type: ignore[method-assign]  # half of what a new visitor costs
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
     forget.click(
         lambda checkpoint: (None, grids(0, checkpoint, None), gr.update(visible=False)),
