@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # from malloc.h
+
 
 class Conv2d(nn.Conv2d):
     """nn.Conv2d with a 4 x 4 kernel, either of stride 2 and padding 1, or covering a 4 x 4 input whole."""
@@ -56,11 +58,14 @@ def keep_freed_memory() -> None:
     """Have glibc keep freed memory for the next step. By default it returns the large patches to the system each time,
     and a step then spends longer on fresh pages than on sums. Elsewhere than on glibc this does nothing.
     """
-    trim_threshold, mmap_threshold = -1, -3  # from malloc.h
+    tune_malloc(M_MMAP_THRESHOLD, 1 << 30)
+    tune_malloc(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def tune_malloc(option: int, value: int) -> None:
+    """glibc's mallopt; elsewhere nothing."""
     with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_threshold, 1 << 30)
-        libc.mallopt(trim_threshold, (1 << 31) - 1)
+        ctypes.CDLL("libc.so.6").mallopt(option, value)
 
 
 def _as_products(input: Tensor) -> bool:

@@ -388,26 +388,23 @@ class Studio:
     def find(self, photo: str | Path, checkpoint: str = "") -> Iterator[Search]:
         """Search for the latent whose face is nearest to a photo's, some times a second; it takes about ten seconds.
 
-        The photo's file is removed when the search ends or is given up; nothing of it is kept.
+        Nothing of the photo is kept.
         """
         name = self._name(checkpoint)
-        try:
-            finder = self._finder(name)
-            with self._slots.politely():
-                crop = finder.crop(_photo(photo))
-            target = crop.pixels.permute(1, 2, 0).numpy()
-            shown = -math.inf
-            for progress in self._search(finder, crop.pixels):
-                if progress.done < 1 and time.monotonic() - shown < SHOWN:
-                    continue
-                z = (progress.z.clamp(-MAX_Z, MAX_Z) * 10**DIGITS).round() / 10**DIGITS
-                face = self._render(self._opened[name].checkpoint, z[None])[0]
-                error = float(np.abs(face.astype(np.int16) - target).mean())
-                origin = [round(value, DIGITS) for value in z.tolist()]
-                yield Search(target, face, origin, error, progress.done, crop.face)
-                shown = time.monotonic()
-        finally:
-            Path(photo).unlink(missing_ok=True)
+        finder = self._finder(name)
+        with self._slots.politely():
+            crop = finder.crop(_photo(photo))
+        target = crop.pixels.permute(1, 2, 0).numpy()
+        shown = -math.inf
+        for progress in self._search(finder, crop.pixels):
+            if progress.done < 1 and time.monotonic() - shown < SHOWN:
+                continue
+            z = (progress.z.clamp(-MAX_Z, MAX_Z) * 10**DIGITS).round() / 10**DIGITS
+            face = self._render(self._opened[name].checkpoint, z[None])[0]
+            error = float(np.abs(face.astype(np.int16) - target).mean())
+            origin = [round(value, DIGITS) for value in z.tolist()]
+            yield Search(target, face, origin, error, progress.done, crop.face)
+            shown = time.monotonic()
 
     def _search(self, finder: Finder, target: Tensor) -> Iterator[Progress]:
         if zerogpu.LENT:

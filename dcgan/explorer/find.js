@@ -56,7 +56,7 @@ function finder(root, stop) {
       stopped = false;
       hint.textContent = wanted
         ? t("Looking for the face …")
-        : t("Give a photo with a face in it: the nearest face that the generator can draw is searched, in about ten seconds. The photo serves the search alone and is deleted when it ends.");
+        : t("Give a photo with a face in it: the nearest face that the generator can draw is searched, in about ten seconds. The photo serves the search alone and is deleted within the hour.");
     }
     show();
   }
