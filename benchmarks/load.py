@@ -28,7 +28,7 @@ import numpy as np
 from app import HERE
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
-from dcgan.studio import encoded, enlarged, picture
+from dcgan.pictures import encoded, enlarged, picture
 
 LANES = 4  # faces that a page has on their way at once
 SETTLED = 0.2  # cores: what the demo takes when nobody asks it for anything

@@ -12,7 +12,7 @@ from dcgan import browser
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import TROUBLE, HubError, copy_checkpoint, dataset_id
-from dcgan.studio import enlarged, grid, picture
+from dcgan.pictures import enlarged, grid, picture
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = "app.py"

@@ -15,7 +15,8 @@ from dcgan.browser import BUILDS, ROOT, fetched_runtime, known, to_onnx
 from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
 from dcgan.generate import sample
 from dcgan.hub import HubError
-from dcgan.studio import Studio, enlarged, grid, picture
+from dcgan.pictures import enlarged, grid, picture
+from dcgan.studio import Studio
 
 EXPLORER = Path(__file__).parent / "explorer"
 SCRIPTS = (

@@ -4,72 +4,53 @@ Every method may be called from any thread and checks what it is given: a visito
 message is one line for the visitor. Nothing that belongs to a visitor is kept here.
 """
 
-import io
 import math
 import os
 import random
 import re
-import shutil
-import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillReading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from dcgan import lab, latents, zerogpu
+from dcgan import asked, given, lab, latents, zerogpu
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
-from dcgan.data import DataError, load_images, open_photo, open_source
+from dcgan.data import DataError, load_images, open_source
+from dcgan.generate import render
 from dcgan.inversion import Finder, Progress, search_with_gpu
 from dcgan.model import Generator, parameter_count
+from dcgan.pictures import GRID, MAX_FRAMES, Pixels, animation, grid
 from dcgan.reals import Likeness, Reals
 from dcgan.turns import Together, Turns
-
-Pixels = NDArray[np.uint8]
 
 AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
-GRID = 8  # a grid shows GRID x GRID faces
 MAX_TRUNCATION = 2.0
-MAX_Z = 6.0  # beyond it the generator was never trained
-MAX_FRAMES = 300
 PIECE = 16  # of them at a time, and single faces in between
 MAX_SHUFFLE = 999_999
 MAX_CURVE = 400  # points of a curve: no screen shows more
 CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
 PATHS = ("spherical", "linear")
-FORMATS = ("gif", "webp", "mp4")
 NEIGHBOURS = 8
 STEP = 0.35  # radians from a face to its neighbours: clearly another face, clearly akin
-MAX_WALK = 50
 MAX_STOPS = 8  # faces of a chain
 JUDGED = 256  # made-up faces that a face is ranked among where no photographs are at hand ...
 FIRST_JUDGED = 2_000_000  # ... from this seed on, where nobody looks
 PAIRS = 20  # of the quiz
 MAX_CLOSEST = 16
-MAX_OWN = 500  # pictures of a visitor ...
-MAX_OWN_PIXELS = 2 * 10**9  # ... with so many pixels in all: half a minute
-MAX_DIRECTORY = 2**20  # bytes of a zip's directory: some 10,000 names
-MAX_UNPACKED = 2**30  # bytes of what a zip holds
-ZIP_DIRECTORY = 5  # where its size stands in the record that ends a zip
 MAX_MOMENTS = 16  # generators of earlier moments in memory, 30 MB each
-MAX_PHOTO = 40 * 2**20  # bytes
-PHOTO_SIDE = 2048  # pixels: larger photos are made smaller
 DIGITS = 2  # of a found latent: as fine as the sliders, and a link to it stays short
 SEARCH = 10.0, 300  # seconds and steps, whichever is over first
 SHOWN = 0.25  # seconds between two looks at a search
@@ -297,7 +278,7 @@ class Studio:
     ) -> tuple[list[int], Pixels]:
         """Faces [8, S, S, nc] a step away from a face, given as in `face`, and the numbers that lead there."""
         opened = self._checkpoint(checkpoint)
-        walk = _walk(walk)
+        walk = asked.walk(walk)
         first = NEIGHBOURS * len(walk)
         numbers = list(range(first, first + NEIGHBOURS))
         z = [self._z(opened, walk=[*walk, number], **face) for number in numbers]
@@ -318,8 +299,8 @@ class Studio:
         self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None, origin: list[float] | None = None
     ) -> Tensor:
         nz = opened.model.nz
-        z = latents.latent(_seed(seed), nz) if origin is None else _latent(origin, "origin", nz)
-        for number in _walk(walk):  # turned and not moved: a walk stays where the generator was trained
+        z = latents.latent(asked.seed(seed), nz) if origin is None else asked.latent(origin, "origin", nz)
+        for number in asked.walk(walk):  # turned and not moved: a walk stays where the generator was trained
             z = math.cos(STEP) * z + math.sin(STEP) * latents.latent(number, nz)
         return z
 
@@ -334,14 +315,14 @@ class Studio:
         origin: list[float] | None = None,
         shift: list[float] | None = None,
     ) -> Tensor:
-        z = _number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk, origin)
-        for dimension, value in _edits(edits, opened.model.nz).items():
+        z = asked.number(truncation, "truncation", 0.0, MAX_TRUNCATION) * self._walked(opened, seed, walk, origin)
+        for dimension, value in asked.edits(edits, opened.model.nz).items():
             z[dimension] = value
         known = {direction.name: direction for direction in opened.directions}
-        for name, amount in _mapping(directions, "directions").items():
-            direction = known[_choice(name, "direction", tuple(known))]
-            z += _number(amount, name, direction.low, direction.high) * direction.vector
-        return z if shift is None else z + _latent(shift, "shift", opened.model.nz)
+        for name, amount in asked.mapping(directions, "directions").items():
+            direction = known[asked.choice(name, "direction", tuple(known))]
+            z += asked.number(amount, name, direction.low, direction.high) * direction.vector
+        return z if shift is None else z + asked.latent(shift, "shift", opened.model.nz)
 
     def _logits(self, name: str, pixels: Pixels) -> np.ndarray:
         """The discriminator's logits [N] of images [N, S, S, nc]."""
@@ -393,14 +374,15 @@ class Studio:
         name = self._name(checkpoint)
         finder = self._finder(name)
         with self._slots.politely():
-            crop = finder.crop(_photo(photo))
+            crop = finder.crop(given.photo(photo))
         target = crop.pixels.permute(1, 2, 0).numpy()
         shown = -math.inf
         for progress in self._search(finder, crop.pixels):
             if progress.done < 1 and time.monotonic() - shown < SHOWN:
                 continue
-            z = (progress.z.clamp(-MAX_Z, MAX_Z) * 10**DIGITS).round() / 10**DIGITS
-            face = self._render(self._opened[name].checkpoint, z[None])[0]
+            z = (progress.z.clamp(-asked.MAX_Z, asked.MAX_Z) * 10**DIGITS).round() / 10**DIGITS
+            with self._slots.politely():
+                face = render(self._opened[name].checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy()
             error = float(np.abs(face.astype(np.int16) - target).mean())
             origin = [round(value, DIGITS) for value in z.tolist()]
             yield Search(target, face, origin, error, progress.done, crop.face)
@@ -447,7 +429,7 @@ class Studio:
         """The z [nz] of a sum of faces: mean of `start`, less the mean of `minus`, and that of `plus` added."""
         opened = self._checkpoint(checkpoint)
         z = lab.arithmetic(*(self._latents(opened, self._some(part)) for part in (start, minus, plus)))
-        return [round(value, DIGITS) for value in z.clamp(-MAX_Z, MAX_Z).tolist()]
+        return [round(value, DIGITS) for value in z.clamp(-asked.MAX_Z, asked.MAX_Z).tolist()]
 
     def _some(self, faces: Any) -> list[Any]:
         if not isinstance(faces, list) or not 1 <= len(faces) <= GRID**2:
@@ -477,34 +459,17 @@ class Studio:
         """
         opened = self._checkpoint(checkpoint)
         if not isinstance(faces, list | tuple) or not 2 <= len(faces) <= MAX_STOPS:
-            raise ValueError(f"faces must be a list of 2 to {MAX_STOPS}, not {_short(faces)}")
+            raise ValueError(f"faces must be a list of 2 to {MAX_STOPS}, not {asked.short(faces)}")
         stops = self._latents(opened, faces)
-        spherical = _choice(kind, "path", PATHS) == "spherical"
-        way = latents.path(stops, _whole(frames, "frames", 2, MAX_FRAMES), spherical, bool(loop))
+        spherical = asked.choice(kind, "path", PATHS) == "spherical"
+        way = latents.path(stops, asked.whole(frames, "frames", 2, MAX_FRAMES), spherical, bool(loop))
         with self._long:
             return np.concatenate([self._render(opened, piece) for piece in way.split(PIECE)])
 
     def animation(self, frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
-        """Frames as a GIF, animated WebP or MP4 (H.264) of about 256 px that takes `seconds`.
-
-        It goes there and back, unless the frames are a `loop` themselves. GIF and WebP repeat for ever.
-        """
-        format = _choice(format, "format", FORMATS)
-        seconds = _number(seconds, "seconds", 0.5, 120.0)
-        factor = max(1, 256 // frames.shape[1])
+        """Frames as a file, as in dcgan/pictures.py."""
         with self._long:
-            there = [enlarged(picture(frame), factor) for frame in frames]
-            if format == "gif":  # one palette for all: nothing flickers, and Pillow's own is a hundred times slower
-                palette = picture(grid(frames)).quantize()
-                there = [frame.quantize(palette=palette) for frame in there]
-            pictures = there if loop else there + there[-2:0:-1]
-            pace = max(20, round(1000 * seconds / len(pictures)))  # browsers slow down anything faster
-            if format == "mp4":
-                return _mp4(pictures, pace)
-            file = io.BytesIO()
-            options: dict[str, Any] = {"quality": 85, "method": 2} if format == "webp" else {}
-            pictures[0].save(file, format, save_all=True, append_images=pictures[1:], duration=pace, loop=0, **options)
-            return file.getvalue()
+            return animation(frames, format, seconds, loop)
 
     # Real and fake
 
@@ -514,7 +479,7 @@ class Studio:
         The fakes are those of the seeds from 64 * shuffle on. `own`, [N, S, S, nc], are the visitor's reals. Where
         what the checkpoint learned from is not at hand, the built-in pair stands in, and the note says why.
         """
-        shuffle = _whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
+        shuffle = asked.whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
         reals, _, name, note = self._sides(checkpoint, own)
         fakes = grid(self._fakes(name, range(shuffle * GRID**2, (shuffle + 1) * GRID**2)))
         chosen = np.random.default_rng(shuffle).permutation(len(reals))[: GRID * GRID]
@@ -553,29 +518,14 @@ class Studio:
             raise ValueError(f"its nearest training images cannot be shown: {reason}") from None
         face = torch.from_numpy(self.face(seed, checkpoint=name)).permute(2, 0, 1)
         with self._slots:
-            found = reals.closest(face, _whole(count, "count", 1, MAX_CLOSEST))
+            found = reals.closest(face, asked.whole(count, "count", 1, MAX_CLOSEST))
         return found.images.permute(0, 2, 3, 1).numpy(), found
 
     def own_photos(self, files: Sequence[str], checkpoint: str = "") -> Pixels:
-        """A visitor's pictures, or a zip of them, cropped and resized as training does it: uint8 [N, nc, S, S].
-
-        Up to 500 are read; nothing is kept, and the files are removed.
-        """
+        """A visitor's pictures, as in dcgan/given.py."""
         model = self._checkpoint(checkpoint).model
-        if not files:
-            raise ValueError("give pictures, or a zip of them")
-        with tempfile.TemporaryDirectory(dir=Path(files[0]).parent) as folder:
-            pictures, cache = Path(folder, "pictures"), Path(folder, "cache")
-            pictures.mkdir()
-            moved = [Path(shutil.move(f, pictures / f"{i:04d}{Path(f).suffix.lower()}")) for i, f in enumerate(files)]
-            archive = next((path for path in moved if path.suffix == ".zip"), None)
-            try:
-                _check_size(archive or pictures)
-                with self._long:
-                    images = load_images(str(archive or pictures), model.image_size, model.nc, 0, MAX_OWN, cache, False)
-            except DataError as error:
-                raise ValueError(str(error).replace(f"{pictures}", "what you gave")) from None
-            return np.array(images.pixels)
+        with self._long:
+            return given.own_photos(files, model.image_size, model.nc)
 
     def _sides(self, checkpoint: str, own: Pixels | None) -> tuple[Pixels, Reals | None, str, str]:
         """Real pixels [N, nc, S, S] (none if there are no reals at all), their Reals, a checkpoint, and a note."""
@@ -649,7 +599,7 @@ class Studio:
         if not snapshots:
             raise ValueError("this checkpoint keeps no snapshots of its training")
         try:
-            return snapshots[_whole(index, "frame", 0, len(snapshots) - 1)].path.read_bytes()
+            return snapshots[asked.whole(index, "frame", 0, len(snapshots) - 1)].path.read_bytes()
         except OSError:
             raise ValueError("this frame is no longer there: start the demo again") from None
 
@@ -665,7 +615,7 @@ class Studio:
         if not moments:
             raise ValueError("this checkpoint keeps no generators of earlier moments")
         if isinstance(moment, bool) or not isinstance(moment, int) or moment not in moments:
-            raise ValueError(f"moment must be one of {', '.join(map(str, moments))}, not {_short(moment)}")
+            raise ValueError(f"moment must be one of {', '.join(map(str, moments))}, not {asked.short(moment)}")
         return self._generator_at(name, moment)
 
     def _read_generator(self, name: str, moment: int) -> Generator:
@@ -681,7 +631,7 @@ class Studio:
         if checkpoint in ("", None):
             return self.names[0]
         if not isinstance(checkpoint, str) or checkpoint not in self._opened:
-            raise ValueError(f"checkpoint must be one of {', '.join(self.names)}, not {_short(checkpoint)}")
+            raise ValueError(f"checkpoint must be one of {', '.join(self.names)}, not {asked.short(checkpoint)}")
         return checkpoint
 
     def _checkpoint(self, name: str) -> Checkpoint:
@@ -690,138 +640,6 @@ class Studio:
     def _render(self, checkpoint: Checkpoint, z: Tensor, generator: Generator | None = None) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
         return self._together.render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
-
-
-def _photo(path: str | Path) -> Image.Image:
-    try:
-        if Path(path).stat().st_size > MAX_PHOTO:
-            raise ValueError(f"this photo is larger than {MAX_PHOTO >> 20} MB: give a smaller one")
-        return open_photo(path, PHOTO_SIDE)
-    except (DataError, OSError) as error:
-        raise ValueError(str(error) if isinstance(error, DataError) else "this photo is no longer there") from None
-
-
-def _check_size(source: Path) -> None:
-    """Refuse a visitor's pictures, a folder or a zip, that would take minutes to read. Raises ValueError, DataError."""
-    if source.is_file():
-        with source.open("rb") as file:
-            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # before a million entries are read
-        if end and end[ZIP_DIRECTORY] > MAX_DIRECTORY:
-            raise ValueError("this zip holds too many files: give a smaller one")
-    found, pixels = open_source(str(source)), 0
-    if source.is_file():
-        with zipfile.ZipFile(source) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
-                raise ValueError(f"this zip unpacks to more than {MAX_UNPACKED >> 20:,} MB: give a smaller one")
-    for index in range(min(len(found.names), MAX_OWN)):
-        with suppress(Exception), found.open(index) as image:  # what cannot be read is skipped later
-            pixels += image.width * image.height
-    if pixels > MAX_OWN_PIXELS:
-        raise ValueError(f"these pictures have more than {MAX_OWN_PIXELS // 10**6:,} million pixels: give fewer")
-
-
-# Pictures
-
-
-def picture(pixels: Pixels) -> Image.Image:
-    """[H, W, nc] as a picture."""
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
-
-
-def enlarged(image: Image.Image, factor: int) -> Image.Image:
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
-
-
-def grid(images: Pixels, columns: int = GRID) -> Pixels:
-    """Images [N, S, S, nc] row by row in one [rows S, columns S, nc]; what is left of the last row is black."""
-    columns = _whole(columns, "columns", 1, MAX_FRAMES)
-    rows = -(-len(images) // columns)
-    n, size, _, channels = images.shape
-    cells = np.zeros((rows * columns, size, size, channels), np.uint8)
-    cells[:n] = images
-    cells = cells.reshape(rows, columns, size, size, channels).swapaxes(1, 2)
-    return cells.reshape(rows * size, columns * size, channels)
-
-
-def encoded(pixels: Pixels, format: str = "png") -> bytes:
-    """[H, W, nc] as the bytes of a file: "png", which keeps every pixel, or "jpeg", for what is only looked at."""
-    file = io.BytesIO()
-    options = {"png": {"compress_level": 1}, "jpeg": {"quality": 93, "subsampling": 0}}[format]
-    picture(pixels).save(file, format, **options)
-    return file.getvalue()
-
-
-def _mp4(frames: list[Image.Image], pace: int) -> bytes:
-    """Frames of `pace` milliseconds each as H.264, in the colours that every player knows."""
-    import av
-
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as video:
-        stream = video.add_stream("libx264", rate=Fraction(1000, pace), options={"crf": "18"})
-        stream.width, stream.height = frames[0].size
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            video.mux(stream.encode(av.VideoFrame.from_image(frame.convert("RGB"))))
-        video.mux(stream.encode())
-    return file.getvalue()
-
-
-# What visitors may ask for
-
-
-def _seed(value: Any, name: str = "seed") -> int:
-    return _whole(value, name, 0, latents.MAX_SEED)
-
-
-def _whole(value: Any, name: str, low: int, high: int) -> int:
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value == int(value):
-        return int(value)
-    raise ValueError(f"{name} must be a whole number from {low} to {high}, not {_short(value)}")
-
-
-def _number(value: Any, name: str, low: float, high: float) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:  # NaN is in no range
-        return float(value)
-    raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {_short(value)}")
-
-
-def _choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    if value in choices:
-        return value
-    raise ValueError(f"{name} must be {' or '.join(choices)}, not {_short(value)}")
-
-
-def _mapping(value: Any, name: str) -> dict[Any, Any]:
-    if value is None or isinstance(value, dict):
-        return value or {}
-    raise ValueError(f"{name} must be a mapping of names to numbers, not {_short(value)}")
-
-
-def _edits(edits: Any, nz: int) -> dict[int, float]:
-    """Edits as {dimension: value}. In JSON the dimensions are texts."""
-    checked = {}
-    for key, value in _mapping(edits, "edits").items():
-        dimension = int(key) if isinstance(key, str) and key.isdecimal() and len(key) < 6 else key
-        dimension = _whole(dimension, "dimension", 0, nz - 1)
-        checked[dimension] = _number(value, f"dimension {dimension}", -MAX_Z, MAX_Z)
-    return checked
-
-
-def _latent(values: Any, name: str, nz: int) -> Tensor:
-    if not isinstance(values, list) or len(values) != nz:
-        raise ValueError(f"{name} must be a list of {nz} numbers, not {_short(values)}")
-    return torch.tensor([_number(value, f"a number of the {name}", -MAX_Z, MAX_Z) for value in values])
-
-
-def _walk(walk: Any) -> list[int]:
-    if walk is not None and not (isinstance(walk, list) and len(walk) <= MAX_WALK):
-        raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {_short(walk)}")
-    return [_seed(number, "a step of the walk") for number in walk or []]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _rounded(number: int) -> str:

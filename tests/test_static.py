@@ -25,8 +25,9 @@ from dcgan.checkpoint import load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import main
 from dcgan.latents import latents, path
+from dcgan.pictures import grid
 from dcgan.static import MAX_SIZE, STATIC_FILES
-from dcgan.studio import Studio, grid
+from dcgan.studio import Studio
 from dcgan.tabs import EXPLORER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401

@@ -14,8 +14,9 @@ from dcgan import CheckpointError, load_checkpoint, sample
 from dcgan.data import DataError, load_images
 from dcgan.directions import save_directions
 from dcgan.metrics import nearest
+from dcgan.pictures import encoded, grid, picture
 from dcgan.reals import Reals
-from dcgan.studio import Studio, encoded, grid, picture
+from dcgan.studio import Studio
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, make_checkpoint  # noqa: F401
 
 
@@ -395,7 +396,7 @@ def test_two_visitors_may_give_the_same_photo(studio: Studio, tmp_path: Path) ->
 
 
 def test_photos_that_are_too_large_are_refused(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.studio.MAX_PHOTO", 100)
+    monkeypatch.setattr("dcgan.given.MAX_PHOTO", 100)
     with pytest.raises(ValueError, match="larger than"):
         next(studio.find(photo_of(studio.face(1), tmp_path / "large.png")))
     monkeypatch.undo()

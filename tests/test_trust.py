@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import app
-from dcgan import studio as studio_module
+from dcgan import given as given_module
 from dcgan.studio import Studio
 from dcgan.tabs.gate import KEPT, SWEPT, sweep
 from dcgan.turns import BUSY, Turns
@@ -451,7 +451,7 @@ def test_own_photos_are_bounded_and_not_logged(
         ("MAX_UNPACKED", 2**20, {"pictures": 1}),
     ):
         with monkeypatch.context() as patch, pytest.raises(ValueError, match=r"give (fewer|a smaller one)$"):
-            patch.setattr(studio_module, name, bound)
+            patch.setattr(given_module, name, bound)
             studio.own_photos(zipped(**files))
     with pytest.raises(ValueError, match="give pictures"):
         studio.own_photos([])

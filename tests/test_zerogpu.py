@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dcgan.studio import Studio, picture
+from dcgan.pictures import picture
+from dcgan.studio import Studio
 from dcgan.zerogpu import LENT
 from tests.demo_fixtures import make_checkpoint
 

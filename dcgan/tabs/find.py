@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from dcgan.studio import Studio, encoded
+from dcgan.pictures import encoded
+from dcgan.studio import Studio
 from dcgan.tabs import base64_text, component, photo_path, words
 
 AT_ONCE = 2  # searches; whoever comes later waits in Gradio's queue

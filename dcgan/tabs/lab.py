@@ -4,7 +4,8 @@ from typing import Any
 
 import gradio as gr
 
-from dcgan.studio import Studio, encoded, grid
+from dcgan.pictures import encoded, grid
+from dcgan.studio import Studio
 from dcgan.tabs import answer, base64_text, component, spoken
 
 COLUMNS = 6

@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from dcgan.studio import Pixels, Studio, encoded, grid
+from dcgan.pictures import Pixels, encoded, grid
+from dcgan.studio import Studio
 from dcgan.tabs import base64_text, component, photo_paths, served, spoken, words
 from dcgan.tabs.gate import KEPT
 
