@@ -53,6 +53,7 @@ MAX_CLOSEST = 16
 MAX_MOMENTS = 16  # generators of earlier moments in memory, 30 MB each
 DIGITS = 2  # of a found latent: as fine as the sliders, and a link to it stays short
 SEARCH = 10.0, 300  # seconds and steps, whichever is over first
+WARM_UP_AFTER = 5.0  # seconds
 SHOWN = 0.25  # seconds between two looks at a search
 
 
@@ -160,9 +161,10 @@ class Studio:
         self.broken.append(str(error).replace(f"{folder.parent}{os.sep}", ""))  # visitors need not know where
 
     def warm_up(self) -> None:
-        """Begin, in the background, what the first visitors would else wait for."""
+        """Do in the background, once the first page may be there, what the first visitors would else wait for."""
 
         def work() -> None:
+            time.sleep(WARM_UP_AFTER)
             for name in self.names:
                 self._read_reals(name)
                 for prepare in (self.ranking, self.opinion, self._finder, lambda name: self.closest(checkpoint=name)):
