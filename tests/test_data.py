@@ -376,7 +376,7 @@ def test_broken_files_are_skipped_counted_and_named(tmp_path, capsys):
         (tmp_path / name).write_bytes(content[: len(content) // 2])
     (tmp_path / "empty.png").touch()
     (tmp_path / "page.jpg").write_text("<html>404</html>")
-    images = load(tmp_path)
+    images = load(tmp_path, progress=True)
     assert images.names == ["good1.png", "good2.png"]
     assert {name for name, _ in images.skipped} == {"cut.png", "cut.jpg", "cut.webp", "empty.png", "page.jpg"}
     assert all(reason and "\n" not in reason for _, reason in images.skipped)
@@ -391,8 +391,10 @@ def test_skipped_files_are_named_at_every_start(tmp_path, capsys):
     (tmp_path / "b.png").touch()
     load(tmp_path)
     capsys.readouterr()
-    assert load(tmp_path).skipped[0][0] == "b.png"
+    assert load(tmp_path, progress=True).skipped[0][0] == "b.png"
     assert "1 of 2 files" in capsys.readouterr().out
+    load(tmp_path)  # a visitor's pictures, say: nothing of them is logged
+    assert capsys.readouterr().out == ""
 
 
 def test_a_picture_under_another_kinds_name_is_read(tmp_path):

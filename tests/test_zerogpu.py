@@ -48,7 +48,7 @@ import json, math, os, sys
 import torch
 torch.set_num_threads(1)
 import spaces
-from dcgan import inversion, studio
+from dcgan import inversion, pictures, studio
 inversion.SAMPLES, studio.SEARCH = 64, (math.inf, 12)
 demo = studio.Studio(sys.argv[1])
 demo.neighbours(), demo.opinion(), demo.ranking(), demo.path(), demo.arithmetic([1], [2], [3])
@@ -56,7 +56,7 @@ calls = [list(spaces.calls)]
 found = []
 for refused in ("", "1"):
     os.environ["REFUSED"] = refused
-    studio.picture(demo.face(9)).save("photo.png")
+    pictures.picture(demo.face(9)).save("photo.png")
     *_, last = demo.find("photo.png")
     found.append(last.origin)
     calls.append(list(spaces.calls))
