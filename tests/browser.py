@@ -1,10 +1,16 @@
-"""A Chromium for the browser tests: found, or installed where that is possible (python -m tests.browser)."""
+"""A Chromium for the browser tests: found, or installed where that is possible (python -m tests.browser), and pages."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -14,6 +20,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--no-first-run",
 ]
+PATIENCE = 60_000  # milliseconds; a busy machine is slow
 MISSING = "no Chromium found: install Debian's package (apt-get install chromium) or run  playwright install chromium"
 
 
@@ -27,6 +34,29 @@ def find_chromium() -> str | None:
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
     return str(own) if own.is_file() else None
+
+
+@contextmanager
+def opened(
+    browser: "Browser", site: str, link: str, viewport: "ViewportSize", faults: bool = False
+) -> "Iterator[Page]":
+    """A page of the site. It must ask nobody else for anything, nor complain, unless `faults` are expected."""
+    from playwright.sync_api import expect
+
+    context = browser.new_context(viewport=viewport, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    complaints: list[str] = []
+    ours = (site, "data:", "blob:")
+    context.on("request", lambda sent: None if sent.url.startswith(ours) else complaints.append(sent.url))
+    if not faults:
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{site}#{link}")
+    yield page
+    context.close()
+    assert complaints == []
 
 
 def install_chromium() -> None:

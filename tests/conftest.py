@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
 from tests import hub_stub
+from tests.browser import ARGUMENTS, MISSING, find_chromium
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("tests")
@@ -25,6 +27,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_CACHE", str(cache))
         yield cache
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.fail(MISSING, pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from dcgan import browser as own
 from dcgan.checkpoint import load_checkpoint
 from dcgan.latents import latents
 from dcgan.studio import Studio
 from dcgan.tabs import either_engine
-from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.browser import opened
 from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
-from tests.test_static import PATIENCE, assert_shows, needs_npm, shown
+from tests.test_static import DESK, assert_shows, needs_npm, shown
 
 DRAWS = "Your browser draws"
 
@@ -27,32 +27,11 @@ def runtime() -> None:
     own.fetched_runtime()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.fail(MISSING, pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(runtime: None, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    foreign: list[str] = []
-    context.on(
-        "request", lambda sent: None if sent.url.startswith((demo, "data:", "blob:")) else foreign.append(sent.url)
-    )
-    page.goto(f"{demo}#face=toons&seed=3")
-    shown(page, "seed=3&")
-    yield page
-    context.close()
-    assert foreign == []
+    with opened(browser, demo, "face=toons&seed=3", DESK, faults=True) as page:
+        shown(page, "seed=3&")
+        yield page
 
 
 def asked(page: Page) -> list[str]:

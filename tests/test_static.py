@@ -18,7 +18,7 @@ import pytest
 import torch
 from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from dcgan.browser import BUILDS, ROOT, RUNTIME
 from dcgan.checkpoint import load_checkpoint
@@ -29,14 +29,13 @@ from dcgan.pictures import grid
 from dcgan.static import MAX_SIZE, STATIC_FILES
 from dcgan.studio import Studio
 from dcgan.tabs import EXPLORER
-from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.browser import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
 from tests.hub_stub import TOKEN, Hub
 
 CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 FEW = 256  # faces that the Lab's response is measured on: enough for 20 numbers
-PATIENCE = 60_000  # milliseconds; a busy machine is slow
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches onnxruntime-web, is not here")
 
 # The Hub's client's own way to upload bytes.
@@ -62,34 +61,12 @@ def served(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.fail(MISSING, pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser, served: tuple[Path, str]) -> Iterator[Page]:
     """The page, opened on seed 3. It must neither complain nor ask anyone else for anything."""
-    context = browser.new_context(viewport=DESK, reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    ours = (served[1], "data:", "blob:")
-    context.on("request", lambda sent: None if sent.url.startswith(ours) else complaints.append(sent.url))
-    page.goto(f"{served[1]}#face=toons&seed=3")
-    shown(page, "seed=3&")
-    yield page
-    context.close()
-    assert complaints == []
+    with opened(browser, served[1], "face=toons&seed=3", DESK) as page:
+        shown(page, "seed=3&")
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -12,49 +12,26 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from app import build_demo, launch_options
 from dcgan.studio import Studio
 from dcgan.tabs import EXPLORER
-from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.browser import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay", "Find my face", "Lab", "About")
-PATIENCE = 60_000  # milliseconds; a busy machine is slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.fail(MISSING, pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=SIZES)
 def page(request: pytest.FixtureRequest, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
     """The page, opened. It must neither complain nor ask anyone else for anything."""
-    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    ours = (demo, "data:", "blob:")
-    page.on("request", lambda sent: None if sent.url.startswith(ours) else complaints.append(sent.url))
-    page.goto(f"{demo}#face=people&seed=3")
-    shown(page, "seed=3&")
-    yield page
-    context.close()
-    assert complaints == []
+    with opened(browser, demo, "face=people&seed=3", SIZES[request.param]) as page:
+        shown(page, "seed=3&")
+        yield page
 
 
 @pytest.fixture(scope="module")
