@@ -35,6 +35,7 @@ STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...
 SNAPSHOT_IMAGES = 12_500  # ... and images: 400,000 of them, the default, make a replay of 70 frames
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
+LAST_RATE = 0.1  # of the learning rates, where they decay
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
 CALIBRATION_SEEDS = range(2_000_000, 2_000_512)  # the noise that BatchNorm's statistics are taken from
 ADAPT_STEP = 0.1  # of the images: by so many more or fewer are altered from tick to tick
@@ -59,6 +60,7 @@ class TrainConfig:
     batch_size: int = setting(128, "images in a training step")
     lr: float = setting(0.0002, "learning rate of both networks' Adam")
     lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
+    decay: int = setting(0, "images at the end over which, tick by tick, the learning rates fall to a tenth (0: none)")
     beta1: float = setting(0.5, "Adam's first momentum")
     loss: str = setting("bce", "adversarial loss", LOSSES)
     r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)")
@@ -81,7 +83,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         least = {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}
-        least |= {"penalty_every": 1, "quality": 0, "moments": 0}
+        least |= {"penalty_every": 1, "quality": 0, "moments": 0, "decay": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
@@ -133,7 +135,7 @@ def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
 
 
 # What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "workers", "ngpu", "tick", "quality", "moments", "log")
+RESUMABLE = ("epochs", "max_images", "decay", "workers", "ngpu", "tick", "quality", "moments", "log")
 
 
 class Networks:
@@ -153,8 +155,9 @@ class Networks:
         self.on_cuda = device.type == "cuda"
         # The tutorial's recipe keeps PyTorch's plain Adam, which rounds in another order than the fused one.
         adam = partial(Adam, betas=betas, fused=config.recipe != "dcgan", capturable=self.on_cuda)
-        self.opt_g = adam(self.generator.parameters(), config.lr)
-        self.opt_d = adam(self.discriminator.parameters(), config.lr_d or config.lr)
+        self.rates = (config.lr, config.lr_d or config.lr)
+        self.opt_g = adam(self.generator.parameters(), self.rates[0])
+        self.opt_d = adam(self.discriminator.parameters(), self.rates[1])
         self.anchors = torch.zeros(2, device=device)  # LeCam's averages of D's outputs for reals and for fakes
         self.altered = 0.0 if config.adapt else 1.0  # share of the images that D sees altered
         self.rescued = False
@@ -180,6 +183,13 @@ class Networks:
         self.rescued = state.get("rescued", False)
         for optimizer in (self.opt_g, self.opt_d):  # the state may come from another kind of device
             optimizer.param_groups[0]["capturable"] = self.on_cuda
+
+    def slow_down(self, share: float) -> bool:
+        """Set the learning rates to this share of the configured ones, less after a rescue; whether that is new."""
+        before = self.opt_g.param_groups[0]["lr"]
+        for optimizer, rate in zip((self.opt_g, self.opt_d), self.rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * share * (RESCUE_RATE if self.rescued else 1)
+        return self.opt_g.param_groups[0]["lr"] != before
 
     def tensors(self) -> list[Tensor]:
         """All that a training step changes."""
@@ -249,10 +259,11 @@ def train(
     nets = Networks(model, config, ranks.device)
     seen = restore(run, nets, ranks.device) if resume else 0
     nets.spread(ranks)
-    good = nets.good(seen)
-    batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
     epoch_length = images.epoch_length(config.batch_size, config.drop_last, ranks.world)
     target = config.max_images or config.epochs * epoch_length
+    nets.slow_down(rate(config, seen, target))
+    good = nets.good(seen)
+    batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
     writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
     at_work = writer.at_work(seen, private or {}) if writer else contextlib.nullcontext()
@@ -282,6 +293,7 @@ def train(
                 if ranks.any(not all(reading.healthy for reading in ready)):
                     failure = rescue(nets, good, seen, bar.write)
                     seen = bar.n = good.seen
+                    nets.slow_down(rate(config, seen, target))
                     batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
                     if writer:
                         writer.rewind(seen)
@@ -292,7 +304,8 @@ def train(
             if show_due:
                 nets.calibrate(cast)
             if tick_due:
-                if config.augment and config.adapt and adapt(nets, config, images, ranks, cast):
+                changed = config.augment and config.adapt and adapt(nets, config, images, ranks, cast)
+                if nets.slow_down(rate(config, seen, target)) or changed:
                     step = stepper(nets, config, cast, ranks)
                 good = nets.good(seen)
             if writer is None:
@@ -330,11 +343,17 @@ def rescue(nets: Networks, good: Good, seen: int, say: Callable[[str], Any]) -> 
             "Start a new run with a lower --lr, with --precision fp32 or with --r1 1"
         )
     nets.rescued = True
-    for optimizer in (nets.opt_g, nets.opt_d):
-        for group in optimizer.param_groups:
-            group["lr"] *= RESCUE_RATE
     say(f"{went_wrong}: back to the state of {good.seen:,} images, with the learning rate times {RESCUE_RATE}")
     return ""
+
+
+def rate(config: TrainConfig, seen: int, target: int) -> float:
+    """The share of the learning rates that is left after so many images seen of `target`.
+
+    It changes at ticks alone: a recorded step holds the rate it was recorded with.
+    """
+    left = target - seen // config.tick * config.tick
+    return min(1.0, max(left / config.decay, LAST_RATE)) if config.decay else 1.0
 
 
 def open_batches(images: Images, config: TrainConfig, seen: int, ranks: Ranks) -> Iterator[Tensor]:

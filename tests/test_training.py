@@ -371,6 +371,19 @@ def poisoned_at(monkeypatch, *steps: int, loss: bool = False) -> list[float]:
     return rates
 
 
+def test_the_learning_rates_fall_at_the_end_tick_by_tick_and_a_resumed_run_falls_alike(
+    tmp_path, monkeypatch, no_figures
+):
+    rates = poisoned_at(monkeypatch)
+    config = settings(tick=16, max_images=80, decay=48, lr=0.001, lr_d=0.002, drop_last=True)
+    training.train(TINY, config, in_memory(), tmp_path / "whole")
+    assert rates[::2] == pytest.approx([0.002, 0.002, 0.002, 0.002 * 2 / 3, 0.002 / 3])
+    assert state(tmp_path / "whole")["networks"]["opt_g"]["param_groups"][0]["lr"] == pytest.approx(0.0001)
+    training.train(TINY, replace(config, max_images=64), in_memory(), tmp_path / "parts")
+    training.train(TINY, config, in_memory(), tmp_path / "parts", resume=True)
+    assert rates[-2:] == rates[8:10]
+
+
 @pytest.mark.parametrize(("step", "loss"), [(7, False), (8, True)], ids=["weights", "loss"])
 def test_a_step_that_breaks_the_networks_is_undone_at_a_lower_rate(
     tmp_path, monkeypatch, capsys, no_figures, step, loss
