@@ -22,6 +22,7 @@ from dcgan.convolution import M_ARENA_MAX, tune_malloc
 from dcgan.data import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import HEAD, about, explore, find, interpolate, lab, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs.channel import Channel
 from dcgan.tabs.early import Early
 from dcgan.tabs.gate import Gate, guarded, keep_little, keep_sweeping
 
@@ -71,10 +72,8 @@ LAUNCH: dict[str, Any] = {
 
 
 def launch_options(studio: Studio) -> dict[str, Any]:
-    return {
-        **LAUNCH,
-        "app_kwargs": {"middleware": [Middleware(Gate), Middleware(Early)], "routes": browser.routes(studio)},
-    }
+    routes = [Channel(studio).route(), *browser.routes(studio)]
+    return {**LAUNCH, "app_kwargs": {"middleware": [Middleware(Gate), Middleware(Early)], "routes": routes}}
 
 
 def build_demo(studio: Studio) -> gr.Blocks:

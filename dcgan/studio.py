@@ -31,7 +31,7 @@ from dcgan.inversion import Finder, Progress, search_with_gpu
 from dcgan.model import Generator, parameter_count
 from dcgan.pictures import GRID, MAX_FRAMES, Pixels, animation, grid
 from dcgan.reals import Likeness, Reals
-from dcgan.turns import Together, Turns
+from dcgan.turns import Turns
 
 AVATARS = "avatars"  # the built-in data set, drawn on the spot
 DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few seconds
@@ -132,7 +132,6 @@ class Studio:
         torch.set_num_threads(1)
         cores = os.cpu_count() or 1
         self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
-        self._together = Together(self._slots)
         self._long = Turns(max(1, cores - 1), 4)  # work of seconds leaves a core to the faces
         if dataroot is not None:
             open_source(dataroot)
@@ -252,28 +251,33 @@ class Studio:
         """The z [nz] of a seed or origin, and of the neighbours walked to from there, before truncation and edits."""
         return self._walked(self._checkpoint(checkpoint), seed, walk, origin).tolist()
 
-    def face(
-        self,
-        seed: int = 0,
-        truncation: float = 1.0,
-        edits: dict[Any, float] | None = None,
-        checkpoint: str = "",
-        directions: dict[str, float] | None = None,
-        walk: list[int] | None = None,
-        origin: list[float] | None = None,
-        shift: list[float] | None = None,
-        moment: int | None = None,
-    ) -> Pixels:
-        """The face [S, S, nc] of a seed, or of the z `origin` [nz] in its place.
+    def face(self, seed: int = 0, checkpoint: str = "", moment: int | None = None, **more: Any) -> Pixels:
+        """The face [S, S, nc] of a seed. `more`: truncation, edits, directions, walk, origin and shift.
 
-        `walk` leads on from there, each number to one of the neighbours. The z is drawn towards the origin by
-        `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take the place of some of its values, and
-        `directions`, {name: standard deviations}, and `shift` [nz] are added. `moment`: as the generator drew
-        it after so many images, one of the summary's moments.
+        The z `origin` [nz] takes the seed's place. `walk` leads on from there, each number to one of the neighbours.
+        The z is drawn towards the origin by `truncation` (0 to 2); then `edits`, {dimension: value from -6 to 6}, take
+        the place of some of its values, and `directions`, {name: standard deviations}, and `shift` [nz] are added.
+        `moment`: as the generator drew it after so many images, one of the summary's moments.
         """
-        opened = self._checkpoint(checkpoint)
-        z = self._z(opened, seed, truncation, edits, directions, walk, origin, shift)
-        return self._render(opened, z[None], self._generator(checkpoint, moment))[0]
+        generator, z = self._wanted(checkpoint, moment, seed=seed, **more)
+        return self._render(generator, z[None])[0]
+
+    def each_face(self, states: Sequence[dict[str, Any]]) -> list[Pixels | Exception]:
+        """The faces [S, S, nc] that several visitors ask for, each as in `face`, in one go; or what was wrong with one.
+
+        No pixel depends on the others (dcgan/sampler.py).
+        """
+        answers: dict[int, Pixels | Exception] = {}
+        wanted: dict[Generator, dict[int, Tensor]] = {}
+        for i, state in enumerate(states):
+            try:
+                generator, z = self._wanted(**state)
+                wanted.setdefault(generator, {})[i] = z
+            except (ValueError, TypeError) as error:  # TypeError: a name that `face` does not know
+                answers[i] = error
+        for generator, those in wanted.items():
+            answers |= zip(those, self._render(generator, torch.stack([*those.values()])), strict=True)
+        return [answers[i] for i in range(len(states))]
 
     def neighbours(
         self, checkpoint: str = "", walk: list[int] | None = None, moment: int | None = None, **face: Any
@@ -284,7 +288,7 @@ class Studio:
         first = NEIGHBOURS * len(walk)
         numbers = list(range(first, first + NEIGHBOURS))
         z = [self._z(opened, walk=[*walk, number], **face) for number in numbers]
-        return numbers, self._render(opened, torch.stack(z), self._generator(checkpoint, moment))
+        return numbers, self._render(self._generator(checkpoint, moment), torch.stack(z))
 
     def opinion(self, checkpoint: str = "", **face: Any) -> Opinion | None:
         """What the discriminator thinks of a face, given as in `face`; None where there is no discriminator."""
@@ -296,6 +300,9 @@ class Studio:
         except CheckpointError:
             return None
         return Opinion(float((logits < logit).mean()), among)
+
+    def _wanted(self, checkpoint: str = "", moment: int | None = None, **face: Any) -> tuple[Generator, Tensor]:
+        return self._generator(checkpoint, moment), self._z(self._checkpoint(checkpoint), **face)
 
     def _walked(
         self, opened: Checkpoint, seed: int = 0, walk: list[int] | None = None, origin: list[float] | None = None
@@ -353,16 +360,16 @@ class Studio:
         opened = self._opened[self._name(checkpoint)]
         with opened.measuring:
             if not opened.ranking:
-                opened.ranking = self._measure_ranking(opened.checkpoint)
+                opened.ranking = self._measure_ranking(opened.checkpoint.generator)
         return opened.ranking
 
-    def _measure_ranking(self, checkpoint: Checkpoint, seeds: int = 3) -> list[int]:
+    def _measure_ranking(self, generator: Generator, seeds: int = 3) -> list[int]:
         """By mean absolute pixel change as a dimension goes from -2 to 2, over a few seeds."""
-        nz = checkpoint.model.nz
+        nz = generator.config.nz
         effect = np.zeros(nz)
         for z in latents.latents(range(seeds), nz):
             low, high = (z.repeat(nz, 1).fill_diagonal_(end) for end in (-2.0, 2.0))
-            change = self._render(checkpoint, high).astype(np.int16) - self._render(checkpoint, low)
+            change = self._render(generator, high).astype(np.int16) - self._render(generator, low)
             effect += np.abs(change).mean(axis=(1, 2, 3))
         return np.argsort(-effect, kind="stable").tolist()
 
@@ -416,7 +423,7 @@ class Studio:
     def faces(self, faces: list[int | dict[str, Any]], checkpoint: str = "") -> Pixels:
         """Up to 64 faces [N, S, S, nc]: seeds, or mappings of what `face` takes."""
         opened = self._checkpoint(checkpoint)
-        return self._render(opened, self._latents(opened, self._some(faces)))
+        return self._render(opened.generator, self._latents(opened, self._some(faces)))
 
     def slider(self, having: list[Any], lacking: list[Any], checkpoint: str = "") -> list[float]:
         """A direction [nz], of length 1, from examples: up to 64 faces that have a trait, and as many that lack it."""
@@ -466,7 +473,7 @@ class Studio:
         spherical = asked.choice(kind, "path", PATHS) == "spherical"
         way = latents.path(stops, asked.whole(frames, "frames", 2, MAX_FRAMES), spherical, bool(loop))
         with self._long:
-            return np.concatenate([self._render(opened, piece) for piece in way.split(PIECE)])
+            return np.concatenate([self._render(opened.generator, piece) for piece in way.split(PIECE)])
 
     def animation(self, frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
         """Frames as a file, as in dcgan/pictures.py."""
@@ -553,7 +560,7 @@ class Studio:
 
     def _fakes(self, name: str, seeds: Iterable[int]) -> Pixels:
         checkpoint = self._checkpoint(name)
-        return self._render(checkpoint, latents.latents(seeds, checkpoint.model.nz))
+        return self._render(checkpoint.generator, latents.latents(seeds, checkpoint.model.nz))
 
     def _is_drawn(self, name: str) -> bool:
         data = self._opened[name].checkpoint.config.get("data") or {}
@@ -639,9 +646,10 @@ class Studio:
     def _checkpoint(self, name: str) -> Checkpoint:
         return self._opened[self._name(name)].checkpoint
 
-    def _render(self, checkpoint: Checkpoint, z: Tensor, generator: Generator | None = None) -> Pixels:
+    def _render(self, generator: Generator, z: Tensor) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc]."""
-        return self._together.render(generator or checkpoint.generator, z).permute(0, 2, 3, 1).numpy()
+        with self._slots:
+            return render(generator, z).permute(0, 2, 3, 1).numpy()
 
 
 def _rounded(number: int) -> str:

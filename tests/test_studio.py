@@ -171,7 +171,7 @@ def test_an_mp4_has_every_frame(studio: Studio) -> None:
 def test_a_walk_is_a_step_of_the_neighbours(studio: Studio) -> None:
     numbers, faces = studio.neighbours("people", [2], seed=7, truncation=0.8, edits={"1": 2.0})
     assert len(set(numbers)) == len(faces) == 8
-    assert np.array_equal(faces[5], studio.face(7, 0.8, {"1": 2.0}, "people", walk=[2, numbers[5]]))
+    assert np.array_equal(faces[5], studio.face(7, "people", truncation=0.8, edits={"1": 2.0}, walk=[2, numbers[5]]))
     z = np.array(studio.latent(7, walk=list(range(50))))
     assert 0.5 < np.linalg.norm(z) / NZ**0.5 < 1.6  # a long walk stays where the generator was trained
 

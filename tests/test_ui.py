@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from app import build_demo, launch_options
 from dcgan.studio import Studio
@@ -133,6 +133,34 @@ def test_a_drag_ends_with_the_face_of_its_last_value(page: Page, studio: Studio)
     assert not np.array_equal(pixels(face(page)), before)
     wanted = studio.face(int(recipe["seed"]), edits={dimension: float(value)})
     assert np.array_equal(pixels(face(page)), wanted)
+
+
+@pytest.mark.parametrize("broken", [None, "shut", "breaks off"])
+def test_faces_come_over_a_web_socket_and_where_there_is_none_all_the_same(
+    page: Page,
+    demo: str,
+    studio: Studio,
+    broken: str | None,  # noqa: F811
+) -> None:
+    def shut(socket: WebSocketRoute) -> None:
+        if broken == "shut":
+            socket.close()
+        else:
+            socket.on_message(lambda _: socket.close())
+
+    if broken:
+        page.route_web_socket(re.compile("/faces$"), shut)
+    page.goto(f"{demo}#seed=6")
+    page.reload()
+    shown(page, "seed=6&")
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append((sent.post_data_json or {}).get("fn_name", "")))
+    page.get_by_role("slider", name="Truncation").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    shown(page, "seed=6&truncation=0.97")
+    assert np.array_equal(pixels(face(page)), studio.face(6, truncation=0.97))
+    assert ("face" in asked) == bool(broken)
 
 
 def test_keyboard_moves_and_resets_a_slider(page: Page) -> None:
@@ -261,7 +289,7 @@ def test_a_link_opens_the_same_face(page: Page, demo: str, studio: Studio) -> No
     page.goto("about:blank")
     page.goto(f"{demo}#face=toons&seed=5&truncation=0.7&z=2:1.5")
     shown(page, "face=toons&seed=5&truncation=0.7&z=2%3A1.5")
-    assert np.array_equal(pixels(face(page)), studio.face(5, 0.7, {2: 1.5}, "toons"))
+    assert np.array_equal(pixels(face(page)), studio.face(5, "toons", truncation=0.7, edits={2: 1.5}))
     expect(page.get_by_text("toons set")).to_be_visible()
 
 

@@ -19,7 +19,64 @@
 const bytes = (base64) => Uint8Array.fromBase64?.(base64) ?? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 const blob = (base64, type) => new Blob([bytes(base64)], { type });
 
+const TRY_AGAIN = 5000; // milliseconds until a channel that is shut is opened again
+
+/* The server's faces over a WebSocket, as dcgan/tabs/channel.py says. It begins to open when this is called.
+   face(state) -> ImageBitmap, or null where there is no way through now: then a request of Gradio's has to do. */
+function openChannel(url) {
+  const asked = new Map(); // number -> the promise's {resolve, reject}
+  let socket = null;
+  let tried = 0;
+  let last = 0;
+
+  function open() {
+    tried = Date.now();
+    socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => {
+      const { n, error } = typeof data === "string" ? JSON.parse(data) : { n: new DataView(data).getUint32(0, true) };
+      const { resolve, reject } = asked.get(n);
+      asked.delete(n);
+      if (error) reject(new Error(error));
+      else resolve(pixels(data));
+    };
+    socket.onclose = () => {
+      for (const { resolve } of asked.values()) resolve(null);
+      asked.clear();
+    };
+  }
+
+  async function face(state) {
+    if (socket.readyState === WebSocket.CLOSED && Date.now() - tried > TRY_AGAIN) open();
+    if (socket.readyState !== WebSocket.OPEN) return null;
+    const n = (last = (last + 1) % 2 ** 32);
+    const answer = new Promise((resolve, reject) => asked.set(n, { resolve, reject }));
+    socket.send(JSON.stringify({ n, ...state }));
+    return answer;
+  }
+
+  open();
+  return { face };
+}
+
+/* An answer's head (number, side, channels) and pixels, of one channel or three, as ImageBitmap. */
+function pixels(answer) {
+  const [, side, channels] = new Uint32Array(answer, 0, 3);
+  const values = new Uint8Array(answer, 12);
+  const image = new ImageData(side, side);
+  for (let from = 0, to = 0; from < values.length; from += channels, to += 4) {
+    image.data[to] = values[from];
+    image.data[to + 1] = values[from + (channels > 1)];
+    image.data[to + 2] = values[from + 2 * (channels > 1)];
+    image.data[to + 3] = 255;
+  }
+  const canvas = new OffscreenCanvas(side, side);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas.transferToImageBitmap();
+}
+
 function serverEngine(server) {
+  const channel = (globalThis.faceChannel ??= openChannel(new URL("faces", location.href.replace(/^http/, "ws"))));
   async function ask(name, request) {
     let answer;
     try {
@@ -35,7 +92,7 @@ function serverEngine(server) {
     lanes: 4,
     latent: async ({ checkpoint, seed, walk, origin }) => (await ask("latent", { checkpoint, seed, walk, origin })).z,
     ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
-    face: async (state) => bitmap((await ask("face", state)).png, "image/png"),
+    face: async (state) => (await channel.face(state)) ?? bitmap((await ask("face", state)).png, "image/png"),
     around: async (state) => {
       const { jpeg, numbers, opinion } = await ask("around", state);
       return { sheet: await bitmap(jpeg, "image/jpeg"), numbers, opinion };

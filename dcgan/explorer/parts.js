@@ -159,7 +159,7 @@ function link({ checkpoint, seed, truncation, edits, directions, walk, origin, s
 
 function readLink(names) {
   const values = new URLSearchParams(location.hash.slice(1));
-  const checkpoint = values.get("face");
+  const checkpoint = values.get("face") ?? (values.has("seed") ? names[0] : null);
   if (!names.includes(checkpoint)) return null;
   const within = (text, low, high, otherwise) => {
     const number = Number.parseFloat(text);

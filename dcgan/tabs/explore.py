@@ -68,7 +68,17 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         `origin` is a whole latent in the seed's place, such as /find answers, `shift` one that is added. `moment` shows
         it as it was after so many images, where the checkpoint keeps generators of its training.
         """
-        face = studio.face(seed, truncation, edits, checkpoint, directions, walk, origin, shift, moment)
+        face = studio.face(
+            seed,
+            checkpoint,
+            moment,
+            truncation=truncation,
+            edits=edits,
+            directions=directions,
+            walk=walk,
+            origin=origin,
+            shift=shift,
+        )
         return served(encoded(face), f"face-{seed}.png")
 
     def opinion(
