@@ -21,10 +21,24 @@ from dcgan.checkpoint import CheckpointError
 from dcgan.convolution import M_ARENA_MAX, tune_malloc
 from dcgan.data import DataError
 from dcgan.studio import Studio
-from dcgan.tabs import HEAD, about, explore, find, interpolate, lab, panel, real_vs_fake, replay, spoken, tabbar, words
+from dcgan.tabs import (
+    HEAD,
+    about,
+    explore,
+    find,
+    interpolate,
+    lab,
+    page,
+    panel,
+    real_vs_fake,
+    replay,
+    spoken,
+    tabbar,
+    words,
+)
 from dcgan.tabs.channel import Channel
-from dcgan.tabs.early import Early
 from dcgan.tabs.gate import Gate, guarded, keep_little, keep_sweeping
+from dcgan.tabs.page import Early
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included
@@ -72,7 +86,7 @@ LAUNCH: dict[str, Any] = {
 
 
 def launch_options(studio: Studio) -> dict[str, Any]:
-    routes = [Channel(studio).route(), *browser.routes(studio)]
+    routes = [*Channel(studio).routes(), *browser.routes(studio), page.route()]
     return {**LAUNCH, "app_kwargs": {"middleware": [Middleware(Gate), Middleware(Early)], "routes": routes}}
 
 

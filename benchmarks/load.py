@@ -24,25 +24,46 @@ from typing import Any
 
 import httpx
 import numpy as np
+import websockets
 
 from app import HERE
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
 from dcgan.pictures import encoded, enlarged, picture
+from dcgan.tabs.channel import LENGTH, PATH
 
 LANES = 4  # faces that a page has on their way at once
 SETTLED = 0.2  # cores: what the demo takes when nobody asks it for anything
 
 
-class Crowd:
-    """Visitors of the demo at `client`, and how long they waited for what."""
+class Page:
+    """A page's way to its server: dcgan/tabs/channel.py."""
 
-    def __init__(self, client: httpx.AsyncClient, config: dict[str, Any], photo: bytes):
-        self.client, self.photo = client, photo
+    def __init__(self, socket: websockets.ClientConnection):
+        self.socket, self.answers = socket, collections.defaultdict[int, asyncio.Future[str | None]](asyncio.Future)
+        self.count = 0
+
+    async def listen(self) -> None:
+        async for answer in self.socket:
+            assert isinstance(answer, bytes)
+            head = json.loads(answer[LENGTH.size : LENGTH.size + LENGTH.unpack_from(answer)[0]])
+            self.answers.pop(head["n"]).set_result(head.get("error"))
+
+    async def ask(self, name: str, **request: Any) -> str | None:
+        """What was wrong, if anything."""
+        self.count += 1
+        answer = self.answers[self.count]
+        await self.socket.send(json.dumps({"n": self.count, "ask": name, **request}))
+        return await answer
+
+
+class Crowd:
+    """Visitors of the demo at `url`, and how long they waited for what."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str, config: dict[str, Any], photo: bytes):
+        self.client, self.photo, self.channel = client, photo, url.replace("http", "ws", 1).rstrip("/") + PATH
         self.checkpoint = next(c for c in config["components"] if c["type"] == "dropdown")["props"]["value"]
         self.events = {event["api_name"]: event["id"] for event in config["dependencies"]}
-        parts = [(name, c["id"]) for c in config["components"] for name in c["props"].get("server_fns") or ()]
-        self.components = dict(parts)
         self.times: dict[str, list[float]] = collections.defaultdict(list)
         self.failures: collections.Counter[str] = collections.Counter()
 
@@ -53,13 +74,8 @@ class Crowd:
                 self.failures[f"{kind}: {refusal}"] += 1
             else:
                 self.times[kind].append(time.monotonic() - began)
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, websockets.WebSocketException, ValueError) as error:
             self.failures[f"{kind}: {type(error).__name__}"] += 1
-
-    async def function(self, session: str, name: str, **request: Any) -> str | None:
-        body = {"data": request, "component_id": self.components[name], "fn_name": name, "session_hash": session}
-        answer = (await self.client.post("component_server", json=body)).json()
-        return answer.get("error")
 
     async def grids(self, session: str) -> str | None:
         number, inputs = self.events["show_grids"], [self.checkpoint, None]
@@ -82,29 +98,36 @@ class Crowd:
                     return None if message["success"] else message["output"]["error"]
         return "the stream broke off"
 
-    async def drag(self, session: str, faces: int = 10) -> None:
+    async def drag(self, page: Page, faces: int = 10) -> None:
         seed, dimension, flying = random.randrange(10**6), random.randrange(50), set()
         state = {"checkpoint": self.checkpoint, "seed": seed}
         for step in range(faces):
             edits = {str(dimension): step / faces}
             if len(flying) < LANES:
-                task = asyncio.create_task(self.timed("face", self.function(session, "face", **state, edits=edits)))
+                task = asyncio.create_task(self.timed("face", page.ask("face", **state, edits=edits)))
                 flying.add(task)
                 task.add_done_callback(flying.discard)
             await asyncio.sleep(0.2)
         await asyncio.gather(*flying)
-        await self.timed("neighbours", self.function(session, "around", **state, edits=edits))
+        await self.timed("neighbours", page.ask("around", **state, edits=edits))
 
     async def visitor(self, session: str, end: float) -> None:
-        wish = time.monotonic() + random.uniform(0, 60)
         await asyncio.sleep(random.uniform(0, 20))
+        async with websockets.connect(self.channel, open_timeout=60) as socket:
+            page = Page(socket)
+            listening = asyncio.create_task(page.listen())
+            await self.look_around(session, page, end)
+            listening.cancel()
+
+    async def look_around(self, session: str, page: Page, end: float) -> None:
+        wish = time.monotonic() + random.uniform(0, 60)
         while time.monotonic() < end:
             began = time.monotonic()
-            await self.drag(session)
+            await self.drag(page)
             if wish < time.monotonic():
                 wish += 60
                 way = {"faces": [random.randrange(10**6) for _ in range(2)], "kind": "spherical", "frames": 17}
-                asked = self.function(session, "path", checkpoint=self.checkpoint, loop=False, **way)
+                asked = page.ask("path", checkpoint=self.checkpoint, loop=False, **way)
                 if random.random() < 0.5:
                     await self.timed("interpolation", asked)
                 else:
@@ -185,10 +208,10 @@ def synthetic_photo(checkpoints: str) -> bytes:
 async def measure(demo: Demo, config: dict[str, Any], photo: bytes, flags: argparse.Namespace) -> None:
     limits = httpx.Limits(max_connections=None, keepalive_expiry=3)  # before the server's 5 s are over
     async with httpx.AsyncClient(base_url=f"{demo.url}gradio_api/", timeout=120, limits=limits) as client:
-        await Crowd(client, config, photo).come(flags.visitors // 4, flags.searches, 25)  # everything once
+        await Crowd(client, demo.url, config, photo).come(flags.visitors // 4, flags.searches, 25)  # everything once
         demo.settle(20)
         before, cpu, files, load = demo.memory(), demo.cpu(), demo.files(), os.getloadavg()[0]
-        crowd, began = Crowd(client, config, photo), time.monotonic()
+        crowd, began = Crowd(client, demo.url, config, photo), time.monotonic()
         await crowd.come(flags.visitors, flags.searches, flags.seconds)
         took = time.monotonic() - began
         cores = (demo.cpu() - cpu) / took

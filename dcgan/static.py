@@ -11,14 +11,13 @@ from string import Template
 from huggingface_hub import SpaceCard
 
 from dcgan import lab
-from dcgan.browser import BUILDS, ROOT, fetched_runtime, known, to_onnx
+from dcgan.browser import BUILDS, ROOT, WORKER, bundle, fetched_runtime, known, source, to_onnx
 from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
 from dcgan.generate import sample
 from dcgan.hub import HubError
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.studio import Studio
 
-EXPLORER = Path(__file__).parent / "explorer"
 SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "tabbar.js"),
     *("explorer.js", "interpolate.js", "replay.js", "lab.js", "about.js", "static.js"),
@@ -33,9 +32,9 @@ STATIC_FILES = (
 STYLES = ("page.css", "explorer.css", "static.css")
 
 
-def write_static(folder: Path, source: str, title: str | None = None) -> None:
-    """Write the page that explores the checkpoint at `source` into a folder. Raises CheckpointError or HubError."""
-    checkpoint = load_checkpoint(source)
+def write_static(folder: Path, run: str, title: str | None = None) -> None:
+    """Write the page that explores the checkpoint of `run` into a folder. Raises CheckpointError or HubError."""
+    checkpoint = load_checkpoint(run)
     studio = Studio(checkpoint.folder)
     if studio.broken:
         raise CheckpointError(studio.broken[0])
@@ -75,12 +74,9 @@ def _write_page(folder: Path, card: str, about: str) -> None:
         raise HubError("the static page needs markdown-it-py: pip install -r requirements-static.txt") from None
     # A card is its author's, who may be anyone: HTML in it is shown, not obeyed.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    page = Template((EXPLORER / "static.html").read_text(encoding="utf-8"))
+    page = Template(source("static.html"))
     text = page.substitute(card=markdown.render(card), about=markdown.render(about))
     (folder / "index.html").write_text(text, encoding="utf-8")
-    korean = (EXPLORER / "ko.json").read_text(encoding="utf-8")
-    scripts = [(EXPLORER / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    (folder / "page.js").write_text("\n".join([f"const KOREAN = {korean};", *scripts]), encoding="utf-8")
-    styles = [(EXPLORER / name).read_text(encoding="utf-8") for name in STYLES]
-    (folder / "page.css").write_text("\n".join(styles), encoding="utf-8")
-    shutil.copyfile(EXPLORER / "worker.js", folder / "worker.js")
+    (folder / "page.js").write_text(bundle(SCRIPTS), encoding="utf-8")
+    (folder / "page.css").write_text("\n".join(map(source, STYLES)), encoding="utf-8")
+    shutil.copyfile(WORKER, folder / WORKER.name)

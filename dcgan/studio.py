@@ -38,7 +38,7 @@ DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
 MAX_TRUNCATION = 2.0
-PIECE = 16  # of them at a time, and single faces in between
+PIECE = 64  # frames at a time, and the work of others in between
 MAX_SHUFFLE = 999_999
 MAX_CURVE = 400  # points of a curve: no screen shows more
 CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
@@ -131,8 +131,8 @@ class Studio:
         # Visitors' work runs side by side, each on one core: threads that wait for each other collapse under load.
         torch.set_num_threads(1)
         cores = os.cpu_count() or 1
-        self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
-        self._long = Turns(max(1, cores - 1), 4)  # work of seconds leaves a core to the faces
+        self._slots = Turns(max(1, cores - 1), 64)  # more at once would only make everyone wait longer
+        self._long = Turns(max(1, cores - 1), 12)  # work of seconds leaves a core to the faces
         if dataroot is not None:
             open_source(dataroot)
         self._open(Path(source))
@@ -276,26 +276,32 @@ class Studio:
             except (ValueError, TypeError) as error:  # TypeError: a name that `face` does not know
                 answers[i] = error
         for generator, those in wanted.items():
-            answers |= zip(those, self._render(generator, torch.stack([*those.values()])), strict=True)
+            with self._slots.ahead():
+                answers |= zip(those, _pixels(generator, torch.stack([*those.values()])), strict=True)
         return [answers[i] for i in range(len(states))]
 
-    def neighbours(
+    def around(
         self, checkpoint: str = "", walk: list[int] | None = None, moment: int | None = None, **face: Any
-    ) -> tuple[list[int], Pixels]:
-        """Faces [8, S, S, nc] a step away from a face, given as in `face`, and the numbers that lead there."""
-        opened = self._checkpoint(checkpoint)
-        walk = asked.walk(walk)
+    ) -> tuple[list[int], Pixels, Opinion | None]:
+        """What is around a face, given as in `face`: eight neighbours [8, S, S, nc] a step away from it.
+
+        Before them the numbers that lead there, and behind them its `opinion`.
+        """
+        name, walk = self._name(checkpoint), asked.walk(walk)
         first = NEIGHBOURS * len(walk)
         numbers = list(range(first, first + NEIGHBOURS))
-        z = [self._z(opened, walk=[*walk, number], **face) for number in numbers]
-        return numbers, self._render(self._generator(checkpoint, moment), torch.stack(z))
+        ways = [walk, *([*walk, number] for number in numbers)]
+        z = torch.stack([self._z(self._checkpoint(name), walk=way, **face) for way in ways])
+        pixels = self._render(self._generator(name, moment), z)
+        return numbers, pixels[1:], self._opinion(name, pixels[0])
 
     def opinion(self, checkpoint: str = "", **face: Any) -> Opinion | None:
         """What the discriminator thinks of a face, given as in `face`; None where there is no discriminator."""
-        name = self._name(checkpoint)
-        pixels = self.face(checkpoint=name, **face)
+        return self._opinion(self._name(checkpoint), self.face(checkpoint=checkpoint, **face))
+
+    def _opinion(self, name: str, face: Pixels) -> Opinion | None:
         try:
-            logit = self._logits(name, pixels[None])[0]
+            logit = self._logits(name, face[None])[0]
             among, logits = self._known_logits(name)
         except CheckpointError:
             return None
@@ -647,9 +653,13 @@ class Studio:
         return self._opened[self._name(name)].checkpoint
 
     def _render(self, generator: Generator, z: Tensor) -> Pixels:
-        """Latents [N, nz] -> faces [N, S, S, nc]."""
         with self._slots:
-            return render(generator, z).permute(0, 2, 3, 1).numpy()
+            return _pixels(generator, z)
+
+
+def _pixels(generator: Generator, z: Tensor) -> Pixels:
+    """Latents [N, nz] -> faces [N, S, S, nc]."""
+    return render(generator, z).permute(0, 2, 3, 1).numpy()
 
 
 def _rounded(number: int) -> str:

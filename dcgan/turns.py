@@ -45,6 +45,15 @@ class Turns:
             self._waiting += more
 
     @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """A turn at once, and before all long work: for what a visitor's hand waits for, one at a time."""
+        self._wait(1)
+        try:
+            yield
+        finally:
+            self._wait(-1)
+
+    @contextmanager
     def politely(self) -> Iterator[None]:
         """A turn for a piece of long work: others go first, though not for ever, and it is never told to come back."""
         end = time.monotonic() + POLITE

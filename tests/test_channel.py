@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -16,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from dcgan.pictures import Pixels
 from dcgan.studio import Studio
 from dcgan.tabs import channel
-from dcgan.tabs.channel import HEAD, LANES, LONGEST, TOGETHER, Channel
+from dcgan.tabs.channel import LANES, LENGTH, LONGEST, PATH, TOGETHER, Channel
 from dcgan.turns import BUSY
 from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo  # noqa: F401
 from tests.test_trust import GOOD, HOSTILE, STATE, is_a_sentence
@@ -37,20 +38,28 @@ def studio(checkpoints: Path) -> Studio:  # noqa: F811
 
 @pytest.fixture
 def address(demo: str) -> str:  # noqa: F811
-    return demo.rstrip("/").replace("http", "ws") + "/faces"
+    return demo.rstrip("/").replace("http", "ws") + PATH
+
+
+def understood(answer: bytes | str) -> tuple[dict[str, Any], bytes]:
+    """The head of an answer, and its bytes."""
+    assert isinstance(answer, bytes)
+    (length,) = LENGTH.unpack_from(answer)
+    begin = LENGTH.size + length
+    return json.loads(answer[LENGTH.size : begin]), answer[begin:]
 
 
 def answer(page: ClientConnection) -> tuple[int, Pixels | str]:
     """The number, and the face or what was wrong."""
-    data = page.recv(timeout=60)
-    if isinstance(data, str):
-        said = json.loads(data)
-        return said["n"], said["error"]
-    n, side, channels = HEAD.unpack_from(data)
-    return n, np.frombuffer(data, np.uint8, offset=HEAD.size).reshape(side, side, channels)
+    head, data = understood(page.recv(timeout=60))
+    if "error" in head:
+        return head["n"], head["error"]
+    side, channels = head["side"], head["channels"]
+    return head["n"], np.frombuffer(data, np.uint8).reshape(side, side, channels)
 
 
 def ask(page: ClientConnection, question: Any) -> Pixels | str:
+    question = {"ask": "face", **question} if isinstance(question, dict) else question
     page.send(question if isinstance(question, str | bytes) else json.dumps(question))
     return answer(page)[1]
 
@@ -63,7 +72,7 @@ def test_everyone_gets_the_faces_that_they_asked_for(address: str, studio: Studi
     def visitor(found: dict[int, Any]) -> None:
         with connect(address) as page:
             for n, face in enumerate(FACES * 4):
-                page.send(json.dumps({"n": n, **face}))
+                page.send(json.dumps({"n": n, "ask": "face", **face}))
             found.update(answer(page) for _ in FACES * 4)
 
     threads = [threading.Thread(target=visitor, args=(found,)) for found in got]
@@ -107,6 +116,8 @@ def test_only_pages_of_its_own_may_ask(address: str) -> None:
     for origin in ("https://elsewhere.example", f"http://{host}.elsewhere.example", "null"):
         with pytest.raises(InvalidStatus):
             connect(address, origin=origin)  # type: ignore[arg-type]
+        posted = httpx.post(address.replace("ws", "http"), json={"n": 1, "ask": "face"}, headers={"origin": origin})
+        assert (posted.status_code, posted.content) == (403, b"")
 
 
 def test_a_page_that_leaves_in_the_middle_takes_nothing_with_it(
@@ -115,7 +126,7 @@ def test_a_page_that_leaves_in_the_middle_takes_nothing_with_it(
     for _ in range(5):
         with connect(address, close_timeout=0.1) as page:
             for n in range(200):
-                page.send(json.dumps({"n": n, "seed": n}))
+                page.send(json.dumps({"n": n, "ask": "face", "seed": n}))
             page.socket.close()
     with connect(address) as page:
         assert not isinstance(ask(page, {"n": 1}), str)
@@ -139,40 +150,38 @@ class Painter:
         return [np.full((1, 1, 1), state["seed"], np.uint8) for state in states]
 
 
-async def ask_many(drawing: Channel, painter: Painter, count: int) -> list[bytes | str]:
-    questions = [asyncio.create_task(drawing._answer(f'{{"n": {n}, "seed": {n}}}')) for n in range(count)]
+async def ask_many(drawing: Channel, painter: Painter, count: int) -> list[tuple[dict[str, Any], bytes]]:
+    questions = [asyncio.create_task(drawing.answer(f'{{"n": {n}, "ask": "face", "seed": {n}}}')) for n in range(count)]
     await asyncio.sleep(0.05)
     painter.go.set()
-    return await asyncio.gather(*questions)
+    return [understood(answer) for answer in await asyncio.gather(*questions)]
 
 
 def test_those_who_wait_are_drawn_together_and_one_too_many_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "WAITING", 40)
+    monkeypatch.setattr(channel, "WAITING", 2 * TOGETHER + 8)
     painter = Painter()
-    answers = asyncio.run(ask_many(Channel(painter), painter, 43))  # type: ignore[arg-type]
+    answers = asyncio.run(ask_many(Channel(painter), painter, 2 * TOGETHER + 11))  # type: ignore[arg-type]
     assert painter.batches[0] <= painter.batches[1] == TOGETHER
-    told = [json.loads(text) for text in answers if isinstance(text, str)]
+    told = [head["error"] for head, _ in answers if "error" in head]
+    assert told == [BUSY] * (2 * TOGETHER + 11 - sum(painter.batches))
     assert told
-    assert all(one["error"] == BUSY for one in told)
-    assert sum(painter.batches) + len(told) == 43
-    for n, face in enumerate(answers):
-        assert isinstance(face, str) or face == HEAD.pack(n, 1, 1) + bytes([n])
+    for n, (head, data) in enumerate(answers):
+        assert head["n"] == n
+        assert "error" in head or data == bytes([n])
 
 
 def test_what_goes_wrong_is_told_to_all_who_waited() -> None:
     painter = Painter()
     painter.error = RuntimeError("no memory")
     answers = asyncio.run(ask_many(Channel(painter), painter, 3))  # type: ignore[arg-type]
-    assert [json.loads(text) for text in answers] == [
-        {"n": n, "error": "this request cannot be understood"} for n in range(3)
-    ]
+    assert answers == [({"n": n, "error": "this request cannot be understood"}, b"") for n in range(3)]
 
 
 def test_a_flood_from_one_page_waits_in_its_socket(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     under_way, most = 0, 0
-    answer_one = Channel._answer
+    answer_one = Channel.answer
 
-    async def counted(self: Channel, text: str) -> bytes | str:
+    async def counted(self: Channel, text: str | bytes) -> bytes:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
@@ -180,9 +189,9 @@ def test_a_flood_from_one_page_waits_in_its_socket(address: str, monkeypatch: py
         under_way -= 1
         return said
 
-    monkeypatch.setattr(Channel, "_answer", counted)
+    monkeypatch.setattr(Channel, "answer", counted)
     with connect(address) as page:
         for n in range(100):
-            page.send(json.dumps({"n": n, "seed": n}))
+            page.send(json.dumps({"n": n, "ask": "face", "seed": n}))
         assert {answer(page)[0] for _ in range(100)} == set(range(100))
     assert 1 < most <= LANES

@@ -20,7 +20,7 @@ from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from dcgan.browser import BUILDS, ROOT, RUNTIME
+from dcgan.browser import BUILDS, EXPLORER, ROOT, RUNTIME
 from dcgan.checkpoint import load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import main
@@ -28,7 +28,6 @@ from dcgan.latents import latents, path
 from dcgan.pictures import grid
 from dcgan.static import MAX_SIZE, STATIC_FILES
 from dcgan.studio import Studio
-from dcgan.tabs import EXPLORER
 from tests.browser import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
 from tests.hub_stub import TOKEN, Hub

@@ -169,7 +169,7 @@ def test_an_mp4_has_every_frame(studio: Studio) -> None:
 
 
 def test_a_walk_is_a_step_of_the_neighbours(studio: Studio) -> None:
-    numbers, faces = studio.neighbours("people", [2], seed=7, truncation=0.8, edits={"1": 2.0})
+    numbers, faces, _ = studio.around("people", [2], seed=7, truncation=0.8, edits={"1": 2.0})
     assert len(set(numbers)) == len(faces) == 8
     assert np.array_equal(faces[5], studio.face(7, "people", truncation=0.8, edits={"1": 2.0}, walk=[2, numbers[5]]))
     z = np.array(studio.latent(7, walk=list(range(50))))
@@ -191,7 +191,7 @@ def test_a_moment_shows_the_same_latent_as_it_was_then(studio: Studio, expected:
     contrast = [studio.face(3, checkpoint="people", moment=moment).std() for moment in (*MOMENTS, None)]
     assert contrast == sorted(contrast)
     assert contrast[0] < contrast[-1] / 2
-    now, then = (studio.neighbours("people", seed=3, moment=moment)[1] for moment in (None, 0))
+    now, then = (studio.around("people", seed=3, moment=moment)[1] for moment in (None, 0))
     assert then.std() < now.std() / 2
 
 
@@ -366,7 +366,7 @@ def test_neighbours_and_edits_go_on_from_an_origin(studio: Studio) -> None:
     origin = studio.latent(9)
     assert np.array_equal(studio.face(5, origin=origin), studio.face(9))
     assert np.array_equal(studio.face(origin=origin, edits={2: 1.0}), studio.face(9, edits={2: 1.0}))
-    assert np.array_equal(studio.neighbours(origin=origin)[1], studio.neighbours(seed=9)[1])
+    assert np.array_equal(studio.around(origin=origin)[1], studio.around(seed=9)[1])
 
 
 @pytest.mark.parametrize("origin", [[0.0] * 3, "z", [7.0] * NZ, [math.nan] * NZ, [None] * NZ])

@@ -79,7 +79,7 @@ GOOD = {
     "index": 0,
 }
 STATE = ("checkpoint", "seed", "truncation", "edits", "directions", "walk", "origin", "shift", "moment")
-SERVER_FUNCTIONS = {
+QUESTIONS = {
     "latent": ("checkpoint", "seed", "walk", "origin"),
     "ranking": ("checkpoint",),
     "face": STATE,
@@ -100,22 +100,18 @@ class Visitor:
     def __init__(self, url: str):
         self.http = httpx.Client(base_url=url, timeout=60)
         self.config = self.http.get("config").json()
-        self.components = {
-            name: component["id"]
-            for component in self.config["components"]
-            for name in component["props"].get("server_fns") or ()
-        }
 
     def post(self, route: str, body: Any) -> httpx.Response:
         headers = {"content-type": "application/json"}
         return self.http.post(f"gradio_api/{route}", content=json.dumps(body), headers=headers)
 
-    def ask(self, function: str, request: Any) -> dict[str, Any]:
-        """One of the page's server functions."""
-        body = {"data": request, "component_id": self.components[function], "fn_name": function, "session_hash": "v"}
-        answer = self.post("component_server", body)
+    def ask(self, question: str, request: Any) -> dict[str, Any]:
+        """Ask as a page of the demo does that gets no WebSocket; `data` are the answer's bytes."""
+        body = {"n": 1, "ask": question, **request} if isinstance(request, dict) else request
+        answer = self.http.post("ask", content=json.dumps(body))
         assert answer.status_code == 200
-        return answer.json()
+        begin = 4 + int.from_bytes(answer.content[:4], "little")
+        return {**json.loads(answer.content[4:begin]), "data": answer.content[begin:]}
 
     def event(self, number: int, data: list, event_data: Any = None, session: str = "v") -> dict[str, Any]:
         """Run an event of the page to its end; the message that ends it, or the refusal."""
@@ -140,7 +136,7 @@ def visitor(demo: str) -> Visitor:  # noqa: F811
 def quiet(visitor: Visitor, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     """No traceback in the log, and the demo answers as before."""
     yield
-    assert visitor.ask("face", {"checkpoint": "people", "seed": 7})["png"]
+    assert visitor.ask("face", {"checkpoint": "people", "seed": 7})["data"]
     output = "".join(capfd.readouterr())
     assert "Traceback" not in output
     assert "Exception" not in output
@@ -151,16 +147,16 @@ def is_a_sentence(text: Any) -> bool:
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("function", SERVER_FUNCTIONS)
-def test_a_server_function_answers_whatever_it_is_asked(visitor: Visitor, function: str) -> None:
-    good = {name: GOOD[name] for name in SERVER_FUNCTIONS[function]}
-    assert "error" not in visitor.ask(function, good)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_is_answered_whatever_it_says(visitor: Visitor, question: str) -> None:
+    good = {name: GOOD[name] for name in QUESTIONS[question]}
+    assert "error" not in visitor.ask(question, good)
     for name in good:
         for value in HOSTILE:
-            answer = visitor.ask(function, {**good, name: value})
+            answer = visitor.ask(question, {**good, name: value})
             assert "error" not in answer or is_a_sentence(answer["error"]), (name, value, answer)
     for request in (*HOSTILE, {**good, "surplus": 1}, {}):
-        answer = visitor.ask(function, request)
+        answer = visitor.ask(question, request)
         assert "error" not in answer or is_a_sentence(answer["error"]), (request, answer)
 
 
@@ -217,8 +213,8 @@ def test_no_request_goes_to_an_address_that_a_visitor_names(
     for value in (file, [file], {"a": [{**file, "path": "x"}]}, address):
         for event in visitor.config["dependencies"]:
             visitor.event(event["id"], [value] * len(event["inputs"]), {"id": value, "shuffle": 0, "seed": 0})
-        for function in SERVER_FUNCTIONS:
-            visitor.ask(function, value)
+        for question in QUESTIONS:
+            visitor.ask(question, value)
     assert len(trap) == 1
 
 
@@ -262,13 +258,13 @@ def test_what_the_page_does_not_need_is_shut(visitor: Visitor) -> None:
     for path in ("deep_link?session_hash=v", "vibe-code/", "stream/a/b/1/playlist.m3u8", "runs", "monitoring/summary"):
         assert visitor.http.get(f"gradio_api/{path}").status_code == 404
     assert visitor.http.get("monitoring").status_code == 404
-    for path in ("process_recording", "vibe-edit/", "run-history/connect", "stream/x"):
+    for path in ("component_server", "process_recording", "vibe-edit/", "run-history/connect", "stream/x"):
         assert visitor.post(path, {}).status_code == 404
 
 
 def test_a_request_has_a_size(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     big = b"0" * (2**20 + 1)
-    assert visitor.http.post("gradio_api/component_server", content=big).status_code == 413
+    assert visitor.http.post("gradio_api/run/predict", content=big).status_code == 413
     assert visitor.http.post("gradio_api/queue/join", content=iter([b"1"])).status_code == 411
     monkeypatch.setattr("dcgan.tabs.gate.MAX_UPLOADED", 1000)
     assert visitor.http.post("gradio_api/upload", files={"files": ("a.png", bytes(1001))}).status_code == 413
@@ -360,14 +356,14 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_flood_is_answered_politely_and_faces_go_on(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Server functions go past Gradio's queue."""
+    """The page's questions go past Gradio's queue."""
     monkeypatch.setattr("dcgan.turns.PATIENCE", 0.5)
-    way = {name: GOOD[name] for name in SERVER_FUNCTIONS["animation"]} | {"frames": 60, "format": "mp4"}
+    way = {name: GOOD[name] for name in QUESTIONS["animation"]} | {"frames": 60, "format": "mp4"}
     answers: list[dict] = []
     threads = [threading.Thread(target=lambda: answers.append(visitor.ask("animation", way))) for _ in range(40)]
     for thread in threads:
         thread.start()
-    assert "png" in visitor.ask("face", {"checkpoint": "people", "seed": 1})
+    assert visitor.ask("face", {"checkpoint": "people", "seed": 1})["data"]
     for thread in threads:
         thread.join()
     refused = [answer["error"] for answer in answers if "error" in answer]
@@ -520,7 +516,7 @@ def test_sigterm_ends_it_cleanly_and_a_restart_serves_old_links(
         program = Program(checkpoints, temporary, trap[0])
         try:
             visitor = Visitor(program.url)
-            faces.append(visitor.ask("face", link)["png"])
+            faces.append(visitor.ask("face", link)["data"])
             photo = upload(visitor, tmp_path, b"a photo")
             assert photo.is_relative_to(temporary)
             with visitor.http.stream("GET", "gradio_api/heartbeat/v") as alive:  # an open page

@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from app import build_demo, launch_options
+from dcgan.browser import EXPLORER
 from dcgan.studio import Studio
-from dcgan.tabs import EXPLORER
 from tests.browser import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
@@ -138,9 +138,9 @@ def test_a_drag_ends_with_the_face_of_its_last_value(page: Page, studio: Studio)
 @pytest.mark.parametrize("broken", [None, "shut", "breaks off"])
 def test_faces_come_over_a_web_socket_and_where_there_is_none_all_the_same(
     page: Page,
-    demo: str,
+    demo: str,  # noqa: F811
     studio: Studio,
-    broken: str | None,  # noqa: F811
+    broken: str | None,
 ) -> None:
     def shut(socket: WebSocketRoute) -> None:
         if broken == "shut":
@@ -149,12 +149,12 @@ def test_faces_come_over_a_web_socket_and_where_there_is_none_all_the_same(
             socket.on_message(lambda _: socket.close())
 
     if broken:
-        page.route_web_socket(re.compile("/faces$"), shut)
+        page.route_web_socket(re.compile("/ask$"), shut)
     page.goto(f"{demo}#seed=6")
     page.reload()
     shown(page, "seed=6&")
     asked: list[str] = []
-    page.on("request", lambda sent: asked.append((sent.post_data_json or {}).get("fn_name", "")))
+    page.on("request", lambda sent: asked.append((sent.post_data_json or {}).get("ask", "")))
     page.get_by_role("slider", name="Truncation").focus()
     for _ in range(3):
         page.keyboard.press("ArrowLeft")

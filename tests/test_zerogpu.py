@@ -51,7 +51,7 @@ import spaces
 from dcgan import inversion, pictures, studio
 inversion.SAMPLES, studio.SEARCH = 64, (math.inf, 12)
 demo = studio.Studio(sys.argv[1])
-demo.neighbours(), demo.opinion(), demo.ranking(), demo.path(), demo.arithmetic([1], [2], [3])
+demo.around(), demo.ranking(), demo.path(), demo.arithmetic([1], [2], [3])
 calls = [list(spaces.calls)]
 found = []
 for refused in ("", "1"):

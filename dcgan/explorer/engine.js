@@ -16,58 +16,73 @@
    lanes: how many faces may be on their way at once.
    Each returns a promise; a refusal is an Error whose message is for the visitor. */
 
-const bytes = (base64) => Uint8Array.fromBase64?.(base64) ?? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-const blob = (base64, type) => new Blob([bytes(base64)], { type });
+const TRY_AGAIN = 5000; // milliseconds until a WebSocket that is shut is opened again
 
-const TRY_AGAIN = 5000; // milliseconds until a channel that is shut is opened again
-
-/* The server's faces over a WebSocket, as dcgan/tabs/channel.py says. It begins to open when this is called.
-   face(state) -> ImageBitmap, or null where there is no way through now: then a request of Gradio's has to do. */
-function openChannel(url) {
-  const asked = new Map(); // number -> the promise's {resolve, reject}
+/* Asks the server, as dcgan/tabs/channel.py says. ask(name, request) -> the answer's head, with its bytes as `data`. */
+function serverChannel(address) {
+  const asked = new Map(); // number -> what the promise is to be settled with: an answer, or null
   let socket = null;
   let tried = 0;
   let last = 0;
 
   function open() {
     tried = Date.now();
-    socket = new WebSocket(url);
+    socket = new WebSocket(address.href.replace(/^http/, "ws"));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => {
-      const { n, error } = typeof data === "string" ? JSON.parse(data) : { n: new DataView(data).getUint32(0, true) };
-      const { resolve, reject } = asked.get(n);
-      asked.delete(n);
-      if (error) reject(new Error(error));
-      else resolve(pixels(data));
+      const answer = read(data);
+      asked.get(answer.n)?.(answer);
+      asked.delete(answer.n);
     };
     socket.onclose = () => {
-      for (const { resolve } of asked.values()) resolve(null);
+      for (const settle of asked.values()) settle(null);
       asked.clear();
     };
   }
 
-  async function face(state) {
+  function read(answer) {
+    const begin = 4 + new DataView(answer).getUint32(0, true);
+    const head = JSON.parse(new TextDecoder().decode(new Uint8Array(answer, 4, begin - 4)));
+    return { ...head, data: new Uint8Array(answer, begin) };
+  }
+
+  /* The answer over the WebSocket; null where there is no way through now, or it is shut meanwhile. */
+  async function overSocket(question) {
     if (socket.readyState === WebSocket.CLOSED && Date.now() - tried > TRY_AGAIN) open();
     if (socket.readyState !== WebSocket.OPEN) return null;
-    const n = (last = (last + 1) % 2 ** 32);
-    const answer = new Promise((resolve, reject) => asked.set(n, { resolve, reject }));
-    socket.send(JSON.stringify({ n, ...state }));
+    const answer = new Promise((settle) => asked.set(question.n, settle));
+    socket.send(JSON.stringify(question));
+    return answer;
+  }
+
+  async function overPost(question) {
+    try {
+      const answer = await fetch(address, { method: "POST", body: JSON.stringify(question) });
+      return answer.ok ? read(await answer.arrayBuffer()) : await answer.json();
+    } catch {
+      throw new Error(t("The server does not answer. Is it still running?"));
+    }
+  }
+
+  async function ask(name, request) {
+    last = (last + 1) % 2 ** 32;
+    const question = { ...request, n: last, ask: name };
+    const answer = (await overSocket(question)) ?? (await overPost(question));
+    if (answer.error) throw new Error(answer.error);
     return answer;
   }
 
   open();
-  return { face };
+  return ask;
 }
 
-/* An answer's head (number, side, channels) and pixels, of one channel or three, as ImageBitmap. */
-function pixels(answer) {
-  const [, side, channels] = new Uint32Array(answer, 0, 3);
-  const values = new Uint8Array(answer, 12);
+/* Pixels, of one channel or three, as ImageBitmap. */
+function bitmapOf({ side, channels, data }) {
   const image = new ImageData(side, side);
-  for (let from = 0, to = 0; from < values.length; from += channels, to += 4) {
-    image.data[to] = values[from];
-    image.data[to + 1] = values[from + (channels > 1)];
-    image.data[to + 2] = values[from + 2 * (channels > 1)];
+  for (let from = 0, to = 0; from < data.length; from += channels, to += 4) {
+    image.data[to] = data[from];
+    image.data[to + 1] = data[from + (channels > 1)];
+    image.data[to + 2] = data[from + 2 * (channels > 1)];
     image.data[to + 3] = 255;
   }
   const canvas = new OffscreenCanvas(side, side);
@@ -75,42 +90,34 @@ function pixels(answer) {
   return canvas.transferToImageBitmap();
 }
 
-function serverEngine(server) {
-  const channel = (globalThis.faceChannel ??= openChannel(new URL("faces", location.href.replace(/^http/, "ws"))));
-  async function ask(name, request) {
-    let answer;
-    try {
-      answer = await server[name](request);
-    } catch {
-      throw new Error(t("The server does not answer. Is it still running?"));
-    }
-    if (answer.error) throw new Error(answer.error);
-    return answer;
-  }
-  const bitmap = (base64, type) => createImageBitmap(blob(base64, type));
+function serverEngine() {
+  const ask = (globalThis.askServer ??= serverChannel(new URL("ask", location.href))); // one for all components
+  const sheetOf = ({ data }) => createImageBitmap(new Blob([data], { type: "image/jpeg" }));
   return {
     lanes: 4,
     latent: async ({ checkpoint, seed, walk, origin }) => (await ask("latent", { checkpoint, seed, walk, origin })).z,
     ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
-    face: async (state) => (await channel.face(state)) ?? bitmap((await ask("face", state)).png, "image/png"),
+    face: async (state) => bitmapOf(await ask("face", state)),
     around: async (state) => {
-      const { jpeg, numbers, opinion } = await ask("around", state);
-      return { sheet: await bitmap(jpeg, "image/jpeg"), numbers, opinion };
+      const answer = await ask("around", state);
+      return { sheet: await sheetOf(answer), numbers: answer.numbers, opinion: answer.opinion };
     },
     sheet: async (checkpoint, faces, columns) => {
-      const { jpeg } = await ask("sheet", { checkpoint, faces, columns });
-      return { sheet: await bitmap(jpeg, "image/jpeg"), columns, count: faces.length };
+      const answer = await ask("sheet", { checkpoint, faces, columns });
+      return { sheet: await sheetOf(answer), columns, count: faces.length };
     },
     slider: async (checkpoint, having, lacking) => (await ask("slider", { checkpoint, having, lacking })).vector,
     arithmetic: async (checkpoint, start, minus, plus) => (await ask("arithmetic", { checkpoint, start, minus, plus })).origin,
     path: async (way) => {
-      const { jpeg, columns, count } = await ask("path", way);
-      return { sheet: await bitmap(jpeg, "image/jpeg"), columns, count };
+      const answer = await ask("path", way);
+      return { sheet: await sheetOf(answer), columns: answer.columns, count: answer.count };
     },
-    animation: async (way, format, seconds) =>
-      blob((await ask("animation", { ...way, format, seconds })).file, format === "mp4" ? "video/mp4" : `image/${format}`),
+    animation: async (way, format, seconds) => {
+      const { data } = await ask("animation", { ...way, format, seconds });
+      return new Blob([data], { type: format === "mp4" ? "video/mp4" : `image/${format}` });
+    },
     replay: (checkpoint) => ask("replay", { checkpoint }),
-    snapshot: async (checkpoint, index) => blob((await ask("snapshot", { checkpoint, index })).webp, "image/webp"),
+    snapshot: async (checkpoint, index) => new Blob([(await ask("snapshot", { checkpoint, index })).data], { type: "image/webp" }),
   };
 }
 

@@ -13,50 +13,42 @@ from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
 from dcgan import browser
-from dcgan.tabs.gate import told, uploaded
+from dcgan.browser import source
+from dcgan.tabs.gate import uploaded
+from dcgan.tabs.page import NAMES
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-EXPLORER = Path(__file__).parent.parent / "explorer"
-KOREAN = (EXPLORER / "ko.json").read_text(encoding="utf-8")  # {English: Korean}, for Gradio and for our components
-words = gr.I18n(ko=json.loads(KOREAN), en={text: text for text in json.loads(KOREAN)})
-SHARED = ("parts.js", "engine.js")
+KOREAN = json.loads(source("ko.json"))  # {English: Korean}, for Gradio and for our components
+words = gr.I18n(ko=KOREAN, en={text: text for text in KOREAN})
 # In the head rather than as Gradio's `css`, which rewrites every selector.
-HEAD = "".join(
-    f"<style>{(EXPLORER / name).read_text(encoding='utf-8')}</style>" for name in ("page.css", "explorer.css")
-)
+HEAD = "".join(f"<style>{source(name)}</style>" for name in ("page.css", "explorer.css"))
 
 
-def component(
-    script: str, start: str, value: dict[str, Any], functions: Sequence[Callable] = (), more: Sequence[str] = ()
-) -> gr.HTML:
-    """A component of our own, drawn by dcgan/explorer/`script` when it is first seen.
+def component(start: str, value: dict[str, Any], events: Sequence[str] = ()) -> gr.HTML:
+    """A component of our own, drawn by the scripts in dcgan/explorer/ when it is first seen.
 
-    start: the JavaScript call that makes it. functions: of the server, for it to ask. more: other scripts that it
-    takes. A new value goes to its `open`.
+    start: the JavaScript call that makes it. A new value goes to its `open`. events: those that it triggers.
     """
-    sources = [(EXPLORER / name).read_text(encoding="utf-8") for name in (*SHARED, *more, script)]
-    begin = f"whenSeen(element, () => {{\nconst shown = {start};\nwatch('value', () => shown.open(props.value));\n}});"
-    return gr.HTML(
-        value,
-        html_template="",
-        js_on_load="\n".join([f"const KOREAN = {KOREAN};", *sources, begin]),
-        apply_default_css=False,
-        server_functions=list(functions),
-    )
+    script = f"""
+const {{ {NAMES} }} = globalThis.page;
+// {", ".join(f"'{event}'" for event in events)}: Gradio looks for their names here
+whenSeen(element, () => {{
+  const shown = {start};
+  watch('value', () => shown.open(props.value));
+}});"""
+    return gr.HTML(value, html_template="", js_on_load=script, apply_default_css=False)
 
 
-def either_engine() -> tuple[str, tuple[str, ...]]:
-    """The engine of a component that a visitor's own browser may draw for, in JavaScript, and the scripts it takes."""
-    if browser.at_hand():
-        return "eitherEngine(serverEngine(server))", ("latents.js", "onnx_engine.js", "own_engine.js")
-    return "serverEngine(server)", ()
+def either_engine() -> str:
+    """The engine of a component that a visitor's own browser may draw for, in JavaScript."""
+    return "eitherEngine(serverEngine())" if browser.at_hand() else "serverEngine()"
 
 
 def tabbar(names: dict[str, str]) -> gr.HTML:
     """The row of tabs, {id: title}; each opens the panel of its id. Gradio's own hides what does not fit a phone."""
-    return component("tabbar.js", "tabbar(element, props.value)", names)
+    return component("tabbar(element, props.value)", names)
 
 
 def panel(id: str) -> gr.Column:
@@ -74,19 +66,6 @@ def spoken(function: Callable[P, R]) -> Callable[P, R]:
             raise gr.Error(str(error), print_exception=False) from None
 
     return event
-
-
-def answer(function: Callable[..., dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-    """The function as one that the page's scripts call with a mapping; a mistake becomes {"error": one line}."""
-
-    def server_function(request: Any) -> dict[str, Any]:
-        try:
-            return function(**request)
-        except Exception as error:  # not a mapping, or one of other names than the function's, say
-            return {"error": str(error) if isinstance(error, ValueError) else told(error)}
-
-    server_function.__name__ = function.__name__  # under which the page finds it
-    return server_function
 
 
 def base64_text(data: bytes) -> str:

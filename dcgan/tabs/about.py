@@ -14,7 +14,7 @@ python app.py --checkpoints runs/mine                   # this page, with your f
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    component("about.js", "about(element)", {})
+    component("about(element)", {})
     gr.Markdown(words(YOUR_OWN))
     card = gr.Markdown(studio.card())
     checkpoint.change(spoken(studio.card), checkpoint, card, api_name="model_card", queue=False, show_progress="hidden")

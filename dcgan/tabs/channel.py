@@ -1,44 +1,61 @@
-"""The faces that a page asks for while a slider moves, over a WebSocket: Gradio's requests take longer than a face.
+"""The page's way to the server, past Gradio, whose requests take longer than a face: a WebSocket, and, where none gets
+through, POST to the same address.
 
-A question is JSON, {"n": a number, ...what Studio.face takes}. Its answer is binary, HEAD and the pixels [S, S, nc],
-or, for a mistake, JSON: {"n": the number, "error": one line}. Answers come as they are ready.
+A question is JSON: {"n": a number, "ask": "face" or one of Answers, ...what that takes}. The answer, when it is ready,
+is binary: the length of a JSON head (4 bytes), the head and bytes. The head holds n and facts, or n and `error`: one
+line. A face is {"side", "channels"} and its pixels [S, S, nc].
 """
 
 import asyncio
+import inspect
 import json
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from anyio import create_task_group, to_thread
-from starlette.routing import WebSocketRoute
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dcgan import asked
 from dcgan.pictures import Pixels
 from dcgan.studio import Studio
+from dcgan.tabs.answers import Answer, Answers
 from dcgan.tabs.gate import told
 from dcgan.turns import Busy
 
-PATH = "/faces"
-HEAD = struct.Struct("<III")  # n, side, channels
+PATH = "/ask"
+LENGTH = struct.Struct("<I")
 LANES = 8  # questions of a page under way; what it asks beyond them waits in its socket
-TOGETHER = 16  # faces in one go: eight take as long as two or three one by one
-WAITING = 128  # of all pages; more would wait too long
+TOGETHER = 32  # faces in one go: eight take as long as two or three one by one
+WAITING = 128  # faces of all pages; more would wait too long
+AT_ONCE = 48  # other questions of all pages
 LONGEST = 2**16  # characters of a question
 
 
 class Channel:
-    """Draws what several visitors ask for in one go: while some faces are drawn, the next ones gather."""
+    """Answers pages. While some faces are drawn, the next ones gather, to be drawn in one go."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
+        self.answers: dict[str, Callable[..., Answer]] = {
+            name: method for name, method in inspect.getmembers(Answers(studio), inspect.ismethod) if name[0] != "_"
+        }
+        self.under_way = 0
         self.waiting: list[tuple[dict[str, Any], asyncio.Future[Pixels]]] = []
         self.drawing: asyncio.Task[None] | None = None
 
-    def route(self) -> WebSocketRoute:
-        return WebSocketRoute(PATH, self._serve)
+    def routes(self) -> list[BaseRoute]:
+        return [WebSocketRoute(PATH, self._serve), Route(PATH, self._post, methods=["POST"])]
+
+    async def _post(self, request: Request) -> Response:
+        if not _same_origin(request):
+            return Response(status_code=403)
+        return Response(await self.answer(await request.body()), media_type="application/octet-stream")
 
     async def _serve(self, socket: WebSocket) -> None:
         """One page, until it leaves, or sends what is no text."""
@@ -55,28 +72,42 @@ class Channel:
         return None
 
     async def _reply(self, socket: WebSocket, text: str, lanes: asyncio.Semaphore) -> None:
-        answer = await self._answer(text)
+        answer = await self.answer(text)
         with suppress(WebSocketDisconnect, RuntimeError):  # it has left
-            await (socket.send_bytes(answer) if isinstance(answer, bytes) else socket.send_text(answer))
+            await socket.send_bytes(answer)
         lanes.release()
 
-    async def _answer(self, text: str) -> bytes | str:
-        n = None
+    async def answer(self, question: str | bytes) -> bytes:
+        """The answer to a question, both as above."""
+        head: dict[str, Any] = {"n": None}
         try:
-            n, state = _question(text)
-            face = await self._face(state)
-            return HEAD.pack(n, face.shape[0], face.shape[2]) + face.tobytes()
+            head["n"], ask, request = _understood(question)
+            facts, data = await (self._face(request) if ask == "face" else self._other(ask, request))
+            head |= facts
         except Exception as error:
-            return json.dumps({"n": n, "error": str(error) if isinstance(error, ValueError) else told(error)})
+            head["error"], data = str(error) if isinstance(error, ValueError) else told(error), b""
+        text = json.dumps(head).encode()
+        return LENGTH.pack(len(text)) + text + data
 
-    async def _face(self, state: dict[str, Any]) -> Pixels:
+    async def _other(self, ask: Any, request: dict[str, Any]) -> Answer:
+        answer = self.answers[asked.choice(ask, "ask", tuple(self.answers))]
+        if self.under_way >= AT_ONCE:
+            raise Busy
+        self.under_way += 1
+        try:
+            return await to_thread.run_sync(lambda: answer(**request))
+        finally:
+            self.under_way -= 1
+
+    async def _face(self, state: dict[str, Any]) -> Answer:
         if len(self.waiting) >= WAITING:
             raise Busy
-        face = asyncio.get_running_loop().create_future()
-        self.waiting.append((state, face))
+        coming = asyncio.get_running_loop().create_future()
+        self.waiting.append((state, coming))
         if self.drawing is None or self.drawing.done():
             self.drawing = asyncio.create_task(self._draw())
-        return await face
+        face = await coming
+        return {"side": face.shape[0], "channels": face.shape[2]}, face.tobytes()
 
     async def _draw(self) -> None:
         while self.waiting:
@@ -86,26 +117,26 @@ class Channel:
                 drawn = await to_thread.run_sync(self.studio.each_face, [state for state, _ in batch])
             except Exception as error:
                 drawn = [error] * len(batch)
-            for (_, face), answer in zip(batch, drawn, strict=True):
-                if face.cancelled():  # its page has gone
+            for (_, coming), face in zip(batch, drawn, strict=True):
+                if coming.cancelled():  # its page has gone
                     continue
-                if isinstance(answer, Exception):
-                    face.set_exception(answer)
+                if isinstance(face, Exception):
+                    coming.set_exception(face)
                 else:
-                    face.set_result(answer)
+                    coming.set_result(face)
 
 
-def _question(text: str) -> tuple[int, dict[str, Any]]:
-    """Its number, and what is asked. Raises ValueError."""
-    if len(text) > LONGEST:
+def _understood(question: str | bytes) -> tuple[int, Any, dict[str, Any]]:
+    """Its number, what it asks for and with what. Raises ValueError."""
+    if len(question) > LONGEST:
         raise ValueError(f"this is too much: ask in at most {LONGEST} characters")
-    question = json.loads(text)
-    if not isinstance(question, dict):
+    request = json.loads(question)
+    if not isinstance(request, dict):
         raise ValueError("a question is a mapping")
-    return asked.whole(question.pop("n", None), "n", 0, 2**32 - 1), question
+    return asked.whole(request.pop("n", None), "n", 0, 2**32 - 1), request.pop("ask", None), request
 
 
-def _same_origin(socket: WebSocket) -> bool:
-    """Whether it was a page of ours that asks. Browsers say which one it was; other programs need not."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+def _same_origin(asking: HTTPConnection) -> bool:
+    """Whether it is a page of ours that asks. Browsers say which one it is; other programs need not."""
+    origin = asking.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == asking.headers.get("host")

@@ -5,41 +5,15 @@ from typing import Any
 
 import gradio as gr
 
-from dcgan.pictures import encoded, grid
+from dcgan.pictures import encoded
 from dcgan.studio import Studio
-from dcgan.tabs import answer, base64_text, component, either_engine, served, spoken
+from dcgan.tabs import component, either_engine, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    @answer
-    def latent(checkpoint: str, seed: int, walk: list[int], origin: list[float] | None = None) -> dict[str, Any]:
-        return {"z": [round(value, 4) for value in studio.latent(seed, checkpoint, walk, origin)]}
-
-    @answer
-    def ranking(checkpoint: str) -> dict[str, Any]:
-        return {"ranking": studio.ranking(checkpoint)}
-
-    @answer
-    def face(**state: Any) -> dict[str, Any]:
-        return {"png": base64_text(encoded(studio.face(**state)))}
-
-    @answer
-    def around(**state: Any) -> dict[str, Any]:
-        numbers, faces = studio.neighbours(**state)
-        opinion = studio.opinion(**state)
-        return {
-            "jpeg": base64_text(encoded(grid(faces, len(faces)), "jpeg")),
-            "numbers": numbers,
-            "opinion": opinion and asdict(opinion),
-        }
-
-    engine, scripts = either_engine()
     explorer = component(
-        "explorer.js",
-        f"explorer(element, props.value, {engine}, (name) => trigger('checkpoint', {{ name }}))",
+        f"explorer(element, props.value, {either_engine()}, (name) => trigger('checkpoint', {{ name }}))",
         studio.summary(),
-        [latent, ranking, face, around],
-        scripts,
     )
     checkpoint.change(
         spoken(studio.summary), checkpoint, explorer, queue=False, show_progress="hidden", api_visibility="private"

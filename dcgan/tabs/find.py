@@ -22,7 +22,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             height=260,
             buttons=[],
         )
-        view = component("find.js", "finder(element, () => trigger('stop', {}))", {})
+        view = component("finder(element, () => trigger('stop', {}))", {})
     photo.preprocess = photo_path  # type: ignore[method-assign, assignment]
 
     def find(photo: str | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:

@@ -24,10 +24,10 @@ from dcgan.turns import BUSY
 
 # Of Gradio's own the rest stays shut: routes that fetch an address, keep a session for ever or call ffmpeg.
 SHUT = re.compile(
-    r"/gradio_api/(?!(api|app_id|call|cancel|component_server|heartbeat|info|login_check|openapi\.json|queue|reset|run"
+    r"/gradio_api/(?!(api|app_id|call|cancel|heartbeat|info|login_check|openapi\.json|queue|reset|run"
     r"|startup-events|theme\.css|upload|upload_progress|file=(?!\w\w+:))(/|$|(?<==)))|/monitoring|/svelte"
 )
-PAST_THE_QUEUE = re.compile(r"/gradio_api/(component_server|run|api)\b")
+PAST_THE_QUEUE = re.compile(r"/gradio_api/(run|api)\b")
 AT_ONCE = 64  # of these; more would wait too long
 MAX_ASKED = 2**20  # bytes of a request; 10,000 numbers fit in
 MAX_UPLOADED = 256 * 2**20  # bytes of an upload, all its files together
@@ -59,8 +59,7 @@ class Gate:
         try:
             refusal = _refusal(scope)
             if counted and self.under_way > AT_ONCE:
-                shown = "component_server" in scope["path"]  # the page shows an answer, and not why a request failed
-                refusal = (200 if shown else 503), BUSY
+                refusal = 503, BUSY
             if refusal:
                 await JSONResponse({"error": refusal[1]}, refusal[0])(scope, receive, answer)
             else:

@@ -1,36 +1,18 @@
 """Interpolate: the way through a few faces, scrubbed in the browser, and as a file."""
 
-from typing import Any
-
 import gradio as gr
 
 from dcgan.pictures import encoded, grid
 from dcgan.studio import Studio
-from dcgan.tabs import answer, base64_text, component, either_engine, served, spoken
+from dcgan.tabs import component, either_engine, served, spoken
 
 COLUMNS = 8  # of the sheet that holds all frames
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    @answer
-    def path(checkpoint: str, faces: list[dict], kind: str, frames: int, loop: bool) -> dict[str, Any]:
-        sheet = grid(studio.path(faces, kind, frames, checkpoint, loop), COLUMNS)
-        return {"jpeg": base64_text(encoded(sheet, "jpeg")), "columns": COLUMNS, "count": frames}
-
-    @answer
-    def animation(
-        checkpoint: str, faces: list[dict], kind: str, frames: int, loop: bool, format: str, seconds: float
-    ) -> dict[str, Any]:
-        pictures = studio.path(faces, kind, frames, checkpoint, loop)
-        return {"file": base64_text(studio.animation(pictures, format, seconds, loop))}
-
-    engine, scripts = either_engine()
     player = component(
-        "interpolate.js",
-        f"interpolator(element, props.value, {engine})",
+        f"interpolator(element, props.value, {either_engine()})",
         studio.summary(),
-        [path, animation],
-        scripts,
     )
     checkpoint.change(
         spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"

@@ -1,32 +1,15 @@
 """Lab: a slider of one's own from a few faces, and sums of faces."""
 
-from typing import Any
-
 import gradio as gr
 
-from dcgan.pictures import encoded, grid
 from dcgan.studio import Studio
-from dcgan.tabs import answer, base64_text, component, spoken
+from dcgan.tabs import component, spoken
 
 COLUMNS = 6
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    @answer
-    def sheet(checkpoint: str, faces: list[Any], columns: int = COLUMNS) -> dict[str, Any]:
-        return {"jpeg": base64_text(encoded(grid(studio.faces(faces, checkpoint), columns), "jpeg"))}
-
-    @answer
-    def slider(checkpoint: str, having: list[Any], lacking: list[Any]) -> dict[str, Any]:
-        return {"vector": studio.slider(having, lacking, checkpoint)}
-
-    @answer
-    def arithmetic(checkpoint: str, start: list[Any], minus: list[Any], plus: list[Any]) -> dict[str, Any]:
-        return {"origin": studio.arithmetic(start, minus, plus, checkpoint)}
-
-    view = component(
-        "lab.js", "lab(element, props.value, serverEngine(server))", studio.summary(), [sheet, slider, arithmetic]
-    )
+    view = component("lab(element, props.value, serverEngine())", studio.summary())
     checkpoint.change(
         spoken(studio.summary), checkpoint, view, queue=False, show_progress="hidden", api_visibility="private"
     )

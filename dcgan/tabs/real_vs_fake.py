@@ -14,11 +14,10 @@ from dcgan.tabs.gate import KEPT
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     own = gr.State(time_to_live=KEPT)  # the visitor's pictures, uint8 [N, nc, S, S]
-    view = component(
-        "real_vs_fake.js", "realVsFake(element, props.value, (what, details) => trigger(what, details))", {}
-    )
+    start = "realVsFake(element, props.value, (what, details) => trigger(what, details))"
+    view = component(start, {}, ("grids", "closest", "quiz"))
     with gr.Row(elem_classes="own"):
-        # Events and not server functions: only these know whose pictures they are asked about.
+        # Events of Gradio's: only these know whose pictures they are asked about.
         folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
         photos = gr.UploadButton(
             str(words("Use photos or a zip of my own")), file_count="multiple", file_types=["image", ".zip"], size="sm"

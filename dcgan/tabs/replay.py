@@ -5,21 +5,11 @@ from typing import Any
 import gradio as gr
 
 from dcgan.studio import Studio
-from dcgan.tabs import answer, base64_text, component, served, spoken
+from dcgan.tabs import component, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    @answer
-    def replay(checkpoint: str) -> dict[str, Any]:
-        return studio.replay(checkpoint)
-
-    @answer
-    def snapshot(checkpoint: str, index: int) -> dict[str, Any]:
-        return {"webp": base64_text(studio.snapshot(index, checkpoint))}
-
-    player = component(
-        "replay.js", "replayer(element, props.value, serverEngine(server))", studio.summary(), [replay, snapshot]
-    )
+    player = component("replayer(element, props.value, serverEngine())", studio.summary())
     checkpoint.change(
         spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"
     )
