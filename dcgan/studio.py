@@ -38,7 +38,7 @@ DRAWN = 256  # so many of its faces: four grids without a repeat, drawn in a few
 STREAMED = 600  # so many reals of a data set on the Hub: enough of them are held out to judge likeness by
 PATIENCE = 10.0  # seconds to wait for the reals before showing something else meanwhile
 MAX_TRUNCATION = 2.0
-PIECE = 64  # frames at a time, and the work of others in between
+PIECE = 16  # faces in a turn
 MAX_SHUFFLE = 999_999
 MAX_CURVE = 400  # points of a curve: no screen shows more
 CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
@@ -131,7 +131,7 @@ class Studio:
         # Visitors' work runs side by side, each on one core: threads that wait for each other collapse under load.
         torch.set_num_threads(1)
         cores = os.cpu_count() or 1
-        self._slots = Turns(max(1, cores - 1), 64)  # more at once would only make everyone wait longer
+        self._slots = Turns(cores, 64)  # more at once would only make everyone wait longer
         self._long = Turns(max(1, cores - 1), 12)  # work of seconds leaves a core to the faces
         if dataroot is not None:
             open_source(dataroot)
@@ -479,7 +479,7 @@ class Studio:
         spherical = asked.choice(kind, "path", PATHS) == "spherical"
         way = latents.path(stops, asked.whole(frames, "frames", 2, MAX_FRAMES), spherical, bool(loop))
         with self._long:
-            return np.concatenate([self._render(opened.generator, piece) for piece in way.split(PIECE)])
+            return self._render(opened.generator, way)
 
     def animation(self, frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
         """Frames as a file, as in dcgan/pictures.py."""

@@ -29,7 +29,7 @@ import app
 from dcgan import given as given_module
 from dcgan.studio import Studio
 from dcgan.tabs.gate import KEPT, SWEPT, sweep
-from dcgan.turns import BUSY, Turns
+from dcgan.turns import BUSY
 from tests.demo_fixtures import NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
 DEEP: Any = None
@@ -319,40 +319,6 @@ def test_the_studio_draws_or_says_in_a_line_why_not(studio: Studio, asked: dict,
             ask()
         except ValueError as error:
             assert is_a_sentence(str(error))
-
-
-def test_who_comes_when_all_places_are_taken_is_told_at_once() -> None:
-    turns, inside, leave = Turns(1, 1), threading.Event(), threading.Event()
-
-    def stay() -> None:
-        with turns:
-            inside.set()
-            leave.wait()
-
-    threads = [threading.Thread(target=stay) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    inside.wait()
-    while turns._place._value:  # until the second waits
-        time.sleep(0.001)
-    with pytest.raises(ValueError, match="many visitors"), turns:
-        pass
-    leave.set()
-    for thread in threads:
-        thread.join()
-    with turns:
-        pass
-
-
-def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.turns.PATIENCE", 0.01)
-    turns = Turns(1, 5)
-    with turns:
-        for _ in range(8):  # a place that is given up is free again
-            with pytest.raises(ValueError, match="many visitors"), turns:
-                pass
-    with turns:
-        pass
 
 
 def test_a_flood_is_answered_politely_and_faces_go_on(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,39 +1,92 @@
-"""Many visitors, few cores: long work lets others go first."""
+"""Many visitors, few cores: whose turn it is."""
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from dcgan import turns
-from dcgan.turns import Turns
+from dcgan.turns import Busy, Turns
 
 
-def test_long_work_lets_others_go_first_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def until(true: Callable[[], object]) -> None:
+    while not true():
+        time.sleep(0.001)
+
+
+def test_a_hand_goes_first_and_long_work_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "POLITE", 60)
     one_turn, order = Turns(1, 5), []
-
-    def visitor() -> None:
-        with one_turn:
-            order.append("visitor")
 
     def search() -> None:
         with one_turn.politely():
             order.append("search")
 
-    with one_turn:
-        first = threading.Thread(target=visitor)
-        first.start()
-        while not one_turn._waiting:
-            time.sleep(0.001)
-        last = threading.Thread(target=search)
-        last.start()
-    first.join()
-    last.join()
-    assert order == ["visitor", "search"]
+    def visitor() -> None:
+        with one_turn:
+            order.append("visitor")
 
-    monkeypatch.setattr(turns, "POLITE", 0)
-    one_turn._wait(1)  # someone always waits
-    with one_turn.politely():
-        order.append("search")
-    assert order[-1] == "search"
+    def hand() -> None:
+        with one_turn.ahead():
+            order.append("hand")
+
+    threads = [threading.Thread(target=target) for target in (search, visitor, hand)]
+    with one_turn:
+        for thread in threads:
+            thread.start()
+        until(lambda: one_turn._waiting and one_turn._hurried)
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order == ["hand", "visitor", "search"]
+
+
+def test_long_work_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "POLITE", 0.01)
+    two_turns = Turns(2, 5)
+    two_turns._waiting = 1  # someone always waits
+    with two_turns.politely(), two_turns.politely():
+        pass
+
+
+def test_who_comes_when_all_places_are_taken_is_told_at_once() -> None:
+    one_turn, inside, leave = Turns(1, 1), threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with one_turn:
+            inside.set()
+            leave.wait()
+
+    threads = [threading.Thread(target=stay) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    until(lambda: one_turn._waiting)
+    with pytest.raises(Busy, match="many visitors"), one_turn:
+        pass
+    leave.set()
+    for thread in threads:
+        thread.join()
+    with one_turn:
+        pass
+
+
+def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.01)
+    one_turn = Turns(1, 5)
+    with one_turn:
+        for _ in range(8):  # a place that is given up is free again
+            with pytest.raises(Busy), one_turn:
+                pass
+    with one_turn:
+        pass
+
+
+def test_a_turn_that_fails_is_over() -> None:
+    one_turn = Turns(1, 0)
+    for turn in (lambda: one_turn, one_turn.ahead, one_turn.politely):
+        with pytest.raises(ZeroDivisionError), turn():
+            1 / 0  # noqa: B018
+    with one_turn:
+        pass
