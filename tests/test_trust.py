@@ -447,6 +447,27 @@ def test_a_checkpoint_that_vanishes_takes_nothing_else_along(tmp_path: Path) -> 
     assert studio.snapshot(0, "here")
 
 
+def test_a_checkpoint_that_changes_while_served_mixes_with_nothing(tmp_path: Path) -> None:
+    """As when a run that is shown goes on, or another one is written in its place."""
+    for name in ("changing", "here"):
+        make_checkpoint(tmp_path / name, moments=(0, 1000))
+    studio = Studio(tmp_path)
+    faces, then = studio.faces([1, 2], "changing"), studio.face(1, "changing", 1000)
+    newer = make_checkpoint(tmp_path / "newer", seed=5, nc=1, moments=(0, 1000))
+    shutil.rmtree(tmp_path / "changing")
+    newer.rename(tmp_path / "changing")
+    assert np.array_equal(studio.faces([1, 2], "changing"), faces)
+    assert np.array_equal(studio.face(1, "changing", 1000), then)
+    assert studio.opinion("changing", seed=1) is None, "the new discriminator has never seen such a generator"
+    with pytest.raises(ValueError, match="start the demo again"):
+        studio.face(1, "changing", 0)
+    assert studio.around("changing", seed=1)[2] is None
+    assert studio.opinion("here", seed=1) is not None
+    again = Studio(tmp_path)
+    assert again.face(1, "newer").shape == (64, 64, 1)
+    assert again.opinion("newer", seed=1) is not None
+
+
 class Program:
     """`python app.py` as a visitor's neighbour would run it; anything it asks of the network goes to the trap."""
 
