@@ -47,6 +47,7 @@ from dcgan.signals import Stop
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 SETTINGS = Path("state") / "settings.json"
 STATE = Path("state") / "state.pt"
+TIE = 1.01  # of the best grade: a later generator that is as good but for noise takes its place
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 
@@ -268,9 +269,9 @@ class Writer:
         return {name: float(f"{value:.5g}") for name, value in metrics.items()}
 
     def _is_best(self) -> bool:
-        """Whether what is saved now is the best measured so far; where nothing was measured, the last is."""
+        """Whether what is saved now is as good as the best measured so far; where nothing was measured, the last is."""
         measured = [grade for row in self.history if (grade := _grade(row)) is not None]
-        return not measured or (measured[-1] == min(measured) and _grade(self.history[-1]) is not None)
+        return not measured or (measured[-1] <= TIE * min(measured) and _grade(self.history[-1]) is not None)
 
     def _later(self, job: Callable[[], None]) -> None:
         """Have the thread do it, unless what came before could not be done: a save is whole or not there."""

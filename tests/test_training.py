@@ -460,6 +460,13 @@ def test_the_best_of_all_measured_ticks_is_kept(tmp_path, graded, capsys, no_fig
     assert "after 64 images: fd 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("last", "kept"), [(1.005, 32), (1.02, 16)])
+def test_of_two_that_are_as_good_but_for_noise_the_later_is_kept(tmp_path, graded, no_figures, last, kept):
+    graded(1.0, last)
+    training.train(TINY, settings(drop_last=True, tick=16, quality=1, max_images=32), in_memory(), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run").images_seen == kept
+
+
 def test_the_best_is_remembered_when_a_run_goes_on(tmp_path, graded, no_figures):
     graded(1.0, 2.0, 3.0)
     run = tmp_path / "run"
