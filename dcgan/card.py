@@ -21,6 +21,8 @@ def model_card(config: dict[str, Any]) -> str:
     if train["augment"]:
         how = " where D overfits" if train.get("adapt") else ""
         tweaks.append(f"augmented by {train['augment'].replace(',', ', ')}{how}")
+    if train.get("decay"):
+        tweaks.append(f"learning rates falling to a tenth over the last {train['decay']:,} images")
     if train["ema"]:
         tweaks.append(f"generator averaged with a half-life of {train['ema']:,} images")
     limits = data.get("limits") or (
