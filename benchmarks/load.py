@@ -208,7 +208,7 @@ def synthetic_photo(checkpoints: str) -> bytes:
 async def measure(demo: Demo, config: dict[str, Any], photo: bytes, flags: argparse.Namespace) -> None:
     limits = httpx.Limits(max_connections=None, keepalive_expiry=3)  # before the server's 5 s are over
     async with httpx.AsyncClient(base_url=f"{demo.url}gradio_api/", timeout=120, limits=limits) as client:
-        await Crowd(client, demo.url, config, photo).come(flags.visitors // 4, flags.searches, 25)  # everything once
+        await Crowd(client, demo.url, config, photo).come(flags.visitors, flags.searches, 25)  # everything once
         demo.settle(20)
         before, cpu, files, load = demo.memory(), demo.cpu(), demo.files(), os.getloadavg()[0]
         crowd, began = Crowd(client, demo.url, config, photo), time.monotonic()
