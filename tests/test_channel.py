@@ -109,7 +109,7 @@ def test_a_mistake_does_not_spoil_the_faces_of_others(studio: Studio) -> None:
     assert np.array_equal(answers[3], studio.face(2, "toons"))
 
 
-def test_only_pages_of_its_own_may_ask(address: str) -> None:
+def test_only_pages_of_its_own_may_read_the_answers(address: str) -> None:
     host = address.split("/")[2]
     with connect(address, origin=f"http://{host}") as page:  # type: ignore[arg-type]
         assert not isinstance(ask(page, {"n": 1}), str)
@@ -117,7 +117,7 @@ def test_only_pages_of_its_own_may_ask(address: str) -> None:
         with pytest.raises(InvalidStatus):
             connect(address, origin=origin)  # type: ignore[arg-type]
         posted = httpx.post(address.replace("ws", "http"), json={"n": 1, "ask": "face"}, headers={"origin": origin})
-        assert (posted.status_code, posted.content) == (403, b"")
+        assert "access-control-allow-origin" not in posted.headers
 
 
 def test_a_page_that_leaves_in_the_middle_takes_nothing_with_it(
