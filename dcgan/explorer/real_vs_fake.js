@@ -142,7 +142,7 @@ function realVsFake(root, value, send) {
   }
 
   function open(answer) {
-    if (answer.id === undefined) waiting.length = 0; // the checkpoint or the visitor's own photos have changed
+    // Without an id the checkpoint, or the visitor's own photos, have changed; what waits is then asked about these.
     asked = answer.id === undefined || answer.id === asked ? 0 : asked;
     message.say(answer.error ?? "");
     if (answer.error && picked) closest.replaceChildren();
