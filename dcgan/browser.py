@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +18,13 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from torch import nn
 
+from dcgan.explorer import EXPLORER
 from dcgan.hub import HubError
 from dcgan.model import Generator
 from dcgan.sampler import folded
 from dcgan.studio import Studio
 
 ROOT = Path(__file__).resolve().parent.parent
-EXPLORER = Path(__file__).parent / "explorer"
 WORKER = EXPLORER / "worker.js"
 RUNTIME = "onnxruntime-web"
 # Of its builds the two smallest: one computes on the CPU, the other, where the browser can, on the GPU.
@@ -76,16 +75,6 @@ def known(studio: Studio, name: str = "") -> dict[str, Any]:
     """What a browser has to know of a checkpoint to draw its faces."""
     directions = {d.name: d.vector.tolist() for d in studio.checkpoint(name).directions}
     return {"summary": studio.summary(name), "directions": directions}
-
-
-def source(name: str) -> str:
-    """One of our own scripts or styles."""
-    return (EXPLORER / name).read_text(encoding="utf-8")
-
-
-def bundle(scripts: Iterable[str]) -> str:
-    """Scripts in one, with the translations that they take."""
-    return "\n".join([f"const KOREAN = {source('ko.json')};", *map(source, scripts)])
 
 
 def to_onnx(generator: Generator) -> bytes:

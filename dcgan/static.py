@@ -11,8 +11,9 @@ from string import Template
 from huggingface_hub import SpaceCard
 
 from dcgan import lab
-from dcgan.browser import BUILDS, ROOT, WORKER, bundle, fetched_runtime, known, source, to_onnx
+from dcgan.browser import BUILDS, ROOT, WORKER, fetched_runtime, known, to_onnx
 from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
+from dcgan.explorer import bundle, source
 from dcgan.generate import sample
 from dcgan.hub import HubError
 from dcgan.pictures import enlarged, grid, picture

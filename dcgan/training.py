@@ -187,8 +187,8 @@ class Networks:
     def slow_down(self, share: float) -> bool:
         """Set the learning rates to this share of the configured ones, less after a rescue; whether that is new."""
         before = self.opt_g.param_groups[0]["lr"]
-        for optimizer, rate in zip((self.opt_g, self.opt_d), self.rates, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * share * (RESCUE_RATE if self.rescued else 1)
+        for optimizer, full in zip((self.opt_g, self.opt_d), self.rates, strict=True):
+            optimizer.param_groups[0]["lr"] = full * share * (RESCUE_RATE if self.rescued else 1)
         return self.opt_g.param_groups[0]["lr"] != before
 
     def tensors(self) -> list[Tensor]:

@@ -20,8 +20,9 @@ from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from dcgan.browser import BUILDS, EXPLORER, ROOT, RUNTIME
+from dcgan.browser import BUILDS, ROOT, RUNTIME
 from dcgan.checkpoint import load_checkpoint
+from dcgan.explorer import EXPLORER
 from dcgan.generate import sample
 from dcgan.hub import main
 from dcgan.latents import latents, path

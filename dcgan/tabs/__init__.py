@@ -13,7 +13,7 @@ from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
 from dcgan import browser
-from dcgan.browser import source
+from dcgan.explorer import source
 from dcgan.tabs.gate import uploaded
 from dcgan.tabs.page import NAMES
 

@@ -33,7 +33,7 @@ LENGTH = struct.Struct("<I")
 LANES = 8  # questions of a page under way; what it asks beyond them waits in its socket
 TOGETHER = 32  # faces in one go: eight take as long as two or three one by one
 WAITING = 128  # faces of all pages; more would wait too long
-AT_ONCE = 48  # other questions of all pages
+AT_ONCE = 32  # other questions of all pages, of the 40 threads that anyio has: one must be left to draw
 LONGEST = 2**16  # characters of a question
 
 

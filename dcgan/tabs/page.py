@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dcgan.browser import bundle, source
+from dcgan.explorer import bundle, source
 
 SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "own_engine.js", "tabbar.js"),
