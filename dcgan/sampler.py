@@ -38,7 +38,7 @@ def sampler(generator: Generator) -> nn.Module:
 def _prepared(generator: Generator) -> nn.Module:
     exact = folded(generator)
     weight = next(generator.parameters())
-    if weight.device.type != "cpu" or not has_bf16(weight.device):
+    if weight.device.type != "cpu" or not has_bf16(weight.device) or not torch.backends.mkldnn.is_available():
         return exact
     # Rounding averages out in wide layers; a very narrow generator may have to stay in float32.
     fast, z = Products(exact), latents(range(16), generator.config.nz).to(weight.dtype)[:, :, None, None]
@@ -65,49 +65,49 @@ def folded(generator: Generator) -> Generator:
 
 
 class Products(nn.Module):
-    """A folded generator as matrix products in bfloat16.
+    """A folded generator as matrix products in bfloat16, of kernels that oneDNN has arranged once and not at each product.
 
     The first product, a small one, stays in float32: rounding z would show in the picture (pixels off by 4/255).
     """
 
-    LONG_SUM = 2048  # so many terms are shared between cores, in an order that depends on the number of rows ...
-    ROWS = 96  # ... so these sums are taken for so many rows at a time, and no face depends on its neighbours
+    # Long sums for few rows are taken in an order that depends on how many rows there are. So these products are taken
+    # of so many rows at a time, and no face depends on its neighbours.
+    ROWS = 96
 
     def __init__(self, generator: Generator):
         super().__init__()
         self.config = generator.config
         first, *others = (layer for layer in generator.main if isinstance(layer, nn.ConvTranspose2d))
-        self.first = rows_of_kernels(first.weight).float().contiguous(), _bias(first).repeat(16).float()
+        self.first = _arranged(rows_of_kernels(first.weight).float()), _bias(first).repeat(16).float()
         self.others = [
-            (spreading_kernel(conv.weight).bfloat16().contiguous(), _bias(conv).repeat(4).bfloat16()) for conv in others
+            (_arranged(spreading_kernel(conv.weight).bfloat16()), _bias(conv).repeat(4).bfloat16()) for conv in others
         ]
         self.eval()
 
     def forward(self, z: Tensor) -> Tensor:
-        n, (kernel, bias) = len(z), self.first
+        n = len(z)
         z = z.flatten(1).float()
         if n == 1:  # the product of a single row is another routine, with other rounding
             z = z.expand(2, -1)
-        images = torch.addmm(bias, z, kernel)[:n].relu_().view(n, 4, 4, -1)
-        plane = pad(images.bfloat16(), (0, 0, 1, 1, 1, 1))
+        images = _product(z, *self.first, "relu")[:n].view(n, 4, 4, -1)
         for i, (kernel, bias) in enumerate(self.others):
-            last = i == len(self.others) - 1
-            blocks = self._product(windows(plane), kernel, bias)
-            plane = blocks_to_plane(blocks if last else blocks.relu_(), n, plane.shape[1] - 2, plane.shape[2] - 2)
-            if not last:  # what lies outside the image is the next layer's border of zeros
-                for border in (plane[:, 0], plane[:, -1], plane[:, :, 0], plane[:, :, -1]):
-                    border.zero_()
-        return plane[:, 1:-1, 1:-1].float().tanh().permute(0, 3, 1, 2)
+            side, then = images.shape[1], "relu" if i < len(self.others) - 1 else "none"
+            rows = windows(pad(images.bfloat16(), (0, 0, 1, 1, 1, 1)))
+            few = 2 * (side + 1) ** 2 < rows.shape[1]
+            pieces = pad(rows, (0, 0, 0, -len(rows) % self.ROWS)).split(self.ROWS) if few else [rows]
+            blocks = torch.cat([_product(piece, kernel, bias, then) for piece in pieces])[: len(rows)]
+            images = blocks_to_plane(blocks, n, side, side)[:, 1:-1, 1:-1]
+        return images.float().tanh().permute(0, 3, 1, 2)
 
-    def _product(self, rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-        if len(kernel) < self.LONG_SUM:
-            return torch.addmm(bias, rows, kernel)
-        count = len(rows)
-        rows = pad(rows, (0, 0, 0, -count % self.ROWS))
-        product = rows.new_empty(len(rows), kernel.shape[1])
-        for some, out in zip(rows.split(self.ROWS), product.split(self.ROWS), strict=True):
-            torch.addmm(bias, some, kernel, out=out)
-        return product[:count]
+
+def _arranged(kernel: Tensor) -> Tensor:
+    """[K, M] as oneDNN's product wants it."""
+    return torch.ops.mkldnn._reorder_linear_weight(kernel.T.contiguous(), None)
+
+
+def _product(rows: Tensor, arranged: Tensor, bias: Tensor, then: str) -> Tensor:
+    """rows [N, K] @ kernel [K, M] + bias, and `then` "relu" or "none"."""
+    return torch.ops.mkldnn._linear_pointwise(rows, arranged, bias, then, [], "")
 
 
 def _bias(conv: nn.ConvTranspose2d) -> Tensor:

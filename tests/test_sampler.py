@@ -15,6 +15,7 @@ SHAPES = {
     "small": ModelConfig(image_size=16, nz=100, ngf=8),
     "usual": ModelConfig(ngf=32),
     "long sums": ModelConfig(image_size=32, nz=100, ngf=128),
+    "large": ModelConfig(image_size=128, ngf=32),
 }
 
 
@@ -41,10 +42,17 @@ def test_products_in_bfloat16_are_the_same_images_but_for_rounding(generator):
     assert (gaps > 4).float().mean() < 0.01
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
-def test_products_give_a_face_the_same_pixels_in_any_batch(generator, count):
-    fast = Products(folded(generator))
-    assert torch.equal(pixels(fast, count), pixels(fast, 40)[:count])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_give_a_face_the_same_pixels_in_any_batch(generator, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fast = Products(folded(generator))
+        many = pixels(fast, 40)
+        for count in (1, 2, 3, 4, 5, 7, 20):
+            assert torch.equal(pixels(fast, count), many[:count])
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("bf16", [False, True])
