@@ -65,7 +65,7 @@ def folded(generator: Generator) -> Generator:
 
 
 class Products(nn.Module):
-    """A folded generator as matrix products in bfloat16, of kernels that oneDNN has arranged once and not at each product.
+    """A folded generator as matrix products in bfloat16, of kernels that oneDNN has arranged once and for all.
 
     The first product, a small one, stays in float32: rounding z would show in the picture (pixels off by 4/255).
     """
