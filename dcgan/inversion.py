@@ -7,7 +7,7 @@ gradient descent the rest. The encoder is a linear one, fitted in a moment to fa
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,9 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.convolution import has_bf16
 from dcgan.data import square, upright
-from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.model import Discriminator
+from dcgan.pictures import Pixels, picture
 from dcgan.sampler import folded
 from dcgan.zerogpu import on_gpu
 
@@ -68,12 +68,11 @@ class Progress:
 class Finder:
     """Finds the latents of one checkpoint that come nearest to photos.
 
-    Making one takes seconds: it draws 2,048 faces to learn from. Its methods may be called from any thread.
+    Making one takes seconds: `draw`, latents [N, nz] -> faces uint8 [N, S, S, nc], has to make 2,048 to learn from. Its
+    methods may be called from any thread.
     """
 
-    def __init__(self, checkpoint: Checkpoint):
-        from torchvision.transforms import functional as transforms  # takes seconds to import
-
+    def __init__(self, checkpoint: Checkpoint, draw: Callable[[Tensor], Pixels]):
         self.model = checkpoint.model
         self._generator = folded(checkpoint.generator)
         try:
@@ -81,9 +80,9 @@ class Finder:
         except CheckpointError:  # pixels alone must do
             self._discriminator = None
         self._z = latents(range(SAMPLES), self.model.nz)
-        pieces = [render(checkpoint.generator, piece) for piece in self._z.split(256)]
-        self._samples = torch.cat([_small(piece) for piece in pieces])
-        self.frame = own_frame([transforms.to_pil_image(face) for face in pieces[0][:FRAMED]])
+        pieces = [draw(piece) for piece in self._z.split(256)]
+        self._samples = torch.cat([_small(torch.from_numpy(piece).permute(0, 3, 1, 2)) for piece in pieces])
+        self.frame = own_frame([picture(face) for face in pieces[0][:FRAMED]])
         inputs = _with_one(self._samples)
         ridge = RIDGE * torch.eye(inputs.shape[1])
         self._encoder = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ self._z)

@@ -420,8 +420,8 @@ class Studio:
         opened = self._opened[name]
         with opened.learning:
             if opened.finder is None:
-                with self._slots.politely():
-                    opened.finder = Finder(opened.checkpoint)
+                generator = opened.checkpoint.generator
+                opened.finder = Finder(opened.checkpoint, lambda z: self._render(generator, z))
         return opened.finder
 
     # The lab
@@ -653,8 +653,12 @@ class Studio:
         return self._opened[self._name(name)].checkpoint
 
     def _render(self, generator: Generator, z: Tensor) -> Pixels:
-        with self._slots:
-            return _pixels(generator, z)
+        """Latents [N, nz] -> faces [N, S, S, nc], a few in each turn, so that nobody waits for many."""
+        pieces = []
+        for piece in z.split(PIECE):
+            with self._slots:
+                pieces.append(_pixels(generator, piece))
+        return np.concatenate(pieces)
 
 
 def _pixels(generator: Generator, z: Tensor) -> Pixels:

@@ -33,7 +33,7 @@ from dcgan.signals import stop_signals
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...
-SNAPSHOT_IMAGES = 12_500  # ... and images: 400,000 of them, the default, make a replay of 70 frames
+SNAPSHOTS = 50  # ... and so many in a run, however short or long, so that its replay has 60 to 100 frames
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 LAST_RATE = 0.1  # of the learning rates, where they decay
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
@@ -286,7 +286,7 @@ def train(
             iteration = iterations(seen, config.batch_size, epoch_length)
             line_due = (iteration - 1) % STATS_EVERY == 0
             tick_due = crossed(before, seen, config.tick) or seen >= target
-            show_due = tick_due or snapshot_due(before, seen, iteration)
+            show_due = tick_due or snapshot_due(before, seen, iteration, target)
             if line_due or tick_due:
                 readings.add(seen, nets.health(stats), line_due)
                 ready = readings.take(everything=tick_due)
@@ -489,10 +489,10 @@ def iterations(seen: int, batch_size: int, epoch_length: int) -> int:
     return epochs * -(-epoch_length // batch_size) + -(-within // batch_size)
 
 
-def snapshot_due(before: int, seen: int, iteration: int) -> bool:
-    """Every 500 iterations or 12,500 images, and often at the start, when most changes."""
+def snapshot_due(before: int, seen: int, iteration: int, target: int) -> bool:
+    """Every 500 iterations, at each fiftieth of the way, and often at the start, when most changes."""
     early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
-    return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, SNAPSHOT_IMAGES)
+    return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, max(1, target // SNAPSHOTS))
 
 
 def statistics_line(reading: "Reading", config: TrainConfig, target: int, epoch_length: int) -> str:

@@ -52,9 +52,13 @@ def few_samples():
         yield
 
 
+def found_by(opened: Opened) -> Finder:
+    return Finder(opened, lambda z: render(opened.generator, z).permute(0, 2, 3, 1).numpy())  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def finder() -> Finder:
-    return Finder(Opened())  # type: ignore[arg-type]
+    return found_by(Opened())
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,7 @@ def gap(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("discriminator", [True, False])
 def test_a_generated_face_is_found_again(discriminator: bool) -> None:
     opened = Opened(discriminator=discriminator)
-    finder = Finder(opened)  # type: ignore[arg-type]
+    finder = found_by(opened)
     target = render(opened.generator, latent(5000, 8)[None])[0]
     *_, last = finder.search(target, FOREVER, 80)
     samples = render(opened.generator, latents(range(256), 8))
@@ -106,7 +110,7 @@ def test_time_ends_a_search(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_grey_generator_finds_too() -> None:
-    finder = Finder(Opened(nc=1))  # type: ignore[arg-type]
+    finder = found_by(Opened(nc=1))
     crop = finder.crop(Image.new("RGB", (50, 40), "red"))
     assert crop.pixels.shape == (1, 32, 32)
     *_, last = finder.search(crop.pixels, FOREVER, 2)

@@ -13,10 +13,11 @@ from PIL import Image
 from dcgan import CheckpointError, load_checkpoint, sample
 from dcgan.data import DataError, load_images
 from dcgan.directions import save_directions
+from dcgan.generate import render
 from dcgan.metrics import nearest
 from dcgan.pictures import encoded, grid, picture
 from dcgan.reals import Reals
-from dcgan.studio import Studio
+from dcgan.studio import PIECE, Studio
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, make_checkpoint  # noqa: F401
 
 
@@ -403,3 +404,11 @@ def test_photos_that_are_too_large_are_refused(studio: Studio, tmp_path: Path, m
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="too many pixels"):
         next(studio.find(photo_of(studio.face(1), tmp_path / "bomb.png")))
+
+
+def test_many_faces_are_drawn_a_few_at_a_turn(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    studio, drawn = Studio(checkpoints), []
+    monkeypatch.setattr("dcgan.studio.render", lambda generator, z: drawn.append(len(z)) or render(generator, z))
+    assert len(studio.path([1, 2], frames=70)) == 70
+    assert sum(drawn) == 70
+    assert max(drawn) <= PIECE

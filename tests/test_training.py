@@ -756,17 +756,18 @@ def test_saving_and_snapshots_do_not_change_the_training(tmp_path, no_figures):
     assert identical(state(tmp_path / "8")["networks"], state(tmp_path / "1000")["networks"])
 
 
-def test_a_grid_is_drawn_every_500_iterations_and_every_12_500_images():
-    late = 10_000_000  # past the early ones
-    due = [i for i in range(1, 1600) if training.snapshot_due(late + 8 * (i - 1), late + 8 * i, i)]
+def test_a_grid_is_drawn_every_500_iterations_and_at_each_fiftieth_of_the_way():
+    late, target = 10_000_000, 625_000  # past the early ones
+    due = [i for i in range(1, 1600) if training.snapshot_due(late + 8 * (i - 1), late + 8 * i, i, target)]
     assert due == [500, 1000, 1500, 1563]
-    due = [i for i in range(1, 300) if training.snapshot_due(late + 128 * (i - 1), late + 128 * i, i)]
+    due = [i for i in range(1, 300) if training.snapshot_due(late + 128 * (i - 1), late + 128 * i, i, target)]
     assert due == [98, 196, 293]
 
 
-def test_the_default_run_makes_a_replay_of_60_to_100_frames():
-    batch, end = RECIPES["best"]["batch_size"], RECIPES["best"]["max_images"]
-    frames = [i for i in range(1, end // batch + 1) if training.snapshot_due(batch * (i - 1), batch * i, i)]
+@pytest.mark.parametrize("end", [100_000, RECIPES["best"]["max_images"], 600_000])
+def test_a_run_makes_a_replay_of_60_to_100_frames(end):
+    batch = RECIPES["best"]["batch_size"]
+    frames = [i for i in range(1, end // batch + 1) if training.snapshot_due(batch * (i - 1), batch * i, i, end)]
     assert 60 <= len(frames) <= 100
 
 

@@ -115,6 +115,34 @@ def test_axe_finds_no_serious_violation_on_any_tab(page: Page, scheme: str) -> N
     assert found == []
 
 
+@pytest.mark.parametrize("link", ["", "#face=toons&seed=7&truncation=0.5"])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_face_is_there_before_gradio_is(
+    browser: Browser,
+    demo: str,  # noqa: F811
+    studio: Studio,
+    size: str,
+    link: str,
+) -> None:
+    context = browser.new_context(viewport=SIZES[size])
+    page = context.new_page()
+    page.route("**/assets/*.js", lambda route: None)  # held back
+    page.goto(demo + link, wait_until="commit")
+    early = page.locator("canvas.poster")
+    early.wait_for()
+    picture, place = pixels(early), early.bounding_box()
+    page.unroute("**/assets/*.js")  # which lets them go
+    recipe = shown(page)
+    assert np.array_equal(picture, pixels(face(page)))
+    assert np.array_equal(
+        picture, studio.face(int(recipe["seed"]), recipe["face"], truncation=float(recipe["truncation"]))
+    )
+    assert recipe["face"] == ("toons" if link else "people")
+    assert list(place.values()) == pytest.approx(list(face(page).bounding_box().values()), abs=2)
+    expect(early).to_have_count(0)
+    context.close()
+
+
 def test_a_drag_ends_with_the_face_of_its_last_value(page: Page, studio: Studio) -> None:
     before = pixels(face(page))
     name, slider = first_dimension(page)

@@ -12,13 +12,16 @@ from dcgan.explorer import bundle, source
 
 SCRIPTS = (
     *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "own_engine.js", "tabbar.js"),
-    *("explorer.js", "interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js"),
+    *("explorer.js", "interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js", "poster.js"),
 )
 # What the components begin with. All else is the scripts' own.
 NAMES = "whenSeen, serverEngine, eitherEngine, tabbar, explorer, interpolator, realVsFake, replayer, finder, lab, about"
 PAGE = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\nreturn {{ {NAMES} }};\n}})();".encode()
 ADDRESS = f"page-{hashlib.sha256(PAGE).hexdigest()[:12]}.js"
-FIRST = f'<head><script>{{{source("early.js")}}}</script><script src="{ADDRESS}" defer></script>'.encode()
+FIRST = (
+    f'<head><script>{{{source("early.js")}}}</script><script src="{ADDRESS}" defer></script>'
+    f"<style>{source('poster.css')}</style>"
+).encode()
 
 
 def route() -> Route:
