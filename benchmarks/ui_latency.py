@@ -23,6 +23,7 @@ from tests.browser import ARGUMENTS, MISSING, find_chromium
 
 PATIENCE = 60_000  # milliseconds
 DRAGS, MOVES = 4, 40
+PREPARED = 40  # seconds until what the server prepares in the background is done
 # Every input event of the slider is timed until the first frame after its face is on the canvas.
 WATCH = """slider => {
   const canvas = document.querySelector('canvas.face');
@@ -83,8 +84,8 @@ def measure(page: Page, url: str, count: int) -> tuple[list[float], list[float],
     return keys, page.evaluate("times"), wrong
 
 
-def start_up(browser: Browser, checkpoints: str) -> tuple[float, float]:
-    """Seconds from the start of the program to the first picture, and of a later visitor's page to its picture."""
+def start_up(browser: Browser, checkpoints: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Seconds from the start of the program to the first picture and to its sliders, and of a later visitor's page."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -97,22 +98,24 @@ def start_up(browser: Browser, checkpoints: str) -> tuple[float, float]:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.02)
-        first = visit(browser, port) - began
-        time.sleep(10)  # what is prepared in the background
-        began = time.monotonic()
-        later = visit(browser, port) - began
+        first = visit(browser, port, began)
+        time.sleep(PREPARED)
+        later = visit(browser, port, time.monotonic())
         server.terminate()
     return first, later
 
 
-def visit(browser: Browser, port: int) -> float:
-    """The moment when a new visitor sees a face."""
+def visit(browser: Browser, port: int, began: float) -> tuple[float, float]:
+    """After how many seconds a new visitor sees a face, and has its sliders."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto(f"http://127.0.0.1:{port}", timeout=PATIENCE)
-    page.locator("canvas.face[data-shown]").first.wait_for(timeout=PATIENCE)
-    seen = time.monotonic()
+    page.goto(f"http://127.0.0.1:{port}", wait_until="commit", timeout=PATIENCE)
+    ready = page.locator("canvas.face[data-shown]").first
+    page.locator("canvas.poster").or_(ready).first.wait_for(timeout=PATIENCE)
+    seen = time.monotonic() - began
+    ready.wait_for(timeout=PATIENCE)
+    ready_after = time.monotonic() - began
     page.close()
-    return seen
+    return seen, ready_after
 
 
 def press(page: Page) -> None:
@@ -157,7 +160,11 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         first, later = start_up(browser, str(flags.checkpoints))
-        print(f"first picture {first:.1f} s after python app.py; a later visitor's after {later:.1f} s", flush=True)
+        print(
+            f"first picture {first[0]:.1f} s after python app.py, its sliders {first[1]:.1f} s; "
+            f"a later visitor's after {later[0]:.1f} and {later[1]:.1f} s",
+            flush=True,
+        )
         for name, at in (("loopback", url), ("100 ms away", f"http://127.0.0.1:{distant(port, 0.1)}/")):
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             keys, drags, wrong = measure(page, at, flags.presses)

@@ -33,7 +33,7 @@ from dcgan.signals import stop_signals
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...
-SNAPSHOTS = 50  # ... and so many in a run, however short or long, so that its replay has 60 to 100 frames
+SNAPSHOTS = 52  # ... and so many in a run, however short or long, so that its replay has 60 to 100 frames
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 LAST_RATE = 0.1  # of the learning rates, where they decay
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
@@ -490,7 +490,7 @@ def iterations(seen: int, batch_size: int, epoch_length: int) -> int:
 
 
 def snapshot_due(before: int, seen: int, iteration: int, target: int) -> bool:
-    """Every 500 iterations, at each fiftieth of the way, and often at the start, when most changes."""
+    """Every 500 iterations, at so many steps of the way, and often at the start, when most changes."""
     early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
     return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, max(1, target // SNAPSHOTS))
 

@@ -756,8 +756,8 @@ def test_saving_and_snapshots_do_not_change_the_training(tmp_path, no_figures):
     assert identical(state(tmp_path / "8")["networks"], state(tmp_path / "1000")["networks"])
 
 
-def test_a_grid_is_drawn_every_500_iterations_and_at_each_fiftieth_of_the_way():
-    late, target = 10_000_000, 625_000  # past the early ones
+def test_a_grid_is_drawn_every_500_iterations_and_at_even_steps_of_the_way():
+    late, target = 10_000_000, 12_500 * training.SNAPSHOTS  # past the early ones
     due = [i for i in range(1, 1600) if training.snapshot_due(late + 8 * (i - 1), late + 8 * i, i, target)]
     assert due == [500, 1000, 1500, 1563]
     due = [i for i in range(1, 300) if training.snapshot_due(late + 128 * (i - 1), late + 128 * i, i, target)]
