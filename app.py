@@ -1,6 +1,7 @@
 """The demo: explore what a checkpoint can draw. `python app.py` opens it on http://127.0.0.1:7860."""
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+# Nothing of what is imported is garbage, and to look for it takes a tenth of the time.
+gc.disable()
 # Gradio writes type stubs for all its components when it is imported, two fifths of that time, but not for what
 # has no source file.
 with patch("inspect.getfile", side_effect=OSError):
@@ -39,6 +42,9 @@ from dcgan.tabs import (
 from dcgan.tabs.channel import Channel
 from dcgan.tabs.gate import Gate, guarded, keep_little, keep_sweeping
 from dcgan.tabs.page import Early
+
+gc.freeze()
+gc.enable()
 
 HERE = Path(__file__).parent
 SYSTEM_FONTS = ("system-ui", "sans-serif")  # the demo asks nothing of the network, fonts included

@@ -13,12 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
-from app import HERE, build_demo, launch_options
-from dcgan.studio import Studio
+from app import HERE
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 
 PATIENCE = 60_000  # milliseconds
@@ -84,25 +84,21 @@ def measure(page: Page, url: str, count: int) -> tuple[list[float], list[float],
     return keys, page.evaluate("times"), wrong
 
 
-def start_up(browser: Browser, checkpoints: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Seconds from the start of the program to the first picture and to its sliders, and of a later visitor's page."""
+@contextmanager
+def served(checkpoints: str) -> Iterator[int]:
+    """`python app.py`, from when it listens: its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, str(HERE / "app.py"), "--checkpoints", checkpoints]
-    began = time.monotonic()
-    with subprocess.Popen(
-        command, env={**os.environ, "GRADIO_SERVER_PORT": str(port)}, stdout=subprocess.DEVNULL
-    ) as server:
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
         while server.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.02)
-        first = visit(browser, port, began)
-        time.sleep(PREPARED)
-        later = visit(browser, port, time.monotonic())
+        yield port
         server.terminate()
-    return first, later
 
 
 def visit(browser: Browser, port: int, began: float) -> tuple[float, float]:
@@ -152,31 +148,29 @@ def main() -> None:
     chromium = find_chromium()
     if chromium is None:
         parser.exit(2, MISSING + "\n")
-    studio = Studio(flags.checkpoints)
-    studio.ranking()
-    demo = build_demo(studio)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options(studio))
-    port = int(url.rstrip("/").rpartition(":")[2])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        first, later = start_up(browser, str(flags.checkpoints))
-        print(
-            f"first picture {first[0]:.1f} s after python app.py, its sliders {first[1]:.1f} s; "
-            f"a later visitor's after {later[0]:.1f} and {later[1]:.1f} s",
-            flush=True,
-        )
-        for name, at in (("loopback", url), ("100 ms away", f"http://127.0.0.1:{distant(port, 0.1)}/")):
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            keys, drags, wrong = measure(page, at, flags.presses)
+        began = time.monotonic()
+        with served(str(flags.checkpoints)) as port:
+            first = visit(browser, port, began)
+            time.sleep(PREPARED)
+            later = visit(browser, port, time.monotonic())
             print(
-                f"{name:>11}: key press median {statistics.median(keys):.0f} ms, drag median "
-                f"{statistics.median(drags):.0f} ms, {len(drags)} faces in {DRAGS * MOVES} moves, "
-                f"{wrong} of {DRAGS} drags ended on another face",
+                f"first picture {first[0]:.1f} s after python app.py, its sliders {first[1]:.1f} s; "
+                f"a later visitor's after {later[0]:.1f} and {later[1]:.1f} s",
                 flush=True,
             )
-            page.close()
+            for name, at in (("loopback", port), ("100 ms away", distant(port, 0.1))):
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                keys, drags, wrong = measure(page, f"http://127.0.0.1:{at}/", flags.presses)
+                print(
+                    f"{name:>11}: key press median {statistics.median(keys):.0f} ms, drag median "
+                    f"{statistics.median(drags):.0f} ms, {len(drags)} faces in {DRAGS * MOVES} moves, "
+                    f"{wrong} of {DRAGS} drags ended on another face",
+                    flush=True,
+                )
+                page.close()
         browser.close()
-    demo.close()
 
 
 if __name__ == "__main__":

@@ -160,9 +160,12 @@ class Studio:
         self.broken.append(str(error).replace(f"{folder.parent}{os.sep}", ""))  # visitors need not know where
 
     def warm_up(self) -> None:
-        """Do in the background, once the first page may be there, what the first visitors would else wait for."""
+        """Do in the background what the first visitors would else wait for: the first face, and, once their page may
+        be there, the rest.
+        """
 
         def work() -> None:
+            self.face()
             time.sleep(WARM_UP_AFTER)
             for name in self.names:
                 self._read_reals(name)
