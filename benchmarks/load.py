@@ -30,6 +30,7 @@ from app import HERE
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
 from dcgan.pictures import encoded, enlarged, picture
+from dcgan.studio import WARM_UP_AFTER
 from dcgan.tabs.channel import LENGTH, PATH
 
 LANES = 4  # faces that a page has on their way at once
@@ -172,6 +173,7 @@ class Demo:
 
     def settle(self, patience: float = 120) -> None:
         """Wait until the demo does nothing by itself."""
+        time.sleep(WARM_UP_AFTER)
         end = time.monotonic() + patience
         while time.monotonic() < end:
             before = self.cpu()

@@ -424,7 +424,7 @@ class Studio:
         with opened.learning:
             if opened.finder is None:
                 generator = opened.checkpoint.generator
-                opened.finder = Finder(opened.checkpoint, lambda z: self._render(generator, z))
+                opened.finder = Finder(opened.checkpoint, lambda z: self._render(generator, z, polite=True))
         return opened.finder
 
     # The lab
@@ -655,11 +655,11 @@ class Studio:
     def _checkpoint(self, name: str) -> Checkpoint:
         return self._opened[self._name(name)].checkpoint
 
-    def _render(self, generator: Generator, z: Tensor) -> Pixels:
+    def _render(self, generator: Generator, z: Tensor, polite: bool = False) -> Pixels:
         """Latents [N, nz] -> faces [N, S, S, nc], a few in each turn, so that nobody waits for many."""
         pieces = []
         for piece in z.split(PIECE):
-            with self._slots:
+            with self._slots.politely() if polite else self._slots:
                 pieces.append(_pixels(generator, piece))
         return np.concatenate(pieces)
 
