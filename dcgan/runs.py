@@ -30,7 +30,7 @@ from dcgan.checkpoint import (
     reason,
     recover,
     save_checkpoint,
-    save_net,
+    save_moment,
     thin_moments,
     write_history,
     writing,
@@ -165,7 +165,7 @@ class Writer:
     def _keep(self, generator: Generator, path: Path, count: int) -> None:
         path.parent.mkdir(exist_ok=True)
         with writing(path) as temporary:
-            save_net(generator, temporary)
+            save_moment(generator, temporary)
         moments = list_moments(path.parent)
         for moment in set(moments) - set(thin_moments(moments, count)):
             moment.path.unlink()
