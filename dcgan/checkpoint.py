@@ -261,6 +261,8 @@ def writing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(path.name + ".tmp")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # else, after a power cut, the name may stand for nothing
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -388,9 +390,9 @@ def save_moment(generator: Generator, path: Path) -> None:
         if kernels.dim() > 1:
             size = (kernels.abs().flatten(1).amax(1) / 127).clamp(min=torch.finfo(kernels.dtype).tiny)
             size = size.view(-1, *[1] * (kernels.dim() - 1))
-            counts = (kernels / size).round()
+            counts = (kernels / size).round().to(torch.int8)
             kernels.copy_(counts * size)
-            steps |= {name: counts.to("cpu", torch.int8), name + STEP: size.cpu()}
+            steps |= {name: counts.cpu(), name + STEP: size.cpu()}
     save_net(generator, path, steps)
 
 

@@ -509,11 +509,11 @@ def test_the_generators_of_earlier_moments_come_along(tmp_path):
 
 
 def test_a_moment_takes_half_of_a_generator_and_may_be_one_of_before(tmp_path):
-    generator, _ = networks(1)
+    generator = Generator(ModelConfig(image_size=32, ngf=16)).eval()
     whole, small = tmp_path / "0000000001.safetensors", tmp_path / "0000000002.safetensors"
     module.save_net(generator, whole)
     module.save_moment(copy.deepcopy(generator), small)
-    assert small.stat().st_size < 0.7 * whole.stat().st_size, "few channels: their names and sizes count, too"
+    assert small.stat().st_size < 0.55 * whole.stat().st_size
     for path in (whole, small):
         read = module._load_net(Generator, generator.config, path)
         assert (sample(read, range(9)).float() - sample(generator, range(9)).float()).abs().max() <= 2
