@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -142,9 +143,18 @@ def default_checkpoints() -> str | Path:
 
 def serve(studio: Studio) -> None:
     """Until Ctrl-C or SIGTERM."""
-    demo = build_demo(studio)
-    signal.signal(signal.SIGTERM, lambda *_: demo.close(verbose=False))
-    demo.launch(**launch_options(studio))
+    demo, stopped = build_demo(studio), threading.Event()
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        demo.close(verbose=False)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        demo.launch(**launch_options(studio))
+    except Exception:
+        if not stopped.is_set():  # else it was closed while it opened
+            raise
 
 
 def main() -> int:
@@ -163,7 +173,7 @@ def main() -> int:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
         with tempfile.TemporaryDirectory(prefix="faces-") as files:  # visitors', and nobody else's
-            os.environ["GRADIO_TEMP_DIR"] = files
+            os.environ["GRADIO_TEMP_DIR"] = gr.routes.DEFAULT_TEMP_DIR = files
             keep_sweeping(Path(files))
             serve(studio)
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
