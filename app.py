@@ -28,6 +28,7 @@ from dcgan.studio import Studio
 from dcgan.tabs import (
     HEAD,
     about,
+    component,
     explore,
     find,
     interpolate,
@@ -122,12 +123,13 @@ def build_demo(studio: Studio) -> gr.Blocks:
             lab.build(studio, checkpoint)
         with panel("about"):
             about.build(studio, checkpoint)
-        facts = gr.Markdown(studio.about(), elem_classes="note")
+        facts = component("facts(element, props.value)", studio.summary())
         if studio.broken:
             gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes="note")
         checkpoint.change(
-            spoken(studio.about), checkpoint, facts, api_name="about", queue=False, show_progress="hidden"
+            spoken(studio.summary), checkpoint, facts, queue=False, show_progress="hidden", api_visibility="private"
         )
+        gr.api(spoken(studio.about), api_name="about")
         gr.api(studio.checkpoints, api_name="checkpoints")
     demo.process_api = guarded(demo.process_api)
     demo.queue(max_size=QUEUED, api_open=False)

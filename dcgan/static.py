@@ -55,7 +55,7 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     (folder / "snapshots").mkdir()
     for i, snapshot in enumerate(snapshots):
         shutil.copyfile(snapshot.path, folder / "snapshots" / f"{i}.webp")
-    _write_page(folder, studio.card(), studio.about())
+    _write_page(folder, studio.card())
 
     faces = sample(checkpoint.generator, range(32)).numpy()
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / "thumbnail.jpg", quality=88)
@@ -68,7 +68,7 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     (folder / "README.md").write_text(str(card), encoding="utf-8")
 
 
-def _write_page(folder: Path, card: str, about: str) -> None:
+def _write_page(folder: Path, card: str) -> None:
     try:
         from markdown_it import MarkdownIt
     except ImportError:
@@ -76,7 +76,7 @@ def _write_page(folder: Path, card: str, about: str) -> None:
     # A card is its author's, who may be anyone: HTML in it is shown, not obeyed.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     page = Template(source("static.html"))
-    text = page.substitute(card=markdown.render(card), about=markdown.render(about))
+    text = page.substitute(card=markdown.render(card))
     (folder / "index.html").write_text(text, encoding="utf-8")
     (folder / "page.js").write_text(bundle(SCRIPTS), encoding="utf-8")
     (folder / "page.css").write_text("\n".join(map(source, STYLES)), encoding="utf-8")

@@ -208,14 +208,25 @@ class Studio:
 
     def about(self, checkpoint: str = "") -> str:
         """A checkpoint in words: size, data set, images seen, licence."""
+        sentences = self.sentences(checkpoint)
+        return " ".join(text.format(**{k: _rounded(v) for k, v in gaps.items()}) for text, gaps in sentences)
+
+    def sentences(self, checkpoint: str = "") -> list[tuple[str, dict[str, Any]]]:
+        """The same as texts with {gaps}, and what stands in these, for a page in another language."""
         facts = self._facts(self._name(checkpoint))
-        size, colours = facts["image_size"], "colour" if facts["channels"] == 3 else "grey"
-        pictures = f", a set of {facts['data_count']:,}" if facts["data_count"] else ""
-        return (
-            f"Draws {colours} faces of {size} × {size} pixels from {facts['nz']} numbers, with "
-            f"{_rounded(facts['parameters'])} weights. Has seen {_rounded(facts['images_seen'])} images "
-            f"of {facts['data']}{pictures}. Terms of the data: {facts['license'] or 'not stated'}."
-        )
+        draws = "Draws colour faces" if facts["channels"] == 3 else "Draws grey faces"
+        count, terms = facts["data_count"], facts["license"]
+        return [
+            (
+                f"{draws} of {{size}} × {{size}} pixels from {{nz}} numbers, with {{weights}} weights.",
+                {"size": facts["image_size"], "nz": facts["nz"], "weights": facts["parameters"]},
+            ),
+            (
+                "Has seen {seen} images of {data}, a set of {count}." if count else "Has seen {seen} images of {data}.",
+                {"seen": facts["images_seen"], "data": facts["data"], "count": count},
+            ),
+            ("Terms of the data: {terms}." if terms else "Terms of the data: not stated.", {"terms": terms}),
+        ]
 
     def card(self, checkpoint: str = "") -> str:
         """The model card, as Markdown: its text without what only the Hub reads, and without pictures."""
@@ -239,7 +250,7 @@ class Studio:
             "nz": opened.model.nz,
             "directions": directions,
             "moments": list(self._moments(name)),
-            "about": self.about(name),
+            "sentences": self.sentences(name),
         }
 
     # Faces
@@ -669,8 +680,10 @@ def _pixels(generator: Generator, z: Tensor) -> Pixels:
     return render(generator, z).permute(0, 2, 3, 1).numpy()
 
 
-def _rounded(number: int) -> str:
-    return f"{number / 1e6:.1f} million" if number >= 1e6 else f"{number:,}"
+def _rounded(value: Any) -> str:
+    if not isinstance(value, int):
+        return str(value)
+    return f"{value / 1e6:.1f} million" if value >= 1e6 else f"{value:,}"
 
 
 def _finite(value: Any) -> float | None:

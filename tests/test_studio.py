@@ -18,6 +18,7 @@ from dcgan.metrics import nearest
 from dcgan.pictures import encoded, grid, picture
 from dcgan.reals import Reals
 from dcgan.studio import PIECE, Studio
+from dcgan.tabs import KOREAN
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, make_checkpoint  # noqa: F401
 
 
@@ -80,6 +81,7 @@ def test_a_checkpoint_in_words(studio: Studio) -> None:
     words = studio.about("people")
     for part in ("64 × 64", "20,000 images", "people set", "1,234", "for tests only"):
         assert part in words
+    assert {text for text, _ in studio.sentences("people")} <= set(KOREAN)
 
 
 def test_same_seed_same_pixels_alone_and_among_64(studio: Studio, expected: np.ndarray) -> None:
@@ -334,6 +336,7 @@ def test_a_grey_checkpoint_is_shown_as_well(tmp_path: Path, photos: Path) -> Non
     assert face.shape == (64, 64, 1)
     assert picture(face).mode == "L"
     assert "grey" in studio.about()
+    assert {text for text, _ in studio.sentences()} <= set(KOREAN)
     pair = studio.real_vs_fake()
     assert encoded(pair.real)
     assert encoded(pair.fake, "jpeg")

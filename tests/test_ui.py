@@ -551,6 +551,7 @@ def test_the_page_speaks_korean(browser: Browser, demo: str) -> None:  # noqa: F
     page.goto(demo, timeout=PATIENCE)
     expect(page.get_by_role("tab", name="탐색")).to_be_visible()
     expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
+    expect(page.get_by_text("64 × 64 픽셀의 컬러 얼굴을 그리며")).to_be_visible()
     page.get_by_role("tab", name="진짜와 가짜").click()
     expect(page.get_by_role("button", name="내 사진이나 zip 쓰기")).to_be_visible()
     page.close()

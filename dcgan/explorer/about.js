@@ -1,4 +1,4 @@
-/* About: what a GAN is, in five sentences and a picture. */
+/* About: what a GAN is, in five sentences and a picture; and what a checkpoint is, in three. */
 
 const SENTENCES = [
   "A generative adversarial network is two networks that play against each other.",
@@ -21,4 +21,16 @@ function about(root) {
   root.replaceChildren(make("div", { className: "explorer single about" },
     make("h2", {}, t("What a GAN is")), make("p", {}, ...SENTENCES.map((sentence) => `${t(sentence)} `)), figure));
   return { open: () => {} };
+}
+
+/* A checkpoint in words. sentences: [[text, {gap: value}]] */
+function facts(root, { sentences }) {
+  const millions = new Intl.NumberFormat(words === KOREAN ? "ko" : "en", { notation: "compact", compactDisplay: "long", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const rounded = (value) => (typeof value !== "number" ? value : value < 1e6 ? value.toLocaleString("en") : millions.format(value));
+  const said = ([text, gaps]) => t(text, Object.fromEntries(Object.entries(gaps).map(([gap, value]) => [gap, rounded(value)])));
+  const line = make("p", { className: "facts" });
+  const open = (known) => (line.textContent = known.sentences.map(said).join(" "));
+  open({ sentences });
+  root.replaceChildren(line);
+  return { open };
 }

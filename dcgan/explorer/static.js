@@ -8,6 +8,7 @@ const panel = (id) => document.getElementById(`panel-${id}`).firstElementChild;
 
 document.documentElement.lang = words === KOREAN ? "ko" : "en";
 document.querySelector("h1").textContent = document.title = t("# Faces from noise").slice(2);
+facts(document.querySelector("footer"), known.summary);
 tabbar(document.getElementById("tabs"), { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", lab: "Lab", about: "About" });
 whenSeen(panel("explore"), () => explorer(panel("explore"), known.summary, engine, () => {}));
 whenSeen(panel("interpolate"), () => interpolator(panel("interpolate"), known.summary, engine));

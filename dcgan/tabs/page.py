@@ -15,7 +15,10 @@ SCRIPTS = (
     *("explorer.js", "interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js", "poster.js"),
 )
 # What the components begin with. All else is the scripts' own.
-NAMES = "whenSeen, serverEngine, eitherEngine, tabbar, explorer, interpolator, realVsFake, replayer, finder, lab, about"
+NAMES = (
+    "whenSeen, serverEngine, eitherEngine, "
+    "tabbar, explorer, interpolator, realVsFake, replayer, finder, lab, about, facts"
+)
 PAGE = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\nreturn {{ {NAMES} }};\n}})();".encode()
 ADDRESS = f"page-{hashlib.sha256(PAGE).hexdigest()[:12]}.js"
 FIRST = (
