@@ -18,6 +18,7 @@ def model_card(config: dict[str, Any]) -> str:
     model, train, data, seen = config["model"], config["train"], config["data"], config["images_seen"]
     licence = data.get("license") or "not stated; the rights in the images stay with their owners"
     tweaks = [f"batch {train['batch_size']}", f"lr {train['lr']:g}", f"{train['loss']} loss"]
+    tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2", "lecam") if train.get(name)]
     if train["augment"]:
         how = " where D overfits" if train.get("adapt") else ""
         tweaks.append(f"augmented by {train['augment'].replace(',', ', ')}{how}")
