@@ -22,6 +22,7 @@ class Turns:
 
     def __init__(self, at_once: int, waiting: int):
         self._free, self._places = at_once, waiting
+        self._spare = min(1, at_once - 1)  # what long work leaves free
         self._hurried = self._waiting = 0
         self._changed = threading.Condition()
 
@@ -56,9 +57,11 @@ class Turns:
 
     @contextmanager
     def politely(self) -> Iterator[None]:
-        """A turn for a piece of long work: others go first, though not for ever, and it is never told to come back."""
+        """A turn for a piece of long work: others go first, and where several may compute at once, one more could,
+        though not for ever. It is never told to come back.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._free and not self._hurried and not self._waiting, POLITE)
+            self._changed.wait_for(lambda: self._free > self._spare and not (self._hurried or self._waiting), POLITE)
             self._changed.wait_for(lambda: self._free)
             self._free -= 1
         try:
