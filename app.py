@@ -98,6 +98,8 @@ def launch_options(studio: Studio) -> dict[str, Any]:
     return {**LAUNCH, "app_kwargs": {"middleware": [Middleware(Gate), Middleware(Early)], "routes": routes}}
 
 
+# Gradio makes the whole application at three steps on the way, and anew when it is launched.
+@patch.object(gr.routes.App, "create_app", lambda *_, **__: None)
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page."""
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # statistics over all requests, made at each of them
