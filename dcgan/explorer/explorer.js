@@ -29,7 +29,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
   const moment = make("output", {});
   const momentSlider = slider(t("Time machine"), { min: 0, step: 1 }, (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
-  const timeMachine = make("div", { className: "field truncation" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
+  const timeMachine = make("div", { className: "field truncation moment" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
   const undo = button(icon("undo"), () => travel(past, future), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
   const redo = button(icon("redo"), () => travel(future, past), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
