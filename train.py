@@ -20,6 +20,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
+from dcgan import avatars
 from dcgan.checkpoint import CONFIG, reason
 from dcgan.data import DataError, Images, load_images
 from dcgan.model import ModelConfig
@@ -53,12 +54,13 @@ def run_training(argv: list[str] | None) -> int:
         images = read_once(ranks, lambda: load_images(dataroot, model.image_size, model.nc, config.workers, limit))
         if saved and data["digest"] != images.digest:
             raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
+        drawn = images.name == "avatars"
         about = {
-            "name": flags.data_name or data.get("name") or images.name,
-            "license": flags.data_license or data.get("license"),
+            "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
+            "license": flags.data_license or data.get("license") or (avatars.LICENSE if drawn else None),
             "limits": flags.data_limits or data.get("limits"),
             "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
-            "source": "avatars" if images.name == "avatars" else None,
+            "source": "avatars" if drawn else None,
         }
         private = {"dataroot": dataroot, "limit": limit}
         name = flags.name or saved.get("name", "")

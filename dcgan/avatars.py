@@ -24,6 +24,8 @@ from xml.etree import ElementTree
 from PIL import Image
 
 COUNT = 20_000
+NAME = f"{COUNT:,} drawn faces"  # and their terms, for a model card
+LICENSE = "drawings: Avataaars by Pablo Stanley, free for personal and commercial use"
 VERSION = 1  # raise it when the same index would be drawn as another face: packed copies are kept by it
 
 # Each factor's values: the word for it, what python-avatars calls it (or the colour), and its weight.

@@ -198,6 +198,16 @@ def test_a_run_ends_with_the_command_that_shows_it(tmp_path, photos, capsys):
     assert load_checkpoint(tmp_path / "run").images_seen == 8
 
 
+def test_the_built_in_faces_bring_their_name_and_terms(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    flags = ["--dataroot", "avatars", "--limit", "20", "--out", str(tmp_path / "run"), "--max-images", "8", *TINY]
+    assert train.main(flags) == 0
+    data = load_checkpoint(tmp_path / "run").config["data"]
+    assert data["source"] == "avatars"
+    assert "drawn faces" in data["name"]
+    assert "Pablo Stanley" in data["license"]
+
+
 def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
     checkpoint = load_checkpoint(original)
     data = checkpoint.config["data"]
