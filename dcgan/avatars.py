@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 COUNT = 20_000
-NAME = f"{COUNT:,} drawn faces"  # and their terms, for a model card
+NAME = "drawn faces"  # and their terms, for a model card
 LICENSE = "drawings: Avataaars by Pablo Stanley, free for personal and commercial use"
 VERSION = 1  # raise it when the same index would be drawn as another face: packed copies are kept by it
 

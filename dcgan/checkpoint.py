@@ -392,7 +392,7 @@ def save_moment(generator: Generator, path: Path) -> None:
             size = size.view(-1, *[1] * (kernels.dim() - 1))
             counts = (kernels / size).round().to(torch.int8)
             kernels.copy_(counts * size)
-            steps |= {name: counts.cpu(), name + STEP: size.cpu()}
+            steps |= {name: counts.cpu().contiguous(), name + STEP: size.cpu().contiguous()}
     save_net(generator, path, steps)
 
 
