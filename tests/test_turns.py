@@ -42,6 +42,25 @@ def test_a_hand_goes_first_and_long_work_last(monkeypatch: pytest.MonkeyPatch) -
     assert order == ["hand", "visitor", "search"]
 
 
+def test_long_work_leaves_a_turn_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "POLITE", 60)
+    two_turns, order = Turns(2, 5), []
+
+    def search() -> None:
+        asked.set()
+        with two_turns.politely():
+            order.append("search")
+
+    asked, another = threading.Event(), threading.Thread(target=search)
+    with two_turns.politely():
+        another.start()
+        asked.wait()
+        with two_turns:
+            order.append("visitor")
+    another.join()
+    assert order == ["visitor", "search"]
+
+
 def test_long_work_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "POLITE", 0.01)
     two_turns = Turns(2, 5)
