@@ -724,7 +724,8 @@ def test_a_run_keeps_so_many_generators_of_its_course(tmp_path, no_figures):
     assert checkpoint.moments[0].images_seen == 0
     assert checkpoint.moments[-1].images_seen == checkpoint.images_seen == 400
     then, now = (checkpoint.generator_at(checkpoint.moments[i]) for i in (0, -1))
-    assert all(torch.equal(a, b) for a, b in zip(now.parameters(), checkpoint.generator.parameters(), strict=True))
+    steps = zip(now.parameters(), checkpoint.generator.parameters(), strict=True)
+    assert all(torch.allclose(a, b, rtol=0, atol=b.abs().max() / 100) for a, b in steps), "up to int8"
     assert not torch.equal(then.main[0].weight, now.main[0].weight)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Locator, Page, Route, WebSocketRoute, expect
 
 from app import build_demo, launch_options
 from dcgan.explorer import EXPLORER
@@ -163,7 +163,7 @@ def test_a_drag_ends_with_the_face_of_its_last_value(page: Page, studio: Studio)
     assert np.array_equal(pixels(face(page)), wanted)
 
 
-@pytest.mark.parametrize("broken", [None, "shut", "breaks off"])
+@pytest.mark.parametrize("broken", [None, "shut", "breaks off", "silent"])
 def test_faces_come_over_a_web_socket_and_where_there_is_none_all_the_same(
     page: Page,
     demo: str,  # noqa: F811
@@ -174,8 +174,14 @@ def test_faces_come_over_a_web_socket_and_where_there_is_none_all_the_same(
         if broken == "shut":
             socket.close()
         else:
-            socket.on_message(lambda _: socket.close())
+            socket.on_message(lambda _: socket.close() if broken == "breaks off" else None)
 
+    def impatient(route: Route) -> None:
+        script = route.fetch()
+        route.fulfill(response=script, body=script.text().replace("SILENT = 20000", "SILENT = 500"))
+
+    if broken == "silent":
+        page.route("**/page-*.js", impatient)
     if broken:
         page.route_web_socket(re.compile("/ask$"), shut)
     page.goto(f"{demo}#seed=6")

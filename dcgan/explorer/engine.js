@@ -17,6 +17,7 @@
    Each returns a promise; a refusal is an Error whose message is for the visitor. */
 
 const TRY_AGAIN = 5000; // milliseconds until a WebSocket that is shut is opened again
+const SILENT = 20000; // milliseconds until one that does not answer is given up: a network that is gone does not say so
 
 /* Asks the server, as dcgan/tabs/channel.py says. ask(name, request) -> the answer's head, with its bytes as `data`. */
 function serverChannel(address) {
@@ -34,10 +35,12 @@ function serverChannel(address) {
       asked.get(answer.n)?.(answer);
       asked.delete(answer.n);
     };
-    socket.onclose = () => {
-      for (const settle of asked.values()) settle(null);
-      asked.clear();
-    };
+    socket.onclose = giveUp;
+  }
+
+  function giveUp() {
+    for (const settle of asked.values()) settle(null);
+    asked.clear();
   }
 
   function read(answer) {
@@ -51,8 +54,13 @@ function serverChannel(address) {
     if (socket.readyState === WebSocket.CLOSED && Date.now() - tried > TRY_AGAIN) open();
     if (socket.readyState !== WebSocket.OPEN) return null;
     const answer = new Promise((settle) => asked.set(question.n, settle));
-    socket.send(JSON.stringify(question));
-    return answer;
+    const mine = socket;
+    mine.send(JSON.stringify(question));
+    const silence = setTimeout(() => {
+      mine.close();
+      if (mine === socket) giveUp();
+    }, SILENT);
+    return answer.finally(() => clearTimeout(silence));
   }
 
   async function overPost(question) {
