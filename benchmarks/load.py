@@ -173,7 +173,6 @@ class Demo:
 
     def settle(self, patience: float = 120) -> None:
         """Wait until the demo does nothing by itself."""
-        time.sleep(WARM_UP_AFTER)
         end = time.monotonic() + patience
         while time.monotonic() < end:
             before = self.cpu()
@@ -244,6 +243,7 @@ def main() -> None:
         demo = Demo(flags.checkpoints, folder)
         try:
             config = demo.ready()
+            time.sleep(WARM_UP_AFTER)
             demo.settle()
             asyncio.run(measure(demo, config, photo, flags))
         finally:

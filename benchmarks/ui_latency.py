@@ -110,8 +110,10 @@ def served(checkpoints: str) -> Iterator[int]:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.02)
-        yield port
-        server.terminate()
+        try:
+            yield port
+        finally:
+            server.terminate()
 
 
 def visit(page: Page, port: int, began: float) -> tuple[float, float]:

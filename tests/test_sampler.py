@@ -72,6 +72,15 @@ def test_products_are_used_where_they_are_close_enough(monkeypatch):
     assert isinstance(sampler(vivid(SHAPES["small"])), Generator)
 
 
+def test_without_the_operators_of_onednn_the_generator_itself_is_used(monkeypatch):
+    def missing(*_):
+        raise RuntimeError("not compiled with this")
+
+    monkeypatch.setattr("dcgan.sampler.has_bf16", lambda device: True)
+    monkeypatch.setattr("dcgan.sampler._arranged", missing)
+    assert isinstance(sampler(vivid(SHAPES["small"])), Generator)
+
+
 def test_a_generator_is_prepared_once_and_again_when_its_weights_change():
     generator = vivid(SHAPES["small"])
     first = sampler(generator)
