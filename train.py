@@ -22,7 +22,7 @@ from torch.distributed.run import main as torchrun
 
 from dcgan import avatars
 from dcgan.checkpoint import CONFIG, reason
-from dcgan.data import DataError, Images, load_images
+from dcgan.data import DataError, Images, is_drawn, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import SETTINGS, TrainingError
@@ -54,7 +54,7 @@ def run_training(argv: list[str] | None) -> int:
         images = read_once(ranks, lambda: load_images(dataroot, model.image_size, model.nc, config.workers, limit))
         if saved and data["digest"] != images.digest:
             raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
-        drawn = images.name == "avatars"
+        drawn = is_drawn(dataroot)
         about = {
             "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
             "license": flags.data_license or data.get("license") or (avatars.LICENSE if drawn else None),

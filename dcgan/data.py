@@ -302,13 +302,18 @@ def load_images(
     return images
 
 
+def is_drawn(source: str) -> bool:
+    """Whether a --dataroot names the built-in faces, and no folder or zip that is called like them."""
+    return source == "avatars" and not Path(source).exists()
+
+
 def open_source(source: str, limit: int | None = None) -> Source:
     """The source that a --dataroot names; from the Hub, no more than `limit` images. Raises DataError."""
     if source.startswith("hf://"):
         return _hub_source(source, limit)
-    path = Path(source).expanduser()
-    if source == "avatars" and not path.exists():
+    if is_drawn(source):
         return DrawnSource()
+    path = Path(source).expanduser()
     if path.is_dir():
         return FolderSource(path)
     if path.is_file():

@@ -208,6 +208,17 @@ def test_the_built_in_faces_bring_their_name_and_terms(tmp_path, monkeypatch):
     assert "Pablo Stanley" in data["license"]
 
 
+def test_photos_in_a_folder_called_avatars_are_not_the_built_in_faces(tmp_path, photos, monkeypatch):
+    shutil.copytree(photos, tmp_path / "avatars")
+    for dataroot in ("avatars", str(tmp_path / "avatars")):
+        monkeypatch.chdir(tmp_path)
+        run = tmp_path / f"run {len(dataroot)}"
+        assert train.main(["--dataroot", dataroot, "--out", str(run), "--max-images", "8", *TINY]) == 0
+        data = load_checkpoint(run).config["data"]
+        assert data["name"] == "avatars"
+        assert data["source"] is data["license"] is None
+
+
 def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
     checkpoint = load_checkpoint(original)
     data = checkpoint.config["data"]
