@@ -26,14 +26,12 @@ from dcgan.convolution import M_ARENA_MAX, tune_malloc
 from dcgan.data import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import (
-    HEAD,
     about,
     component,
     explore,
     find,
     interpolate,
     lab,
-    page,
     panel,
     real_vs_fake,
     replay,
@@ -43,7 +41,7 @@ from dcgan.tabs import (
 )
 from dcgan.tabs.channel import Channel
 from dcgan.tabs.gate import Gate, guarded, keep_little, keep_sweeping
-from dcgan.tabs.page import Early
+from dcgan.tabs.page import Early, Page
 
 gc.freeze()
 gc.enable()
@@ -80,7 +78,6 @@ TABS = {
 QUEUED = 20  # searches and other long requests; then the page says that it is busy
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
-    "head": HEAD,
     "footer_links": ["api"],
     "run_history": False,  # it would store every call in the visitor's browser
     "strict_cors": True,
@@ -94,8 +91,10 @@ LAUNCH: dict[str, Any] = {
 
 
 def launch_options(studio: Studio) -> dict[str, Any]:
+    page = Page(studio)
     routes = [*Channel(studio).routes(), *browser.routes(studio), page.route()]
-    return {**LAUNCH, "app_kwargs": {"middleware": [Middleware(Gate), Middleware(Early)], "routes": routes}}
+    middleware = [Middleware(Gate), Middleware(Early, page.first())]
+    return {**LAUNCH, "app_kwargs": {"middleware": middleware, "routes": routes}}
 
 
 # Gradio makes the whole application at three steps on the way, and anew when it is launched.

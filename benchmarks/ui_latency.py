@@ -49,15 +49,14 @@ WATCH = """slider => {
 }"""
 
 
-# The times of the first face on the page, and of the one that has sliders, in seconds since 1970.
+# The times when the page has a face, with its sliders, and when it has its tabs, in seconds since 1970.
 SEEN = """
 window.seen = {};
 new MutationObserver(() => {
   const now = (performance.timeOrigin + performance.now()) / 1000;
-  const has = (selector) => document.querySelector(selector);
-  if (has('canvas.poster, canvas.face[data-shown]')) seen.picture ??= now;
-  if (has('canvas.face[data-shown]')) seen.sliders ??= now;
-}).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-shown'] });
+  if (document.querySelector('canvas.face[data-shown]')) seen.face ??= now;
+  if (document.querySelector('[role=tab][aria-selected=true]')) seen.tabs ??= now;
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-shown', 'aria-selected'] });
 """
 
 
@@ -117,13 +116,13 @@ def served(checkpoints: str) -> Iterator[int]:
 
 
 def visit(page: Page, port: int, began: float) -> tuple[float, float]:
-    """After how many seconds a new visitor sees a face, and has its sliders. The page is closed after it."""
+    """After how many seconds a new visitor has a face with its sliders, and the tabs. The page is closed after it."""
     page.add_init_script(SEEN)
     page.goto(f"http://127.0.0.1:{port}", timeout=PATIENCE)
-    page.wait_for_function("seen.sliders", timeout=PATIENCE)
-    picture, sliders = page.evaluate("[seen.picture, seen.sliders]")
+    page.wait_for_function("seen.face && seen.tabs", timeout=PATIENCE)
+    face, tabs = page.evaluate("[seen.face, seen.tabs]")
     page.close()
-    return picture - began, sliders - began
+    return face - began, tabs - began
 
 
 def press(page: Page) -> None:
@@ -169,7 +168,7 @@ def main() -> None:
             page = browser.new_context(viewport=DESK).new_page()
             later = visit(page, port, time.time())
             print(
-                f"first picture {first[0]:.1f} s after python app.py, its sliders {first[1]:.1f} s; "
+                f"first face, with sliders, {first[0]:.1f} s after python app.py, the other tabs {first[1]:.1f} s; "
                 f"a later visitor's after {later[0]:.1f} and {later[1]:.1f} s",
                 flush=True,
             )

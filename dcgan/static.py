@@ -30,7 +30,7 @@ STATIC_FILES = (
     *("index.html", "page.*", "worker.js", "checkpoint.json", "generator.onnx", "ort*", "snapshots/*.webp"),
     *("README.md", "thumbnail.jpg"),
 )
-STYLES = ("page.css", "explorer.css", "static.css")
+STYLES = ("colours.css", "page.css", "explorer.css", "static.css")
 
 
 def write_static(folder: Path, run: str, title: str | None = None) -> None:

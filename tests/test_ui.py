@@ -117,7 +117,7 @@ def test_axe_finds_no_serious_violation_on_any_tab(page: Page, scheme: str) -> N
 
 @pytest.mark.parametrize("link", ["", "#face=toons&seed=7&truncation=0.5"])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_face_is_there_before_gradio_is(
+def test_explore_is_at_work_before_gradio_is_and_moves_in(
     browser: Browser,
     demo: str,  # noqa: F811
     studio: Studio,
@@ -128,18 +128,27 @@ def test_a_face_is_there_before_gradio_is(
     page = context.new_page()
     page.route("**/assets/*.js", lambda route: None)  # held back
     page.goto(demo + link, wait_until="commit")
-    early = page.locator("canvas.poster")
-    early.wait_for()
-    picture, place = pixels(early), early.bounding_box()
+    early = page.locator(".ahead")
+    truncation = page.get_by_role("slider", name="Truncation")
+    truncation.press("ArrowLeft")
+    value = truncation.input_value()
+    page.locator(f".ahead canvas[data-shown*='truncation={value}']").wait_for()
+    canvas = page.locator("canvas.face").first
+    picture, place = pixels(canvas), canvas.bounding_box()
+    expect(early).to_have_count(1)
     page.unroute("**/assets/*.js")  # which lets them go
-    recipe = shown(page)
-    assert np.array_equal(picture, pixels(face(page)))
-    assert np.array_equal(
-        picture, studio.face(int(recipe["seed"]), recipe["face"], truncation=float(recipe["truncation"]))
-    )
-    assert recipe["face"] == ("toons" if link else "people")
-    assert list(place.values()) == pytest.approx(list(face(page).bounding_box().values()), abs=2)
+    page.get_by_role("tab", name="Explore").wait_for()
     expect(early).to_have_count(0)
+    expect(truncation).to_be_focused()
+    recipe = shown(page)
+    assert value == ("0.49" if link else "0.99") == recipe["truncation"]
+    assert recipe["face"] == ("toons" if link else "people")
+    expect(page.get_by_label("Checkpoint")).to_have_value(recipe["face"])
+    assert np.array_equal(picture, pixels(canvas))
+    assert np.array_equal(picture, studio.face(int(recipe["seed"]), recipe["face"], truncation=float(value)))
+    assert list(place.values()) == pytest.approx(list(canvas.bounding_box().values()), abs=2)
+    page.get_by_role("button", name="Undo").click()
+    shown(page, f"truncation={0.5 if link else 1}")
     context.close()
 
 

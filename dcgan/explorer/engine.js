@@ -1,5 +1,6 @@
 /* Where pixels come from. A page's components ask an engine; this one asks the server.
 
+   summary(checkpoint)           -> what Studio.summary says of it; not every engine has it
    latent(state)                 -> [nz] the z before truncation and edits
    ranking(checkpoint)           -> [nz] dimensions, the most effective first
    face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment}:
@@ -103,6 +104,7 @@ function serverEngine() {
   const sheetOf = ({ data }) => createImageBitmap(new Blob([data], { type: "image/jpeg" }));
   return {
     lanes: 4,
+    summary: (checkpoint) => ask("summary", { checkpoint }),
     latent: async ({ checkpoint, seed, walk, origin }) => (await ask("latent", { checkpoint, seed, walk, origin })).z,
     ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
     face: async (state) => bitmapOf(await ask("face", state)),

@@ -8,7 +8,7 @@ const MAX_UNDO = 200;
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
   const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
-  let state = { checkpoint: checkpoint.name, ...fresh(globalThis.poster?.seed ?? randomSeed()), ...readLink(checkpoint.names) };
+  let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
   let future = [];
@@ -66,7 +66,6 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       canvas.height = bitmap.height;
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
       bitmap.close();
-      globalThis.poster?.remove();
       canvas.dataset.shown = link(shown);
       canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
       message.clear();

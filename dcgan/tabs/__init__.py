@@ -12,7 +12,6 @@ import gradio as gr
 from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
-from dcgan import browser
 from dcgan.explorer import source
 from dcgan.tabs.gate import uploaded
 from dcgan.tabs.page import NAMES
@@ -22,8 +21,6 @@ R = TypeVar("R")
 
 KOREAN = json.loads(source("ko.json"))  # {English: Korean}, for Gradio and for our components
 words = gr.I18n(ko=KOREAN, en={text: text for text in KOREAN})
-# In the head rather than as Gradio's `css`, which rewrites every selector.
-HEAD = "".join(f"<style>{source(name)}</style>" for name in ("page.css", "explorer.css"))
 
 
 def component(start: str, value: dict[str, Any], events: Sequence[str] = ()) -> gr.HTML:
@@ -39,11 +36,6 @@ whenSeen(element, () => {{
   watch('value', () => shown.open(props.value));
 }});"""
     return gr.HTML(value, html_template="", js_on_load=script, apply_default_css=False)
-
-
-def either_engine() -> str:
-    """The engine of a component that a visitor's own browser may draw for, in JavaScript."""
-    return "eitherEngine(serverEngine())" if browser.at_hand() else "serverEngine()"
 
 
 def tabbar(names: dict[str, str]) -> gr.HTML:

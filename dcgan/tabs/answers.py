@@ -19,6 +19,9 @@ class Answers:
     def __init__(self, studio: Studio):
         self.studio = studio
 
+    def summary(self, checkpoint: str) -> Answer:
+        return self.studio.summary(checkpoint), b""
+
     def latent(self, checkpoint: str, seed: int, walk: list[int], origin: list[float] | None = None) -> Answer:
         return {"z": [round(value, 4) for value in self.studio.latent(seed, checkpoint, walk, origin)]}, b""
 

@@ -8,14 +8,11 @@ import gradio as gr
 
 from dcgan.pictures import encoded
 from dcgan.studio import Studio
-from dcgan.tabs import component, either_engine, served, spoken
+from dcgan.tabs import component, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    explorer = component(
-        f"explorer(element, props.value, {either_engine()}, (name) => trigger('checkpoint', {{ name }}))",
-        studio.summary(),
-    )
+    explorer = component("ahead.settle(element, (name) => trigger('checkpoint', { name }))", studio.summary())
     checkpoint.change(
         spoken(studio.summary), checkpoint, explorer, queue=False, show_progress="hidden", api_visibility="private"
     )

@@ -4,16 +4,13 @@ import gradio as gr
 
 from dcgan.pictures import encoded, grid
 from dcgan.studio import Studio
-from dcgan.tabs import component, either_engine, served, spoken
+from dcgan.tabs import component, served, spoken
 
 COLUMNS = 8  # of the sheet that holds all frames
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    player = component(
-        f"interpolator(element, props.value, {either_engine()})",
-        studio.summary(),
-    )
+    player = component("interpolator(element, props.value, engine)", studio.summary())
     checkpoint.change(
         spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"
     )

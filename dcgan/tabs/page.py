@@ -1,6 +1,7 @@
-"""The scripts of the page that are our own, ahead of Gradio's: what stands in Gradio's `head` runs after them."""
+"""The scripts and styles of the page that are our own, ahead of Gradio's: those in Gradio's `head` come after them."""
 
 import hashlib
+import json
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -8,47 +9,59 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dcgan import browser
 from dcgan.explorer import bundle, source
+from dcgan.studio import Studio
 
 SCRIPTS = (
-    *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "own_engine.js", "tabbar.js"),
-    *("explorer.js", "interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js", "poster.js"),
+    *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "own_engine.js", "tabbar.js", "explorer.js", "ahead.js"),
+    *("interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js"),
 )
+STYLES = ("colours.css", "page.css", "explorer.css", "ahead.css")
 # What the components begin with. All else is the scripts' own.
-NAMES = (
-    "whenSeen, serverEngine, eitherEngine, "
-    "tabbar, explorer, interpolator, realVsFake, replayer, finder, lab, about, facts"
-)
-PAGE = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\nreturn {{ {NAMES} }};\n}})();".encode()
-ADDRESS = f"page-{hashlib.sha256(PAGE).hexdigest()[:12]}.js"
-FIRST = (
-    f'<head><script>{{{source("early.js")}}}</script><script src="{ADDRESS}" defer></script>'
-    f"<style>{source('poster.css')}</style>"
-).encode()
+NAMES = "whenSeen, serverEngine, engine, ahead, tabbar, interpolator, realVsFake, replayer, finder, lab, about, facts"
 
 
-def route() -> Route:
-    def script(_: Request) -> Response:
-        headers = {"Cache-Control": "public, max-age=31536000, immutable"}  # another one has another name
-        return Response(PAGE, 200, headers, "text/javascript")
+def engine() -> str:
+    """Where faces come from, in JavaScript: the server, or the visitor's own browser if what that takes is at hand."""
+    return "eitherEngine(serverEngine())" if browser.at_hand() else "serverEngine()"
 
-    return Route(f"/{ADDRESS}", script)
+
+class Page:
+    """They and the styles, with all that Explore needs to begin at once: as a route and as the page's first lines."""
+
+    def __init__(self, studio: Studio):
+        begin = f"const engine = {engine()};\nconst ahead = exploreAhead({json.dumps(studio.summary())}, engine);"
+        text = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\n{begin}\nreturn {{ {NAMES} }};\n}})();"
+        self.script = text.encode()
+        self.address = f"page-{hashlib.sha256(self.script).hexdigest()[:12]}.js"
+
+    def route(self) -> Route:
+        def answer(_: Request) -> Response:
+            headers = {"Cache-Control": "public, max-age=31536000, immutable"}  # another one has another name
+            return Response(self.script, 200, headers, "text/javascript")
+
+        return Route(f"/{self.address}", answer)
+
+    def first(self) -> bytes:
+        styles = "".join(f'<style class="own">{source(name)}</style>' for name in STYLES)
+        return f'<script>{{{source("early.js")}}}</script><script src="{self.address}" defer></script>{styles}'.encode()
 
 
 class Early:
-    """ASGI middleware that puts them first in the page."""
+    """ASGI middleware that puts `first` at the beginning of the page."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, first: bytes):
+        self.app, self.first = app, first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def insert(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if "content-length" in headers:
-                    headers["content-length"] = str(int(headers["content-length"]) + len(FIRST) - len(b"<head>"))
+                    headers["content-length"] = str(int(headers["content-length"]) + len(self.first))
             elif message.get("body"):
-                message["body"] = message["body"].replace(b"<head>", FIRST, 1)
+                message["body"] = message["body"].replace(b"<head>", b"<head>" + self.first, 1)
             await send(message)
 
         page = scope["type"] == "http" and scope["path"] == "/"
