@@ -140,8 +140,10 @@ def build_demo(studio: Studio) -> gr.Blocks:
 
 def default_checkpoints() -> str | Path:
     """Those that come along; in a Space made for a model on the Hub, that model, which its README names."""
+    if (HERE / "checkpoints").exists():
+        return HERE / "checkpoints"
     models = SpaceCard.load(HERE / "README.md").data.get("models")
-    return models[0] if models and not (HERE / "checkpoints").exists() else HERE / "checkpoints"
+    return models[0] if models else HERE / "checkpoints"
 
 
 def serve(studio: Studio) -> None:

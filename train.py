@@ -121,11 +121,10 @@ def build_parser() -> argparse.ArgumentParser:
     for field in (*fields(ModelConfig), *fields(TrainConfig)):
         flag = "--" + field.name.replace("_", "-")
         best = RECIPES["best"].get(field.name, field.default)
-        defaults = repr(best) if best == field.default else f"{best!r}, {field.default!r} with --recipe dcgan"
+        alike = best == field.default or field.name == "recipe"
+        defaults = repr(best) if alike else f"{best!r}, {field.default!r} with --recipe dcgan"
         text = f"{field.metadata['help']} (default: {defaults})"
-        if field.name == "recipe":
-            parser.add_argument(flag, choices=tuple(RECIPES), help=f"{field.metadata['help']} (default: best)")
-        elif isinstance(field.default, bool):
+        if isinstance(field.default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
         else:
             kind, choices = type(field.default), field.metadata.get("choices")

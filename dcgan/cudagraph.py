@@ -22,7 +22,8 @@ class GraphedStep:
 
     `state` lists all tensors that a step changes. The first replay is compared with the same step done plainly, from
     the same state and random numbers; where they differ, or the step cannot be recorded, it goes on plainly, and
-    `say` is told why. Batches of another shape than the first are done plainly too.
+    `say` is told why. Batches of another shape, such as the last, smaller one of an
+    epoch, are done plainly too.
     """
 
     def __init__(self, step: Step, state: Callable[[], list[Tensor]], say: Callable[[str], Any]):
@@ -34,12 +35,14 @@ class GraphedStep:
 
     def __call__(self, real: Tensor, noise: Tensor) -> Tensor:
         """One step. Returns its statistics."""
-        self.calls += 1
-        if self.inputs is None:
-            self.inputs = real.clone(), noise.clone()
-        if real.shape != self.inputs[0].shape or self.calls <= WARM_UP:
+        if self.inputs is None or (self.graph is None and len(real) > len(self.inputs[0])):
+            self.inputs, self.calls = (real.clone(), noise.clone()), 0
+        if real.shape != self.inputs[0].shape:
             return self._plainly(real, noise)
-        if self.graph is None and self.calls == WARM_UP + 1:
+        self.calls += 1
+        if self.calls <= WARM_UP:
+            return self._plainly(real, noise)
+        if self.calls == WARM_UP + 1:
             return self._first_recorded(real, noise)
         return self._replayed(real, noise) if self.graph else self.step(real, noise)
 

@@ -402,14 +402,17 @@ class _Decoder(Dataset):
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with self.source.open(index) as image:
                     return square(image, self.size, self.nc), min(image.size) < self.size
-        except ImportError:
-            raise
         except Exception as error:  # whatever a broken file makes a decoder say, the other files go on
             return reason(error)
 
 
 def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
     """Decode all of a source into `folder`: pixels.u8 and, last, index.json."""
+    if isinstance(source, DrawnSource):
+        try:
+            source.open(0)
+        except ImportError as error:  # before all images are found to be broken
+            raise DataError(str(error)) from None
     kept, skipped, small, digest = [], [], 0, hashlib.sha256()
     loader: DataLoader = DataLoader(_Decoder(source, size, nc), 64, num_workers=workers, collate_fn=list)
     need = len(source.names) * nc * size * size

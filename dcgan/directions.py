@@ -374,7 +374,7 @@ def main(argv: list[str] | None = None) -> int:
         directions = fit_directions(checkpoint, net, seed=flags.seed, say=tqdm.write, progress=True)
         path = checkpoint.folder / DIRECTIONS
         save_directions(path, directions, checkpoint.generator)
-    except (CheckpointError, DataError, ImportError) as error:
+    except (CheckpointError, DataError) as error:
         print(f"directions: {error}", file=sys.stderr)
         return 2
     except (OSError, SafetensorError) as error:

@@ -312,7 +312,7 @@ def make_static(flags: argparse.Namespace) -> str:
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder that becomes `out` when the block ends well. Raises HubError where `out` holds something."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and (out.samefile(".") or not out.is_dir() or any(out.iterdir())):
         raise HubError(f"'{out}' is there already: name a new folder")
     try:
         with replacing(out) as folder:

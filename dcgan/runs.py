@@ -200,8 +200,9 @@ class Writer:
         config = {**self.settings, "images_seen": seen, "metrics": self._metrics(), "floor": self._floor()}
         shown, discriminator = (copy.deepcopy(net) for net in (self.nets.shown, self.nets.discriminator))
         state = {"networks": state, "seen": seen, "rng": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            state["rng_cuda"] = torch.cuda.get_rng_state_all()
+        device = next(self.nets.shown.parameters()).device
+        if device.type == "cuda":
+            state["rng_cuda"] = torch.cuda.get_rng_state(device)
 
         def write() -> None:
             write_history(self.run / "history.jsonl", history)
@@ -260,9 +261,11 @@ class Writer:
 
     def _measure(self) -> dict[str, float]:
         """The quality of what is shown now."""
-        with torch.random.fork_rng():  # nothing of this may be felt in the training
+        device = next(self.nets.shown.parameters()).device
+        # Nothing of this may be felt in the training.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             if self.quality is None:
-                self.quality = Quality(self.images, next(self.nets.shown.parameters()).device)
+                self.quality = Quality(self.images, device)
             was_training = self.nets.shown.training
             metrics = self.quality(self.nets.shown.eval())
             self.nets.shown.train(was_training)
@@ -316,8 +319,9 @@ def restore(run: Path, nets: Trained, device: torch.device) -> int:
         state = torch.load(path, map_location=device, weights_only=True)
         nets.load_state_dict(state["networks"])
         torch.set_rng_state(state["rng"].cpu())
-        if device.type == "cuda" and "rng_cuda" in state:
-            torch.cuda.set_rng_state_all([s.cpu() for s in state["rng_cuda"]])
+        if device.type == "cuda" and (random := state.get("rng_cuda")) is not None:
+            random = random[0] if isinstance(random, list) else random  # of all GPUs, as it was once saved
+            torch.cuda.set_rng_state(random.cpu(), device)
         return state["seen"]
     except Exception as error:
         raise TrainingError(

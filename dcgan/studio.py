@@ -165,12 +165,13 @@ class Studio:
         """
 
         def work() -> None:
-            self.face()
+            with suppress(ValueError):  # many visitors are here already
+                self.face()
             time.sleep(WARM_UP_AFTER)
             for name in self.names:
                 self._read_reals(name)
                 for prepare in (self.ranking, self.opinion, self._finder, lambda name: self.closest(checkpoint=name)):
-                    with suppress(ValueError):  # many visitors are here already, or the reals are not at hand
+                    with suppress(ValueError):  # the same, or the reals are not at hand
                         prepare(name)
 
         threading.Thread(target=work, daemon=True).start()
@@ -304,7 +305,7 @@ class Studio:
         name, walk = self._name(checkpoint), asked.walk(walk)
         first = NEIGHBOURS * len(walk)
         numbers = list(range(first, first + NEIGHBOURS))
-        ways = [walk, *([*walk, number] for number in numbers)]
+        ways = [walk, *([*walk, number][-asked.MAX_WALK :] for number in numbers)]
         z = torch.stack([self._z(self._checkpoint(name), walk=way, **face) for way in ways])
         pixels = self._render(self._generator(name, moment), z)
         return numbers, pixels[1:], self._opinion(name, pixels[0])
@@ -441,7 +442,10 @@ class Studio:
     # The lab
 
     def faces(self, faces: list[int | dict[str, Any]], checkpoint: str = "") -> Pixels:
-        """Up to 64 faces [N, S, S, nc]: seeds, or mappings of what `face` takes."""
+        """Up to 64 faces [N, S, S, nc], each a seed or a mapping of what makes it.
+
+        That is seed, truncation, edits, directions, walk, origin and shift, as in `face`.
+        """
         opened = self._checkpoint(checkpoint)
         return self._render(opened.generator, self._latents(opened, self._some(faces)))
 
@@ -449,7 +453,7 @@ class Studio:
         """A direction [nz], of length 1, from examples: up to 64 faces that have a trait, and as many that lack it."""
         opened = self._opened[self._name(checkpoint)]
         sides = [self._latents(opened.checkpoint, self._some(side)) for side in (having, lacking)]
-        with self._long, opened.learning:
+        with opened.learning, self._long:
             if opened.response is None:
                 opened.response = lab.response(opened.checkpoint.generator)
         return [round(value, 3) for value in lab.slider(sides[0], sides[1], opened.response).tolist()]

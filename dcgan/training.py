@@ -54,7 +54,9 @@ class TrainConfig:
     Raises ValueError, in one line, for a value that makes no sense.
     """
 
-    recipe: str = setting("dcgan", "dcgan: the tutorial's training, in fp32; best: what this project recommends")
+    recipe: str = setting(
+        "dcgan", "dcgan: the tutorial's training, in fp32; best: what this project recommends", ("dcgan", "best")
+    )
     epochs: int = setting(5, "passes over the training images (0: --max-images decides)")
     max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)")
     batch_size: int = setting(128, "images in a training step")
@@ -90,6 +92,9 @@ class TrainConfig:
         for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "adapt", "ema"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
+        for name, choices in ((f.name, f.metadata["choices"]) for f in fields(self)):
+            if choices and getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, not {self.seed}")
         if self.beta1 >= 1:
@@ -295,6 +300,7 @@ def train(
                     seen = bar.n = good.seen
                     nets.slow_down(rate(config, seen, target))
                     batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
+                    readings = Readings()  # those still on their way are of steps taken back
                     if writer:
                         writer.rewind(seen)
                     continue

@@ -32,6 +32,13 @@ def pixels(path: str) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def test_only_the_page_is_answered_with_the_page(demo: str) -> None:  # noqa: F811
+    assert "<script>{" in httpx.get(demo).text
+    refused = httpx.post(demo, timeout=10)
+    assert refused.status_code == 405
+    assert int(refused.headers["content-length"]) == len(refused.content)
+
+
 def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:
     public = client.view_api(return_format="dict")["named_endpoints"]
     assert sorted(public) == [

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from dcgan import avatars
+from dcgan.data import DataError, load_images
 
 needs_drawing = pytest.mark.skipif(
     find_spec("python_avatars") is None or find_spec("resvg_py") is None,
@@ -142,7 +143,10 @@ def test_bad_input_is_refused_with_one_clear_line():
 
 
 @pytest.mark.parametrize("package", ["python_avatars", "resvg_py"])
-def test_drawing_without_its_packages_names_them(monkeypatch, package):
+def test_drawing_without_its_packages_names_them(monkeypatch, tmp_path, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=r"^drawing faces .*pip install python-avatars resvg-py$"):
+    message = r"^drawing faces .*pip install python-avatars resvg-py$"
+    with pytest.raises(ImportError, match=message):
         avatars.draw(BASELINE)
+    with pytest.raises(DataError, match=message):
+        load_images("avatars", 32, limit=2, workers=2, cache=tmp_path, progress=False)

@@ -62,3 +62,13 @@ def test_a_batch_of_another_size_is_done_plainly():
     step = stepper(networks(config), config, autocast("fp32", torch.device("cuda")))
     for count in [16] * (WARM_UP + 2) + [10, 16]:
         assert torch.isfinite(step(*batch(count))).all()
+
+
+@pytest.mark.parametrize("first", [[10], [16] * WARM_UP + [10]], ids=["before", "in its place"])
+def test_a_smaller_batch_does_not_keep_the_step_from_being_recorded(first):
+    said: list[str] = []
+    graphed = GraphedStep(lambda real, noise: real.sum() + noise.sum(), list, said.append)
+    for count in [*first, *[16] * (WARM_UP + 1)]:
+        graphed(*batch(count))
+    assert graphed.graph
+    assert not said

@@ -175,7 +175,10 @@ def test_a_walk_is_a_step_of_the_neighbours(studio: Studio) -> None:
     numbers, faces, _ = studio.around("people", [2], seed=7, truncation=0.8, edits={"1": 2.0})
     assert len(set(numbers)) == len(faces) == 8
     assert np.array_equal(faces[5], studio.face(7, "people", truncation=0.8, edits={"1": 2.0}, walk=[2, numbers[5]]))
-    z = np.array(studio.latent(7, walk=list(range(50))))
+    long = list(range(50))
+    numbers, faces, _ = studio.around("people", long, seed=7)  # the next step forgets the first
+    assert np.array_equal(faces[1], studio.face(7, "people", walk=[*long[1:], numbers[1]]))
+    z = np.array(studio.latent(7, walk=long))
     assert 0.5 < np.linalg.norm(z) / NZ**0.5 < 1.6  # a long walk stays where the generator was trained
 
 

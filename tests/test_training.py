@@ -399,6 +399,20 @@ def test_a_step_that_breaks_the_networks_is_undone_at_a_lower_rate(
     assert all(torch.isfinite(value).all() for value in weights)
 
 
+def test_figures_that_come_late_as_from_a_gpu_are_those_of_one_rescue(tmp_path, monkeypatch, capsys, no_figures):
+    class Late(training.Reading):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.arrived = SimpleNamespace(synchronize=lambda: None)
+
+    monkeypatch.setattr(training, "Reading", Late)
+    monkeypatch.setattr(training, "STATS_EVERY", 1)
+    poisoned_at(monkeypatch, 3)
+    training.train(TINY, settings(drop_last=True, tick=64, max_images=64), in_memory(), tmp_path / "run")
+    assert capsys.readouterr().out.count("back to the state of 0 images") == 1
+    assert load_checkpoint(tmp_path / "run").images_seen == 64
+
+
 def test_networks_that_break_again_stop_the_run_with_everything_saved(tmp_path, monkeypatch, no_figures):
     rates = poisoned_at(monkeypatch, 3, 7)
     run = tmp_path / "run"
@@ -797,6 +811,10 @@ def test_grey_images_train_too(tmp_path):
         {"workers": -1},
         {"ngpu": -1},
         {"augment": "color,blur"},
+        {"recipe": "better"},
+        {"loss": "wgan"},
+        {"precision": "bfloat16"},
+        {"log": "paper"},
     ],
     ids=str,
 )

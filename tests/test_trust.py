@@ -29,7 +29,7 @@ import app
 from dcgan import given as given_module
 from dcgan.studio import Studio
 from dcgan.tabs.gate import KEPT, SWEPT, sweep
-from dcgan.turns import BUSY
+from dcgan.turns import BUSY, Busy
 from tests.demo_fixtures import NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
 DEEP: Any = None
@@ -391,6 +391,23 @@ def test_everything_of_a_visitor_is_gone_within_the_hour(tmp_path: Path) -> None
 def test_pixels_of_a_visitor_expire(studio: Studio) -> None:
     own = [block for block in app.build_demo(studio).blocks.values() if isinstance(block, gr.State)]
     assert [block.time_to_live for block in own] == [KEPT]
+
+
+def test_photos_are_forgotten_however_many_visitors_there_are(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: Any) -> None:
+        raise Busy
+
+    page = app.build_demo(studio)
+    monkeypatch.setattr(studio, "real_vs_fake", busy)
+    [forget] = [
+        event.fn
+        for event in page.fns.values()
+        if [type(it) for it in event.outputs[:1]] == [gr.State] and len(event.inputs) == 1
+    ]
+    assert forget is not None
+    own, answer, _ = forget("people")
+    assert own is None
+    assert answer["error"] == str(Busy())
 
 
 def test_own_photos_are_bounded_and_not_logged(

@@ -66,10 +66,12 @@ function lab(root, checkpoint, engine) {
     showMarks();
   });
 
+  const same = (one, other) => one.name === other.name && one.checkpoint === other.checkpoint;
+
   async function makeSlider() {
     const about = { name: name.value.trim() || t("my slider"), checkpoint: checkpoint.name };
     made = { ...about, vector: await engine.slider(checkpoint.name, marked("has"), marked("lacks")) };
-    keepSliders([...ownSliders().filter((one) => one.name !== made.name || one.checkpoint !== made.checkpoint), made]);
+    keepSliders([...ownSliders().filter((one) => !same(one, made)), made]);
     await showTrial();
   }
 
@@ -97,7 +99,7 @@ function lab(root, checkpoint, engine) {
       throw new Error(t("This slider belongs to the checkpoint {name}.", { name: found.checkpoint }));
     }
     const slider = { name: found.name.slice(0, 30), checkpoint: found.checkpoint, vector: found.vector };
-    keepSliders([...ownSliders().filter((one) => one.name !== slider.name), slider]);
+    keepSliders([...ownSliders().filter((one) => !same(one, slider)), slider]);
   }
 
   function showMine() {
@@ -106,7 +108,7 @@ function lab(root, checkpoint, engine) {
       make("span", { className: "grow" }, one.name),
       button(t("Try it in Explore"), () => openInExplore({ ...readLink(checkpoint.names), checkpoint: checkpoint.name })),
       button(t("Download"), () => save(new Blob([JSON.stringify(one)], { type: "application/json" }), `${one.name}.json`)),
-      button(icon("close"), () => keepSliders(ownSliders().filter((other) => other.name !== one.name || other.checkpoint !== one.checkpoint)),
+      button(icon("close"), () => keepSliders(ownSliders().filter((other) => !same(one, other))),
         { className: "button square", "aria-label": t("Remove {name}", { name: one.name }), title: t("Remove") }))));
   }
 
@@ -119,7 +121,9 @@ function lab(root, checkpoint, engine) {
 
   /* Three faces for a part; a click takes another. */
   async function fillBoard(part) {
+    const asked = String(terms[part]);
     const { sheet } = await engine.sheet(checkpoint.name, terms[part], 3);
+    if (asked !== String(terms[part])) return; // others were asked for meanwhile
     boards[part].replaceChildren(...terms[part].map((seed, i) => {
       const one = button("", () => attempt(async () => {
         terms[part][i] = randomSeed();
@@ -133,10 +137,14 @@ function lab(root, checkpoint, engine) {
   }
 
   async function addUp() {
+    const now = () => Object.values(terms).flat().join(" ");
+    const asked = now();
     const origin = await engine.arithmetic(checkpoint.name, terms.start, terms.minus, terms.plus);
     const around = [1, 2, 3, 4, 0, 5, 6, 7, 8].map((step) => ({ origin, walk: step ? [step] : [] }));
-    draw(result, await engine.sheet(checkpoint.name, around, 3));
-    result.dataset.shown = `${checkpoint.name} ${Object.values(terms).flat().join(" ")}`;
+    const sum = await engine.sheet(checkpoint.name, around, 3);
+    if (asked !== now()) return;
+    draw(result, sum);
+    result.dataset.shown = `${checkpoint.name} ${asked}`;
     sums.open = (index) => openInExplore({ checkpoint: checkpoint.name, ...around[index] });
   }
 

@@ -74,7 +74,7 @@ function onnxEngine({ summary, directions, ranking, replay, signal }, first, beg
     face: async (state) => draw(latentOf(state)),
     around: async (state) => {
       const numbers = Array.from({ length: NEIGHBOURS }, (_, i) => NEIGHBOURS * state.walk.length + i);
-      const latents = numbers.map((number) => latentOf({ ...state, walk: [...state.walk, number] }));
+      const latents = numbers.map((number) => latentOf({ ...state, walk: [...state.walk, number].slice(-MAX_WALK) }));
       return { sheet: await sheetOf(latents, NEIGHBOURS), numbers, opinion: null };
     },
     sheet: async (_, faces, columns) => ({ sheet: await sheetOf(faces.map(latentOf), columns), columns, count: faces.length }),

@@ -150,7 +150,7 @@ function replayer(root, checkpoint, engine) {
   }
 
   function drawCharts(values) {
-    const end = Math.max(...frames, ...values.images_seen);
+    const end = Math.max(0, ...frames, ...values.images_seen);
     scrubber.max = end;
     axis.replaceChildren(make("span", {}, "0"), make("span", {}, t("{n} images seen", { n: end.toLocaleString("en") })));
     charts = CHARTS.map((chart) => drawChart(chart, values, end)).filter(Boolean);

@@ -64,5 +64,5 @@ class Early:
                 message["body"] = message["body"].replace(b"<head>", b"<head>" + self.first, 1)
             await send(message)
 
-        page = scope["type"] == "http" and scope["path"] == "/"
+        page = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
         await self.app(scope, receive, insert if page else send)

@@ -55,7 +55,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     def take(files: list[str], checkpoint: str) -> tuple[Any, Any, Any]:
         pixels = studio.own_photos(files, checkpoint)
-        return pixels, grids(0, checkpoint, pixels), gr.update(visible=True)
+        return pixels, _answer(None, grids, 0, checkpoint, pixels), gr.update(visible=True)
 
     private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     view.grids(show_grids, [checkpoint, own], view, **private)
@@ -66,7 +66,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         upload.preprocess = photo_paths  # type: ignore[method-assign, assignment]
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
     forget.click(
-        lambda checkpoint: (None, grids(0, checkpoint, None), gr.update(visible=False)),
+        lambda checkpoint: (None, _answer(None, grids, 0, checkpoint, None), gr.update(visible=False)),
         checkpoint,
         [own, view, forget],
         **private,
