@@ -27,11 +27,11 @@ from dcgan.data import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import (
     about,
-    component,
     explore,
     find,
     interpolate,
     lab,
+    of_checkpoint,
     panel,
     real_vs_fake,
     replay,
@@ -67,13 +67,13 @@ THEME = gr.themes.Base(
     button_primary_text_color_dark="*neutral_950",
 )
 TABS = {
-    "explore": "Explore",
-    "interpolate": "Interpolate",
-    "real-vs-fake": "Real vs fake",
-    "replay": "Training replay",
-    "find": "Find my face",
-    "lab": "Lab",
-    "about": "About",
+    "explore": ("Explore", explore),
+    "interpolate": ("Interpolate", interpolate),
+    "real-vs-fake": ("Real vs fake", real_vs_fake),
+    "replay": ("Training replay", replay),
+    "find": ("Find my face", find),
+    "lab": ("Lab", lab),
+    "about": ("About", about),
 }
 QUEUED = 20  # searches and other long requests; then the page says that it is busy
 LAUNCH: dict[str, Any] = {
@@ -107,31 +107,21 @@ def build_demo(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_classes="header"):
             gr.Markdown(words("# Faces from noise"))
             checkpoint = gr.Dropdown(
-                studio.names, value=studio.names[0], label=words("Checkpoint"), filterable=False, container=False
+                studio.shelf.names,
+                value=studio.shelf.names[0],
+                label=words("Checkpoint"),
+                filterable=False,
+                container=False,
             )
-        tabbar(TABS)
-        with panel("explore"):
-            explore.build(studio, checkpoint)
-        with panel("interpolate"):
-            interpolate.build(studio, checkpoint)
-        with panel("real-vs-fake"):
-            real_vs_fake.build(studio, checkpoint)
-        with panel("replay"):
-            replay.build(studio, checkpoint)
-        with panel("find"):
-            find.build(studio, checkpoint)
-        with panel("lab"):
-            lab.build(studio, checkpoint)
-        with panel("about"):
-            about.build(studio, checkpoint)
-        facts = component("facts(element, props.value)", studio.summary())
-        if studio.broken:
-            gr.Markdown("Left out: " + "; ".join(studio.broken), elem_classes="note")
-        checkpoint.change(
-            spoken(studio.summary), checkpoint, facts, queue=False, show_progress="hidden", api_visibility="private"
-        )
-        gr.api(spoken(studio.about), api_name="about")
-        gr.api(studio.checkpoints, api_name="checkpoints")
+        tabbar({id: title for id, (title, _) in TABS.items()})
+        for id, (_, tab) in TABS.items():
+            with panel(id):
+                tab.build(studio, checkpoint)
+        of_checkpoint("facts(element, props.value)", studio, checkpoint)
+        if studio.shelf.broken:
+            gr.Markdown("Left out: " + "; ".join(studio.shelf.broken), elem_classes="note")
+        gr.api(spoken(studio.shelf.about), api_name="about")
+        gr.api(studio.shelf.checkpoints, api_name="checkpoints")
     demo.process_api = guarded(demo.process_api)
     demo.queue(max_size=QUEUED, api_open=False)
     keep_little(demo)

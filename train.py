@@ -47,7 +47,7 @@ def run_training(argv: list[str] | None) -> int:
             return launch(config.ngpu, sys.argv[1:] if argv is None else argv)
         ranks = join(config.ngpu, config.batch_size)
         data = saved.get("data", {})
-        dataroot = flags.dataroot or data.get("dataroot", "avatars")
+        dataroot = flags.dataroot or data.get("dataroot", avatars.SOURCE)
         limit = flags.limit or data.get("limit")
         if ranks.first:
             print(f"{model}\n{config}\nRandom Seed: {config.seed}")
@@ -60,7 +60,7 @@ def run_training(argv: list[str] | None) -> int:
             "license": flags.data_license or data.get("license") or (avatars.LICENSE if drawn else None),
             "limits": flags.data_limits or data.get("limits"),
             "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
-            "source": "avatars" if drawn else None,
+            "source": avatars.SOURCE if drawn else None,
         }
         private = {"dataroot": dataroot, "limit": limit}
         name = flags.name or saved.get("name", "")

@@ -22,7 +22,7 @@ from dcgan import avatars
 from dcgan.augment import translation
 from dcgan.checkpoint import writing
 from dcgan.convolution import Conv2d, has_bf16
-from dcgan.data import DrawnSource, Images
+from dcgan.data import Images
 
 VERSION = 1  # part of the kept network's name: raise it when the same data would give another one
 FEATURES = 128
@@ -67,7 +67,7 @@ class Labels:
 
 def labels(images: Images) -> Labels | None:
     """What the names of the images tell, or None where they tell nothing."""
-    if images.name == DrawnSource().name and all(re.fullmatch(r"\d{6}", name) for name in images.names):
+    if images.name == avatars.SOURCE and all(re.fullmatch(r"\d{6}", name) for name in images.names):
         return _drawn_labels(images.names)
     return _utkface_labels(images)
 

@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+SOURCE = "avatars"  # their name as a --dataroot and in a checkpoint's config
 COUNT = 20_000
 NAME = "drawn faces"  # and their terms, for a model card
 LICENSE = "drawings: Avataaars by Pablo Stanley, free for personal and commercial use"

@@ -41,7 +41,7 @@ def routes(studio: Studio) -> list[Route]:
 
     @cache
     def model(name: str) -> tuple[bytes, str]:
-        onnx = to_onnx(studio.checkpoint(name).generator)
+        onnx = to_onnx(studio.shelf.checkpoint(name).generator)
         return onnx, f'"{hashlib.sha256(onnx).hexdigest()}"'
 
     def answer(request: Request) -> Response:
@@ -73,8 +73,8 @@ def at_hand() -> bool:
 
 def known(studio: Studio, name: str = "") -> dict[str, Any]:
     """What a browser has to know of a checkpoint to draw its faces."""
-    directions = {d.name: d.vector.tolist() for d in studio.checkpoint(name).directions}
-    return {"summary": studio.summary(name), "directions": directions}
+    directions = {d.name: d.vector.tolist() for d in studio.shelf.checkpoint(name).directions}
+    return {"summary": studio.shelf.summary(name), "directions": directions}
 
 
 def to_onnx(generator: Generator) -> bytes:

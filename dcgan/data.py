@@ -140,7 +140,7 @@ class DrawnSource:
     """The built-in faces of `dcgan.avatars`."""
 
     def __init__(self) -> None:
-        self.name = "avatars"
+        self.name = avatars.SOURCE
         self.others: Counter[str] = Counter()
         self.names = [f"{i:06d}" for i in range(avatars.COUNT)]
         self.fingerprint = f"avatars-{avatars.VERSION}"
@@ -304,7 +304,7 @@ def load_images(
 
 def is_drawn(source: str) -> bool:
     """Whether a --dataroot names the built-in faces, and no folder or zip that is called like them."""
-    return source == "avatars" and not Path(source).exists()
+    return source == avatars.SOURCE and not Path(source).exists()
 
 
 def open_source(source: str, limit: int | None = None) -> Source:

@@ -37,8 +37,8 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     """Write the page that explores the checkpoint of `run` into a folder. Raises CheckpointError or HubError."""
     checkpoint = load_checkpoint(run)
     studio = Studio(checkpoint.folder)
-    if studio.broken:
-        raise CheckpointError(studio.broken[0])
+    if studio.shelf.broken:
+        raise CheckpointError(studio.shelf.broken[0])
     model = to_onnx(checkpoint.generator)
     runtime = fetched_runtime()
 
@@ -46,7 +46,7 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     for name in BUILDS:
         shutil.copyfile(runtime / "dist" / name, folder / name)
     snapshots = thin_snapshots(checkpoint.snapshots, MAX_SNAPSHOTS)
-    about = {**known(studio), "ranking": studio.ranking(), "replay": studio.replay()}
+    about = {**known(studio), "ranking": studio.ranking(), "replay": studio.shelf.replay()}
     about["summary"]["moments"] = []
     about["replay"]["frames"] = [snapshot.images_seen for snapshot in snapshots]
     signal = lab.expected(lab.response(checkpoint.generator))
@@ -55,7 +55,7 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     (folder / "snapshots").mkdir()
     for i, snapshot in enumerate(snapshots):
         shutil.copyfile(snapshot.path, folder / "snapshots" / f"{i}.webp")
-    _write_page(folder, studio.card())
+    _write_page(folder, studio.shelf.card())
 
     faces = sample(checkpoint.generator, range(32)).numpy()
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / "thumbnail.jpg", quality=88)
@@ -64,7 +64,7 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     front = {name: card.data[name] for name in kept}
     card.data = type(card.data)(title=title or card.data["title"], sdk="static", app_file="index.html", **front)
     words = "Nobody you see here exists. A DCGAN draws them in your browser."
-    card.text = f"# {card.data['title']}\n\n{words}\n\n{studio.about()}\n"
+    card.text = f"# {card.data['title']}\n\n{words}\n\n{studio.shelf.about()}\n"
     (folder / "README.md").write_text(str(card), encoding="utf-8")
 
 

@@ -80,9 +80,9 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("served")))
-        patch.setattr("dcgan.studio.DRAWN", 70)  # drawing takes time, and one grid is enough
+        patch.setattr("dcgan.reals.DRAWN", 70)  # drawing takes time, and one grid is enough
         patch.setattr("dcgan.inversion.SAMPLES", 64)
-        patch.setattr("dcgan.studio.SEARCH", (math.inf, 12))
+        patch.setattr("dcgan.search.LIMITS", (math.inf, 12))
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()

@@ -14,7 +14,7 @@ from dcgan import browser as own
 from dcgan.checkpoint import load_checkpoint
 from dcgan.latents import latents
 from dcgan.studio import Studio
-from dcgan.tabs import page
+from dcgan.tabs.page import engine
 from tests.browser import opened
 from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 from tests.test_static import DESK, assert_shows, needs_npm, shown
@@ -141,7 +141,7 @@ def test_the_demo_serves_nothing_else(demo: str, file: str) -> None:  # noqa: F8
 def test_without_the_extras_there_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
     assert not own.at_hand()
-    assert page.engine() == "serverEngine()"
+    assert engine() == "serverEngine()"
 
 
 @pytest.mark.parametrize("nc", [1, 3])

@@ -210,7 +210,7 @@ def test_a_folder_comes_before_the_hub(hub: Hub, run: Path, monkeypatch: pytest.
 def test_the_demo_opens_a_model_on_the_hub(hub: Hub, run: Path) -> None:
     hub.add("models", "maker/faces", tree(run / "checkpoint"))
     studio = Studio("maker/faces")
-    assert studio.names == ["people"]
+    assert studio.shelf.names == ["people"]
     assert np.array_equal(studio.face(3), sample(load_checkpoint(run).generator, [3]).numpy()[0])
 
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import train
+from dcgan import comparison
 from dcgan.data import DataError, Images, is_heldout, load_images, open_source
 from dcgan.studio import Studio
 from tests.demo_fixtures import make_checkpoint
@@ -353,38 +354,38 @@ def people(checkpoint: Path, tmp_path: Path, faces: Hub) -> Path:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.studio.PATIENCE", 120)
-    monkeypatch.setattr("dcgan.studio.STREAMED", 30)
+    monkeypatch.setattr("dcgan.reals.PATIENCE", 120)
+    monkeypatch.setattr("dcgan.reals.STREAMED", 30)
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_space_streams_its_reals_and_keeps_them(faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "maker/demo")
-    pair = Studio(people).real_vs_fake()
+    pair = comparison.real_vs_fake(Studio(people))
     assert "30 pictures at hand" in pair.note
     assert pair.real is not None
     sent = dict(faces.sent)
     assert sent
-    assert np.array_equal(Studio(people).real_vs_fake().real, pair.real)
+    assert np.array_equal(comparison.real_vs_fake(Studio(people)).real, pair.real)
     assert faces.sent == sent
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_space_tries_again_once_the_hub_is_back(faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "maker/demo")
-    monkeypatch.setattr("dcgan.studio.DRAWN", 4)
+    monkeypatch.setattr("dcgan.reals.DRAWN", 4)
     studio = Studio(people)
     with faces.unreachable():
-        assert "the Hub cannot be reached" in studio.real_vs_fake().note
-    assert "30 pictures at hand" in studio.real_vs_fake().note
+        assert "the Hub cannot be reached" in comparison.real_vs_fake(studio).note
+    assert "30 pictures at hand" in comparison.real_vs_fake(studio).note
 
 
 @pytest.mark.usefixtures("patient")
 def test_elsewhere_the_demo_asks_nothing_of_the_network(
     faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcgan.studio.DRAWN", 4)
-    assert "--dataroot" in Studio(people).real_vs_fake().note
+    monkeypatch.setattr("dcgan.reals.DRAWN", 4)
+    assert "--dataroot" in comparison.real_vs_fake(Studio(people)).note
     assert faces.requests == []
 
 
@@ -394,7 +395,7 @@ def test_a_dataroot_on_the_hub_is_looked_up_at_once_and_read_when_needed(faces: 
         Studio(people, "hf://datasets/faces/none")
     studio = Studio(people, "hf://datasets/faces/zip")
     assert faces.sent == {}
-    assert "30 pictures at hand" in studio.real_vs_fake().note
+    assert "30 pictures at hand" in comparison.real_vs_fake(studio).note
 
 
 def test_looking_a_source_up_fetches_nothing(faces: Hub, tmp_path: Path) -> None:

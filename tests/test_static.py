@@ -252,7 +252,7 @@ def test_it_speaks_korean_and_is_dark_where_the_visitor_is(browser: Browser, ser
     page.goto(served[1], timeout=PATIENCE)
     expect(page.get_by_role("tab", name="탐색")).to_be_visible()
     expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(12, 10, 9)"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 14, 13)"
     context.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan import CheckpointError, load_checkpoint, sample
+from dcgan import CheckpointError, comparison, load_checkpoint, sample, search
 from dcgan.data import DataError, load_images
 from dcgan.directions import save_directions
 from dcgan.generate import render
@@ -25,9 +25,9 @@ from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, ma
 @pytest.fixture(scope="module")
 def studio(checkpoints: Path) -> Studio:  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dcgan.studio.DRAWN", 70)
+        patch.setattr("dcgan.reals.DRAWN", 70)
         patch.setattr("dcgan.inversion.SAMPLES", 64)
-        patch.setattr("dcgan.studio.SEARCH", (math.inf, 12))
+        patch.setattr("dcgan.search.LIMITS", (math.inf, 12))
         yield Studio(checkpoints)
 
 
@@ -54,10 +54,10 @@ def test_studio_needs_no_gradio() -> None:
 
 
 def test_a_broken_checkpoint_is_left_out_with_its_reason(studio: Studio) -> None:
-    assert studio.names == ["people", "toons"]
-    assert len(studio.broken) == 1
-    assert "wreck" in studio.broken[0]
-    assert "\n" not in studio.broken[0]
+    assert studio.shelf.names == ["people", "toons"]
+    assert len(studio.shelf.broken) == 1
+    assert "wreck" in studio.shelf.broken[0]
+    assert "\n" not in studio.shelf.broken[0]
 
 
 def test_no_checkpoint_at_all_is_one_line(tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_nothing_at_dataroot_is_one_line(checkpoints: Path) -> None:  # noqa: F8
 def test_two_checkpoints_of_one_name_are_told_apart(tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "a" / "checkpoint")
     make_checkpoint(tmp_path / "b" / "checkpoint")
-    assert len(Studio(tmp_path).names) == 2
+    assert len(Studio(tmp_path).shelf.names) == 2
 
 
 def test_a_checkpoint_in_words(studio: Studio) -> None:
-    words = studio.about("people")
+    words = studio.shelf.about("people")
     for part in ("64 × 64", "20,000 images", "people set", "1,234", "for tests only"):
         assert part in words
-    assert {text for text, _ in studio.sentences("people")} <= set(KOREAN)
+    assert {text for text, _ in studio.shelf.sentences("people")} <= set(KOREAN)
 
 
 def test_same_seed_same_pixels_alone_and_among_64(studio: Studio, expected: np.ndarray) -> None:
@@ -183,8 +183,8 @@ def test_a_walk_is_a_step_of_the_neighbours(studio: Studio) -> None:
 
 
 def test_directions_are_added_after_edits(studio: Studio) -> None:
-    assert studio.summary("people")["directions"] == []
-    age, other = studio.summary("toons")["directions"]
+    assert studio.shelf.summary("people")["directions"] == []
+    age, other = studio.shelf.summary("toons")["directions"]
     assert age == {"name": "age", "low": -3, "high": 3, "ends": ("younger", "older"), "kind": "number"}
     assert (other["name"], other["kind"]) == ("principal 1", "principal")
     moved = studio.face(3, edits={"3": 0.5}, checkpoint="toons", directions={"age": 1.5})
@@ -192,8 +192,8 @@ def test_directions_are_added_after_edits(studio: Studio) -> None:
 
 
 def test_a_moment_shows_the_same_latent_as_it_was_then(studio: Studio, expected: np.ndarray) -> None:
-    assert studio.summary("people")["moments"] == list(MOMENTS)
-    assert studio.summary("toons")["moments"] == []
+    assert studio.shelf.summary("people")["moments"] == list(MOMENTS)
+    assert studio.shelf.summary("toons")["moments"] == []
     contrast = [studio.face(3, checkpoint="people", moment=moment).std() for moment in (*MOMENTS, None)]
     assert contrast == sorted(contrast)
     assert contrast[0] < contrast[-1] / 2
@@ -219,10 +219,10 @@ def test_directions_that_cannot_be_used_leave_the_checkpoint_open_and_say_why(tm
     save_directions(one / "directions.safetensors", DIRECTIONS, load_checkpoint(other).generator)
     (other / "directions.safetensors").write_bytes(b"cut off")
     studio = Studio(tmp_path)
-    assert [studio.summary(name)["directions"] for name in studio.names] == [[], []]
+    assert [studio.shelf.summary(name)["directions"] for name in studio.shelf.names] == [[], []]
     assert studio.face(1, checkpoint="other").shape == (64, 64, 3)
-    assert ["other weights" in studio.broken[0], "damaged" in studio.broken[1]] == [True, True]
-    for line in studio.broken:
+    assert ["other weights" in studio.shelf.broken[0], "damaged" in studio.shelf.broken[1]] == [True, True]
+    for line in studio.shelf.broken:
         assert "directions.safetensors" in line
         assert str(tmp_path) not in line
         assert "\n" not in line
@@ -236,7 +236,7 @@ def test_the_opinion_is_a_rank_among_the_checkpoints_faces(studio: Studio) -> No
 
 def test_held_out_reals_calibrate_the_opinion(checkpoints: Path, many: Path) -> None:  # noqa: F811
     studio = Studio(checkpoints, str(many))
-    studio.real_vs_fake(checkpoint="people")  # waits for the reals
+    comparison.real_vs_fake(studio, checkpoint="people")  # waits for the reals
     assert studio.opinion("people").among == "reals"
 
 
@@ -253,7 +253,7 @@ def test_a_visitors_photos_are_the_reals_and_are_not_kept(studio: Studio, photos
     own = studio.own_photos([*files, str(tmp_path / "broken.png")], "people")
     assert own.shape == (30, 3, 64, 64)
     assert not list(tmp_path.iterdir())
-    pair = studio.real_vs_fake(0, "people", own)
+    pair = comparison.real_vs_fake(studio, 0, "people", own)
     assert pair.real.shape == (4 * 64, 8 * 64, 3)
     assert "30 pictures of your own" in pair.note
     with pytest.raises(ValueError, match="none of the 1"):
@@ -267,7 +267,7 @@ def test_a_zip_of_photos_is_read_as_well(studio: Studio, photos: Path, tmp_path:
 
 def test_the_quiz_has_twenty_pairs_and_says_which_is_fake(studio: Studio, photos: Path, tmp_path: Path) -> None:
     own = studio.own_photos([shutil.copy(photo, tmp_path) for photo in photos.iterdir()], "people")
-    quiz = studio.quiz("people", own)
+    quiz = comparison.quiz(studio, "people", own)
     reals = {image.tobytes() for image in own.transpose(0, 2, 3, 1)}
     assert len(quiz.pictures) == 40
     assert len(quiz.discriminator) == 20
@@ -275,7 +275,7 @@ def test_the_quiz_has_twenty_pairs_and_says_which_is_fake(studio: Studio, photos
         assert pair[fake].tobytes() not in reals
         assert pair[1 - fake].tobytes() in reals
     with pytest.raises(ValueError, match="the quiz needs 20"):
-        studio.quiz("people", own[:19])
+        comparison.quiz(studio, "people", own[:19])
 
 
 def test_a_copy_is_told_from_a_stranger(many: Path) -> None:
@@ -300,7 +300,7 @@ def test_the_closest_are_the_closest_of_all(many: Path) -> None:
 
 def test_reals_come_from_dataroot(checkpoints: Path, photos: Path) -> None:  # noqa: F811
     studio = Studio(checkpoints, str(photos))
-    pair = studio.real_vs_fake(checkpoint="people")
+    pair = comparison.real_vs_fake(studio, checkpoint="people")
     assert pair.real is not None
     assert pair.real.shape == (5 * 64, 8 * 64, 3)  # there are only 40
     assert "40 pictures" in pair.note
@@ -308,7 +308,7 @@ def test_reals_come_from_dataroot(checkpoints: Path, photos: Path) -> None:  # n
 
 
 def test_without_reals_the_built_in_pair_stands_in_and_says_so(studio: Studio) -> None:
-    pair = studio.real_vs_fake(checkpoint="people")
+    pair = comparison.real_vs_fake(studio, checkpoint="people")
     assert pair.real is not None
     assert pair.real.shape == pair.fake.shape == (512, 512, 3)
     assert "--dataroot" in pair.note
@@ -316,7 +316,7 @@ def test_without_reals_the_built_in_pair_stands_in_and_says_so(studio: Studio) -
 
 
 def test_the_same_shuffle_shows_the_same(studio: Studio) -> None:
-    first, again, other = (studio.real_vs_fake(n, "toons") for n in (1, 1, 2))
+    first, again, other = (comparison.real_vs_fake(studio, n, "toons") for n in (1, 1, 2))
     assert np.array_equal(first.real, again.real)
     assert np.array_equal(first.fake, again.fake)
     assert not np.array_equal(first.real, other.real)
@@ -324,13 +324,13 @@ def test_the_same_shuffle_shows_the_same(studio: Studio) -> None:
 
 
 def test_replay_has_frames_and_curves_without_nan(studio: Studio) -> None:
-    course = studio.replay()
+    course = studio.shelf.replay()
     assert course["frames"] == list(FRAMES)
     assert course["curves"]["loss_d"][7] is None
     assert all(len(curve) == 40 for curve in course["curves"].values())
-    assert studio.snapshot(3)[8:12] == b"WEBP"
+    assert studio.shelf.snapshot(3)[8:12] == b"WEBP"
     with pytest.raises(ValueError, match="frame must be"):
-        studio.snapshot(4)
+        studio.shelf.snapshot(4)
 
 
 def test_a_grey_checkpoint_is_shown_as_well(tmp_path: Path, photos: Path) -> None:
@@ -338,9 +338,9 @@ def test_a_grey_checkpoint_is_shown_as_well(tmp_path: Path, photos: Path) -> Non
     face = studio.face(0)
     assert face.shape == (64, 64, 1)
     assert picture(face).mode == "L"
-    assert "grey" in studio.about()
-    assert {text for text, _ in studio.sentences()} <= set(KOREAN)
-    pair = studio.real_vs_fake()
+    assert "grey" in studio.shelf.about()
+    assert {text for text, _ in studio.shelf.sentences()} <= set(KOREAN)
+    pair = comparison.real_vs_fake(studio)
     assert encoded(pair.real)
     assert encoded(pair.fake, "jpeg")
     assert studio.animation(studio.path(frames=4), "gif")
@@ -358,7 +358,7 @@ def photo_of(face: np.ndarray, path: Path) -> Path:
 
 def test_a_photo_leads_to_a_face_that_explore_goes_on_from(studio: Studio, tmp_path: Path) -> None:
     photo = photo_of(studio.face(9), tmp_path / "photo.png")
-    *_, last = studio.find(photo)
+    *_, last = search.find(studio, photo)
     assert not last.face_found  # the networks of tests draw no faces: the centre stands in
     assert np.array_equal(last.target, studio.face(9))
     assert last.done == 1
@@ -385,19 +385,19 @@ def test_an_origin_that_is_none_is_refused_in_a_line(studio: Studio, origin: obj
 
 def test_nothing_of_a_photo_is_kept(studio: Studio, tmp_path: Path) -> None:
     given_up = photo_of(studio.face(1), tmp_path / "given-up.png")
-    search = studio.find(given_up)
-    next(search)
-    search.close()
+    searching = search.find(studio, given_up)
+    next(searching)
+    searching.close()
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     with pytest.raises(ValueError, match="no picture that can be read"):
-        next(studio.find(broken))
+        next(search.find(studio, broken))
     assert {path.name for path in tmp_path.iterdir()} == {"given-up.png", "broken.png"}  # which are swept up later
 
 
 def test_two_visitors_may_give_the_same_photo(studio: Studio, tmp_path: Path) -> None:
     photo = photo_of(studio.face(1), tmp_path / "photo.png")  # Gradio keeps what has the same bytes in one place
-    first, second = studio.find(photo), studio.find(photo)
+    first, second = search.find(studio, photo), search.find(studio, photo)
     assert [found.done for found in first][-1] == 1
     assert [found.done for found in second][-1] == 1
 
@@ -405,11 +405,11 @@ def test_two_visitors_may_give_the_same_photo(studio: Studio, tmp_path: Path) ->
 def test_photos_that_are_too_large_are_refused(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcgan.given.MAX_PHOTO", 100)
     with pytest.raises(ValueError, match="larger than"):
-        next(studio.find(photo_of(studio.face(1), tmp_path / "large.png")))
+        next(search.find(studio, photo_of(studio.face(1), tmp_path / "large.png")))
     monkeypatch.undo()
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="too many pixels"):
-        next(studio.find(photo_of(studio.face(1), tmp_path / "bomb.png")))
+        next(search.find(studio, photo_of(studio.face(1), tmp_path / "bomb.png")))
 
 
 def test_many_faces_are_drawn_a_few_at_a_turn(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

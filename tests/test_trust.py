@@ -26,7 +26,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import app
+from dcgan import comparison
 from dcgan import given as given_module
+from dcgan import search as search_module
 from dcgan.studio import Studio
 from dcgan.tabs.gate import KEPT, SWEPT, sweep
 from dcgan.turns import BUSY, Busy
@@ -310,9 +312,9 @@ def test_the_studio_draws_or_says_in_a_line_why_not(studio: Studio, asked: dict,
         lambda: studio.path([asked, *others], frames=more),
         lambda: studio.arithmetic([asked], others, [1]),
         lambda: studio.arithmetic(more, [asked], [1], more),
-        lambda: studio.snapshot(more),
-        lambda: studio.real_vs_fake(more, "toons", np.zeros((1, 3, 64, 64), np.uint8)),
-        lambda: studio.summary(more),
+        lambda: studio.shelf.snapshot(more),
+        lambda: comparison.real_vs_fake(studio, more, "toons", np.zeros((1, 3, 64, 64), np.uint8)),
+        lambda: studio.shelf.summary(more),
         lambda: studio.face(**{**{key: value for key, value in asked.items() if key in STATE}, "edits": more}),
     ):
         try:
@@ -343,14 +345,14 @@ def test_two_photos_are_searched_for_at_once_and_the_rest_wait_or_hear_that_it_i
     tmp_path: Path,
 ) -> None:
     go, looking = threading.Event(), threading.Semaphore(0)
-    real = Studio.find
+    real = search_module.find
 
-    def slow(self: Studio, photo: str, checkpoint: str = "") -> Iterator[Any]:
+    def slow(studio: Studio, photo: str, checkpoint: str = "") -> Iterator[Any]:
         looking.release()
         go.wait(60)
-        yield from real(self, photo, checkpoint)
+        yield from real(studio, photo, checkpoint)
 
-    monkeypatch.setattr(Studio, "find", slow)
+    monkeypatch.setattr(search_module, "find", slow)
     number = next(event["id"] for event in visitor.config["dependencies"] if event["api_name"] == "find")
     Image.new("RGB", (64, 64), "gray").save(tmp_path / "photo.png")
 
@@ -398,7 +400,7 @@ def test_photos_are_forgotten_however_many_visitors_there_are(studio: Studio, mo
         raise Busy
 
     page = app.build_demo(studio)
-    monkeypatch.setattr(studio, "real_vs_fake", busy)
+    monkeypatch.setattr(comparison, "real_vs_fake", busy)
     [forget] = [
         event.fn
         for event in page.fns.values()
@@ -449,19 +451,19 @@ def test_a_checkpoint_that_vanishes_takes_nothing_else_along(tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "gone")
     assert np.array_equal(studio.faces([1, 2], "gone"), faces)
     assert studio.opinion("gone", seed=1) is None
-    assert "no model card" in studio.card("gone")
-    assert studio.about("gone")
-    assert studio.replay("gone")["curves"]
+    assert "no model card" in studio.shelf.card("gone")
+    assert studio.shelf.about("gone")
+    assert studio.shelf.replay("gone")["curves"]
     for ask in (
-        lambda: studio.snapshot(0, "gone"),
+        lambda: studio.shelf.snapshot(0, "gone"),
         lambda: studio.face(1, checkpoint="gone", moment=1000),
-        lambda: studio.quiz("gone", np.zeros((40, 3, 64, 64), np.uint8)),
+        lambda: comparison.quiz(studio, "gone", np.zeros((40, 3, 64, 64), np.uint8)),
     ):
         with pytest.raises(ValueError) as raised:
             ask()
         assert is_a_sentence(str(raised.value))
     assert studio.opinion("here", seed=1) is not None
-    assert studio.snapshot(0, "here")
+    assert studio.shelf.snapshot(0, "here")
 
 
 def test_a_checkpoint_that_changes_while_served_mixes_with_nothing(tmp_path: Path) -> None:

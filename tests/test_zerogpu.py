@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dcgan import search
 from dcgan.pictures import picture
 from dcgan.studio import Studio
 from dcgan.zerogpu import LENT
@@ -48,8 +49,8 @@ import json, math, os, sys
 import torch
 torch.set_num_threads(1)
 import spaces
-from dcgan import inversion, pictures, studio
-inversion.SAMPLES, studio.SEARCH = 64, (math.inf, 12)
+from dcgan import inversion, pictures, search, studio
+inversion.SAMPLES, search.LIMITS = 64, (math.inf, 12)
 demo = studio.Studio(sys.argv[1])
 demo.around(), demo.ranking(), demo.path(), demo.arithmetic([1], [2], [3])
 calls = [list(spaces.calls)]
@@ -57,7 +58,7 @@ found = []
 for refused in ("", "1"):
     os.environ["REFUSED"] = refused
     pictures.picture(demo.face(9)).save("photo.png")
-    *_, last = demo.find("photo.png")
+    *_, last = search.find(demo, "photo.png")
     found.append(last.origin)
     calls.append(list(spaces.calls))
 print(json.dumps([calls, found]))
@@ -83,9 +84,9 @@ def test_the_search_alone_asks_for_a_gpu_and_is_done_without_where_none_is_to_be
     assert lent == [["search_with_gpu", 20]]
     assert refused == 2 * lent
     monkeypatch.setattr("dcgan.inversion.SAMPLES", 64)
-    monkeypatch.setattr("dcgan.studio.SEARCH", (math.inf, 12))
+    monkeypatch.setattr("dcgan.search.LIMITS", (math.inf, 12))
     studio = Studio(people)
     picture(studio.face(9)).save(tmp_path / "photo.png")
-    *_, here = studio.find(tmp_path / "photo.png")
+    *_, here = search.find(studio, tmp_path / "photo.png")
     assert with_one == without == here.origin
     assert not LENT  # on this machine

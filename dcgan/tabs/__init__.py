@@ -13,11 +13,15 @@ from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
 from dcgan.explorer import source
+from dcgan.studio import Studio
 from dcgan.tabs.gate import uploaded
 from dcgan.tabs.page import NAMES
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# Of an event that only serves the page: at once, without a sign, and not for scripts.
+PRIVATE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 KOREAN = json.loads(source("ko.json"))  # {English: Korean}, for Gradio and for our components
 words = gr.I18n(ko=KOREAN, en={text: text for text in KOREAN})
@@ -36,6 +40,13 @@ whenSeen(element, () => {{
   watch('value', () => shown.open(props.value));
 }});"""
     return gr.HTML(value, html_template="", js_on_load=script, apply_default_css=False)
+
+
+def of_checkpoint(start: str, studio: Studio, checkpoint: gr.Dropdown) -> gr.HTML:
+    """A component that is given the summary of the checkpoint chosen, and of each one chosen later."""
+    view = component(start, studio.shelf.summary())
+    checkpoint.change(spoken(studio.shelf.summary), checkpoint, view, **PRIVATE)
+    return view
 
 
 def tabbar(names: dict[str, str]) -> gr.HTML:

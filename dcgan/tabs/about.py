@@ -3,7 +3,7 @@
 import gradio as gr
 
 from dcgan.studio import Studio
-from dcgan.tabs import component, spoken, words
+from dcgan.tabs import PRIVATE, component, spoken, words
 
 YOUR_OWN = """## Train your own
 ```sh
@@ -16,5 +16,6 @@ python app.py --checkpoints runs/mine                   # this page, with your f
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     component("about(element)", {})
     gr.Markdown(words(YOUR_OWN))
-    card = gr.Markdown(studio.card())
-    checkpoint.change(spoken(studio.card), checkpoint, card, api_name="model_card", queue=False, show_progress="hidden")
+    card = gr.Markdown(studio.shelf.card())
+    public = {**PRIVATE, "api_visibility": "public"}
+    checkpoint.change(spoken(studio.shelf.card), checkpoint, card, api_name="model_card", **public)

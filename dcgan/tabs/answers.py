@@ -20,7 +20,7 @@ class Answers:
         self.studio = studio
 
     def summary(self, checkpoint: str) -> Answer:
-        return self.studio.summary(checkpoint), b""
+        return self.studio.shelf.summary(checkpoint), b""
 
     def latent(self, checkpoint: str, seed: int, walk: list[int], origin: list[float] | None = None) -> Answer:
         return {"z": [round(value, 4) for value in self.studio.latent(seed, checkpoint, walk, origin)]}, b""
@@ -52,10 +52,10 @@ class Answers:
         return {"origin": self.studio.arithmetic(start, minus, plus, checkpoint)}, b""
 
     def replay(self, checkpoint: str) -> Answer:
-        return self.studio.replay(checkpoint), b""
+        return self.studio.shelf.replay(checkpoint), b""
 
     def snapshot(self, checkpoint: str, index: int) -> Answer:
-        return {}, self.studio.snapshot(index, checkpoint)
+        return {}, self.studio.shelf.snapshot(index, checkpoint)
 
 
 def _sheet(faces: Pixels, columns: int) -> bytes:

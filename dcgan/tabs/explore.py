@@ -8,20 +8,17 @@ import gradio as gr
 
 from dcgan.pictures import encoded
 from dcgan.studio import Studio
-from dcgan.tabs import component, served, spoken
+from dcgan.tabs import PRIVATE, of_checkpoint, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    explorer = component("ahead.settle(element, (name) => trigger('checkpoint', { name }))", studio.summary())
-    checkpoint.change(
-        spoken(studio.summary), checkpoint, explorer, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    explorer = of_checkpoint("ahead.settle(element, (name) => trigger('checkpoint', { name }))", studio, checkpoint)
 
     # A link that someone followed may lead to another checkpoint.
     def follow(event: gr.EventData) -> str | dict[str, Any]:
-        return event.name if event.name in studio.names else gr.skip()
+        return event.name if event.name in studio.shelf.names else gr.skip()
 
-    explorer.checkpoint(follow, None, checkpoint, queue=False, show_progress="hidden", api_visibility="private")
+    explorer.checkpoint(follow, None, checkpoint, **PRIVATE)
 
     def face_file(face: dict[str, Any]) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.

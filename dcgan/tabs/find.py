@@ -6,9 +6,10 @@ from typing import Any
 
 import gradio as gr
 
+from dcgan import search
 from dcgan.pictures import encoded
 from dcgan.studio import Studio
-from dcgan.tabs import base64_text, component, photo_path, words
+from dcgan.tabs import PRIVATE, base64_text, component, photo_path, words
 
 AT_ONCE = 2  # searches; whoever comes later waits in Gradio's queue
 
@@ -35,7 +36,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             return
         yield {"kind": "looking"}
         try:
-            for found in studio.find(photo, checkpoint):
+            for found in search.find(studio, photo, checkpoint):
                 pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
                 yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
         except ValueError as error:
@@ -51,6 +52,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         concurrency_limit=AT_ONCE,
         concurrency_id="find",
     )
-    private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    view.stop(None, None, None, cancels=[searching], **private)
-    photo.clear(lambda: {"kind": "nothing"}, None, view, **private)  # whose script then stops what is under way
+    view.stop(None, None, None, cancels=[searching], **PRIVATE)
+    photo.clear(lambda: {"kind": "nothing"}, None, view, **PRIVATE)  # whose script then stops what is under way

@@ -4,16 +4,11 @@ import gradio as gr
 
 from dcgan.pictures import encoded, grid
 from dcgan.studio import Studio
-from dcgan.tabs import component, served, spoken
-
-COLUMNS = 8  # of the sheet that holds all frames
+from dcgan.tabs import of_checkpoint, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    player = component("interpolator(element, props.value, engine)", studio.summary())
-    checkpoint.change(
-        spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    of_checkpoint("interpolator(element, props.value, engine)", studio, checkpoint)
 
     def strip_file(
         seeds: list[int] | None = None, path: str = "spherical", frames: int = 9, checkpoint: str = ""

@@ -3,16 +3,11 @@
 import gradio as gr
 
 from dcgan.studio import Studio
-from dcgan.tabs import component, spoken
-
-COLUMNS = 6
+from dcgan.tabs import of_checkpoint, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    view = component("lab(element, props.value, serverEngine())", studio.summary())
-    checkpoint.change(
-        spoken(studio.summary), checkpoint, view, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    of_checkpoint("lab(element, props.value, serverEngine())", studio, checkpoint)
 
     def own_slider(having: list[int] | None = None, lacking: list[int] | None = None, checkpoint: str = "") -> list:
         """A direction from the seeds of faces that have a trait and of faces that lack it: `shift` of /face is a

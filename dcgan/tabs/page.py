@@ -31,7 +31,7 @@ class Page:
     """They and the styles, with all that Explore needs to begin at once: as a route and as the page's first lines."""
 
     def __init__(self, studio: Studio):
-        begin = f"const engine = {engine()};\nconst ahead = exploreAhead({json.dumps(studio.summary())}, engine);"
+        begin = f"const engine = {engine()};\nconst ahead = exploreAhead({json.dumps(studio.shelf.summary())}, engine);"
         text = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\n{begin}\nreturn {{ {NAMES} }};\n}})();"
         self.script = text.encode()
         self.address = f"page-{hashlib.sha256(self.script).hexdigest()[:12]}.js"

@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from dcgan import comparison
 from dcgan.pictures import Pixels, encoded, grid
 from dcgan.studio import Studio
-from dcgan.tabs import base64_text, component, photo_paths, served, spoken, words
+from dcgan.tabs import PRIVATE, base64_text, component, photo_paths, served, spoken, words
 from dcgan.tabs.gate import KEPT
 
 
@@ -25,7 +26,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         forget = gr.Button(words("Forget my photos"), size="sm", visible=False)
 
     def grids(shuffle: int, checkpoint: str, own: Pixels | None) -> dict[str, Any]:
-        pair = studio.real_vs_fake(shuffle, checkpoint, own)
+        pair = comparison.real_vs_fake(studio, shuffle, checkpoint, own)
         real = None if pair.real is None else _png(pair.real)
         return {"kind": "grids", "shuffle": shuffle, "real": real, "fake": _png(pair.fake), "note": pair.note}
 
@@ -50,31 +51,30 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         return _answer(event, quiz, checkpoint, own)
 
     def quiz(checkpoint: str, own: Pixels | None) -> dict[str, Any]:
-        found = studio.quiz(checkpoint, own)
+        found = comparison.quiz(studio, checkpoint, own)
         return {"kind": "quiz", **asdict(found), "pictures": [_png(image) for image in found.pictures]}
 
     def take(files: list[str], checkpoint: str) -> tuple[Any, Any, Any]:
         pixels = studio.own_photos(files, checkpoint)
         return pixels, _answer(None, grids, 0, checkpoint, pixels), gr.update(visible=True)
 
-    private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    view.grids(show_grids, [checkpoint, own], view, **private)
-    view.closest(show_closest, checkpoint, view, **private)
-    view.quiz(show_quiz, [checkpoint, own], view, **private)
-    checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **private)
+    view.grids(show_grids, [checkpoint, own], view, **PRIVATE)
+    view.closest(show_closest, checkpoint, view, **PRIVATE)
+    view.quiz(show_quiz, [checkpoint, own], view, **PRIVATE)
+    checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **PRIVATE)
     for upload in (folder, photos):
         upload.preprocess = photo_paths  # type: ignore[method-assign, assignment]
-        upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**private, "queue": True})
+        upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**PRIVATE, "queue": True})
     forget.click(
         lambda checkpoint: (None, _answer(None, grids, 0, checkpoint, None), gr.update(visible=False)),
         checkpoint,
         [own, view, forget],
-        **private,
+        **PRIVATE,
     )
 
     def grid_files(shuffle: int = 0, checkpoint: str = "") -> tuple[gr.FileData, gr.FileData, str]:
         """64 real images, 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
-        pair = studio.real_vs_fake(shuffle, checkpoint)
+        pair = comparison.real_vs_fake(studio, shuffle, checkpoint)
         if pair.real is None:
             raise ValueError(pair.note)
         real, fake = (

@@ -5,22 +5,19 @@ from typing import Any
 import gradio as gr
 
 from dcgan.studio import Studio
-from dcgan.tabs import component, served, spoken
+from dcgan.tabs import of_checkpoint, served, spoken
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    player = component("replayer(element, props.value, serverEngine())", studio.summary())
-    checkpoint.change(
-        spoken(studio.summary), checkpoint, player, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    of_checkpoint("replayer(element, props.value, serverEngine())", studio, checkpoint)
 
     def course(checkpoint: str = "") -> dict[str, Any]:
         """The course of the training: the images seen at each frame, and the curves of losses and beliefs."""
-        return studio.replay(checkpoint)
+        return studio.shelf.replay(checkpoint)
 
     def frame_file(index: int = 0, checkpoint: str = "") -> gr.FileData:
         """One frame of the replay, as a WebP of 8 x 8 faces."""
-        return served(studio.snapshot(index, checkpoint), f"frame-{index}.webp")
+        return served(studio.shelf.snapshot(index, checkpoint), f"frame-{index}.webp")
 
     gr.api(spoken(course), api_name="replay")
     gr.api(spoken(frame_file), api_name="replay_frame")
