@@ -40,7 +40,7 @@ from dcgan.tabs import (
     words,
 )
 from dcgan.tabs.channel import Channel
-from dcgan.tabs.gate import Gate, guarded, keep_little, keep_sweeping
+from dcgan.tabs.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep
 from dcgan.tabs.page import Early, Page
 
 gc.freeze()
@@ -75,6 +75,7 @@ TABS = {
     "lab": ("Lab", lab),
     "about": ("About", about),
 }
+FILES = "faces-"  # how the folder of visitors' files begins
 QUEUED = 20  # searches and other long requests; then the page says that it is busy
 LAUNCH: dict[str, Any] = {
     "theme": THEME,
@@ -113,6 +114,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 filterable=False,
                 container=False,
             )
+            # The shelf looks for it, and takes "" for the first.
+            checkpoint.preprocess = lambda name: name  # type: ignore[method-assign, assignment]
         tabbar({id: title for id, (title, _) in TABS.items()})
         for id, (_, tab) in TABS.items():
             with panel(id):
@@ -167,7 +170,8 @@ def main() -> int:
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
-        with tempfile.TemporaryDirectory(prefix="faces-") as files:  # visitors', and nobody else's
+        sweep(Path(tempfile.gettempdir()), KEPT, f"{FILES}*")  # of a demo that was killed
+        with tempfile.TemporaryDirectory(prefix=FILES) as files:  # visitors', and nobody else's
             os.environ["GRADIO_TEMP_DIR"] = gr.routes.DEFAULT_TEMP_DIR = files
             keep_sweeping(Path(files))
             serve(studio)

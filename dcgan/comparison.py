@@ -1,6 +1,7 @@
 """Real beside fake: two grids, and a quiz."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from dcgan.checkpoint import CheckpointError
 from dcgan.data import DataError
 from dcgan.pictures import GRID, Pixels, grid
 from dcgan.reals import Reals
+from dcgan.sentences import Sentences, spelled
 from dcgan.studio import Studio
 
 MAX_SHUFFLE = 999_999
@@ -18,11 +20,11 @@ PAIRS = 20  # of the quiz
 
 @dataclass(frozen=True)
 class Pair:
-    """Reals beside fakes: two grids [8 S, 8 S, nc], a sentence that says what they are, and who made the fakes."""
+    """Reals beside fakes: two grids [8 S, 8 S, nc], sentences that say what they are, and who made the fakes."""
 
     real: Pixels | None
     fake: Pixels
-    note: str
+    note: Sentences
     checkpoint: str
 
 
@@ -33,7 +35,7 @@ class Quiz:
     pictures: Pixels
     fakes: list[int]
     discriminator: list[int]
-    note: str
+    note: Sentences
 
 
 def real_vs_fake(studio: Studio, shuffle: int = 0, checkpoint: str = "", own: Pixels | None = None) -> Pair:
@@ -58,7 +60,7 @@ def quiz(studio: Studio, checkpoint: str = "", own: Pixels | None = None) -> Qui
     pixels, reals, name, note = _sides(studio, checkpoint, own)
     chosen = reals.heldout if reals is not None and len(reals.heldout) >= PAIRS else np.arange(len(pixels))
     if len(chosen) < PAIRS:
-        raise ValueError(f"the quiz needs {PAIRS} real pictures, and there are {len(chosen)}. {note}")
+        raise ValueError(f"the quiz needs {PAIRS} real pictures, and there are {len(chosen)}. {spelled(note)}")
     rng = np.random.default_rng()
     real = pixels[rng.permutation(chosen)[:PAIRS]].transpose(0, 2, 3, 1)
     fake = studio.fakes(name, rng.integers(latents.MAX_SEED, size=PAIRS))
@@ -71,24 +73,28 @@ def quiz(studio: Studio, checkpoint: str = "", own: Pixels | None = None) -> Qui
     return Quiz(np.stack(pairs), fakes.tolist(), np.where(fooled, 1 - fakes, fakes).tolist(), note)
 
 
-def _sides(studio: Studio, checkpoint: str, own: Pixels | None) -> tuple[Pixels, Reals | None, str, str]:
+def _sides(studio: Studio, checkpoint: str, own: Pixels | None) -> tuple[Pixels, Reals | None, str, Sentences]:
     """Real pixels [N, nc, S, S] (none if there are no reals at all), their Reals, a checkpoint, and a note."""
     name = studio.shelf.name(checkpoint)
     model = studio.shelf.checkpoint(name).model
     if own is not None and own.shape[1:] == (model.nc, model.image_size, model.image_size):
-        return own, None, name, f"Real: {len(own):,} pictures of your own. Fake: made up by the checkpoint {name}."
+        return own, None, name, [("Real: {count} pictures of your own.", {"count": len(own)}), _fake(name)]
     try:
         reals = studio.reals.get(studio.shelf.checkpoint(name))
-        what = "drawn faces" if studio.shelf.is_drawn(name) else "pictures"
-        note = f"Real: {len(reals):,} {what} at hand. Fake: made up by the checkpoint {name}."
-    except DataError as reason:
-        # Another checkpoint may be the built-in model; else this one's own fakes stand beside drawn faces.
-        name, wanted = next(filter(studio.shelf.is_drawn, studio.shelf.names), name), name
-        note = f"The pictures that {wanted} learned from cannot be shown: {reason}. "
-        try:
-            reals = studio.reals.get(studio.shelf.checkpoint(name), SOURCE)
-            note += f"Meanwhile, real are drawn faces, and fake is what the checkpoint {name} makes up."
-        except DataError as another:
-            nothing = np.empty((0, model.nc, model.image_size, model.image_size), np.uint8)
-            return nothing, None, name, note + f"Nor can drawn faces: {another}."
-    return reals.pixels, reals, name, note
+        at_hand = "Real: {count} drawn faces." if studio.shelf.is_drawn(name) else "Real: {count} pictures at hand."
+        return reals.pixels, reals, name, [(at_hand, {"count": len(reals)}), _fake(name)]
+    except DataError as error:
+        gaps = {"name": name, "reason": str(error)}
+        reason = ("The pictures that {name} learned from cannot be shown: {reason}.", gaps)
+    # Another checkpoint may be the built-in model; else this one's own fakes stand beside drawn faces.
+    name = next(filter(studio.shelf.is_drawn, studio.shelf.names), name)
+    try:
+        reals = studio.reals.get(studio.shelf.checkpoint(name), SOURCE)
+        return reals.pixels, reals, name, [reason, ("Meanwhile, real: drawn faces.", {}), _fake(name)]
+    except DataError as error:
+        nothing = np.empty((0, model.nc, model.image_size, model.image_size), np.uint8)
+        return nothing, None, name, [reason, ("Nor can drawn faces: {reason}.", {"reason": str(error)})]
+
+
+def _fake(name: str) -> tuple[str, dict[str, Any]]:
+    return "Fake: made up by the checkpoint {name}.", {"name": name}

@@ -1,6 +1,6 @@
 """What visitors give: photos, within bounds. A ValueError is one line for the visitor."""
 
-import shutil
+import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -34,20 +34,23 @@ def photo(path: str | Path) -> Image.Image:
 def own_photos(files: Sequence[str], image_size: int, nc: int) -> Pixels:
     """Pictures, or a zip of them, cropped and resized as training does it: uint8 [N, nc, S, S].
 
-    Up to 500 are read; nothing is kept, and the files are removed.
+    Up to 500 are read, and nothing is kept. The files stay: another visitor may have given the same ones.
     """
     if not files:
         raise ValueError("give pictures, or a zip of them")
     with tempfile.TemporaryDirectory(dir=Path(files[0]).parent) as folder:
         pictures, cache = Path(folder, "pictures"), Path(folder, "cache")
         pictures.mkdir()
-        moved = [Path(shutil.move(f, pictures / f"{i:04d}{Path(f).suffix.lower()}")) for i, f in enumerate(files)]
-        archive = next((path for path in moved if path.suffix == ".zip"), None)
+        linked = [pictures / f"{i:04d}{Path(f).suffix.lower()}" for i, f in enumerate(files)]
+        for file, link in zip(files, linked, strict=True):
+            os.link(file, link)
+        archive = next((path for path in linked if path.suffix == ".zip"), None)
         try:
             _check_size(archive or pictures)
             images = load_images(str(archive or pictures), image_size, nc, 0, MAX_OWN, cache, False)
         except DataError as error:
-            raise ValueError(str(error).replace(f"{pictures}", "what you gave")) from None
+            said, unreadable, _ = str(error).replace(f"{archive or pictures}", "what you gave").partition("can be read")
+            raise ValueError(f"{said}{unreadable}: give JPEG, PNG or WebP" if unreadable else said) from None
         return np.array(images.pixels)
 
 

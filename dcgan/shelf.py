@@ -11,6 +11,7 @@ from dcgan import asked
 from dcgan.avatars import SOURCE
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.model import Generator, parameter_count
+from dcgan.sentences import Sentences, spelled
 
 MAX_CURVE = 400  # points of a curve: no screen shows more
 CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
@@ -92,11 +93,10 @@ class Shelf:
 
     def about(self, checkpoint: str = "") -> str:
         """A checkpoint in words: size, data set, images seen, licence."""
-        sentences = self.sentences(checkpoint)
-        return " ".join(text.format(**{k: _rounded(v) for k, v in gaps.items()}) for text, gaps in sentences)
+        return spelled(self.sentences(checkpoint))
 
-    def sentences(self, checkpoint: str = "") -> list[tuple[str, dict[str, Any]]]:
-        """The same as texts with {gaps}, and what stands in these, for a page in another language."""
+    def sentences(self, checkpoint: str = "") -> Sentences:
+        """The same for a page in another language."""
         facts = self._facts(self.name(checkpoint))
         draws = "Draws colour faces" if facts["channels"] == 3 else "Draws grey faces"
         count, terms = facts["data_count"], facts["license"]
@@ -179,12 +179,6 @@ class Shelf:
             return self.checkpoint(name).generator_at(self.moments(name)[moment])
         except CheckpointError:
             raise ValueError("this moment is no longer there: start the demo again") from None
-
-
-def _rounded(value: Any) -> str:
-    if not isinstance(value, int):
-        return str(value)
-    return f"{value / 1e6:.1f} million" if value >= 1e6 else f"{value:,}"
 
 
 def _finite(value: Any) -> float | None:

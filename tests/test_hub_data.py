@@ -18,6 +18,7 @@ from PIL import Image
 import train
 from dcgan import comparison
 from dcgan.data import DataError, Images, is_heldout, load_images, open_source
+from dcgan.sentences import spelled
 from dcgan.studio import Studio
 from tests.demo_fixtures import make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub
@@ -362,7 +363,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_space_streams_its_reals_and_keeps_them(faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "maker/demo")
     pair = comparison.real_vs_fake(Studio(people))
-    assert "30 pictures at hand" in pair.note
+    assert "30 pictures at hand" in spelled(pair.note)
     assert pair.real is not None
     sent = dict(faces.sent)
     assert sent
@@ -376,8 +377,8 @@ def test_a_space_tries_again_once_the_hub_is_back(faces: Hub, people: Path, monk
     monkeypatch.setattr("dcgan.reals.DRAWN", 4)
     studio = Studio(people)
     with faces.unreachable():
-        assert "the Hub cannot be reached" in comparison.real_vs_fake(studio).note
-    assert "30 pictures at hand" in comparison.real_vs_fake(studio).note
+        assert "the Hub cannot be reached" in spelled(comparison.real_vs_fake(studio).note)
+    assert "30 pictures at hand" in spelled(comparison.real_vs_fake(studio).note)
 
 
 @pytest.mark.usefixtures("patient")
@@ -385,7 +386,7 @@ def test_elsewhere_the_demo_asks_nothing_of_the_network(
     faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dcgan.reals.DRAWN", 4)
-    assert "--dataroot" in comparison.real_vs_fake(Studio(people)).note
+    assert "--dataroot" in spelled(comparison.real_vs_fake(Studio(people)).note)
     assert faces.requests == []
 
 
@@ -395,7 +396,7 @@ def test_a_dataroot_on_the_hub_is_looked_up_at_once_and_read_when_needed(faces: 
         Studio(people, "hf://datasets/faces/none")
     studio = Studio(people, "hf://datasets/faces/zip")
     assert faces.sent == {}
-    assert "30 pictures at hand" in comparison.real_vs_fake(studio).note
+    assert "30 pictures at hand" in spelled(comparison.real_vs_fake(studio).note)
 
 
 def test_looking_a_source_up_fetches_nothing(faces: Hub, tmp_path: Path) -> None:

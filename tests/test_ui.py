@@ -218,6 +218,95 @@ def test_keyboard_moves_and_resets_a_slider(page: Page) -> None:
     assert float(slider_value(page, name)) == pytest.approx(before, abs=0.01)
 
 
+def test_keys_in_a_row_are_one_step_of_undo(page: Page) -> None:
+    truncation = page.get_by_role("slider", name="Truncation")
+    for _ in range(5):
+        truncation.press("ArrowLeft")
+    shown(page, "truncation=0.95")
+    page.keyboard.press("Control+z")  # not waiting until it is sure that no key follows
+    shown(page, "truncation=1")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.keyboard.press("Control+Shift+z")
+    shown(page, "truncation=0.95")
+
+
+def test_a_finger_that_scrolls_the_page_moves_no_slider(page: Page) -> None:
+    truncation = page.get_by_role("slider", name="Truncation")
+    truncation.dispatch_event("pointerdown")
+    truncation.evaluate("slider => { slider.value = 0.2; slider.dispatchEvent(new Event('input')); }")
+    shown(page, "truncation=0.2")
+    truncation.dispatch_event("pointercancel")
+    shown(page, "truncation=1")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+@pytest.mark.parametrize("width", [761, 820, 1000])
+def test_sliders_are_wide_enough_on_a_tablet(browser: Browser, demo: str, width: int) -> None:  # noqa: F811
+    with opened(browser, demo, "face=toons&seed=3", {"width": width, "height": 1100}) as page:
+        shown(page)
+        slider = page.get_by_role("slider", name="age").bounding_box()
+        assert slider["width"] > 150
+        assert slider["x"] + slider["width"] < width
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_shows_beside_a_face_that_stays_in_view(browser: Browser, demo: str) -> None:  # noqa: F811
+    with opened(browser, demo, "face=toons&seed=3", {"width": 640, "height": 400}) as page:
+        shown(page)
+        page.mouse.wheel(0, 700)
+        page.wait_for_timeout(300)
+        screen = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        top = screen[: int(face(page).bounding_box()["height"])]
+        assert len(np.unique(top[:, :100].reshape(-1, 3), axis=0)) == 1
+
+
+def test_what_a_dead_server_left_empty_is_filled_when_it_is_back(browser: Browser, demo: str) -> None:  # noqa: F811
+    with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True) as page:
+        dead = False
+        page.route_web_socket("**/ask", lambda socket: socket.close() if dead else relay(socket))
+        page.route("**/ask", lambda route: route.abort() if dead else route.fallback())
+        page.reload()
+        shown(page)
+        dead = True
+        page.evaluate("() => {}")
+        for socket in RELAYED:
+            socket.close()
+        for name in ("Interpolate", "Training replay", "Lab"):
+            page.get_by_role("tab", name=name).click()
+            expect(page.get_by_text("The server does not answer").filter(visible=True).first).to_be_visible()
+        dead = False
+        expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile("people"))
+        for name in ("Interpolate", "Training replay"):
+            page.get_by_role("tab", name=name).click()
+            shown(page)
+        expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
+
+
+RELAYED: list[WebSocketRoute] = []
+
+
+def relay(socket: WebSocketRoute) -> None:
+    socket.connect_to_server()
+    RELAYED.append(socket)
+
+
+def test_a_request_that_nobody_answers_does_not_end_real_vs_fake(browser: Browser, demo: str) -> None:  # noqa: F811
+    with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True) as page:
+        page.get_by_role("tab", name="Real vs fake").click()
+        fakes = page.get_by_alt_text("64 generated faces in a grid")
+        fakes.wait_for()
+        before = fakes.get_attribute("src")
+        page.clock.install()
+        page.route("**/run/predict", lambda route: route.fulfill(status=503, json={"error": "busy"}))
+        with page.expect_request("**/run/predict"):
+            page.get_by_role("button", name="Shuffle").click()
+        page.unroute("**/run/predict")
+        page.clock.fast_forward(25_000)
+        expect(page.get_by_text("The server does not answer").filter(visible=True)).to_be_visible()
+        page.get_by_role("button", name="Shuffle").click()
+        expect(fakes).not_to_have_attribute("src", before)
+
+
 def test_every_dimension_can_be_reached_and_found(page: Page) -> None:
     page.get_by_role("button", name=f"Show all {NZ}").click()
     sliders = page.get_by_role("slider", name="Dimension ")
@@ -473,7 +562,10 @@ def test_a_slider_of_ones_own_is_made_tried_kept_and_removed(page: Page, tmp_pat
     download.value.save_as(file)
     page.get_by_role("button", name="Remove beam").click()
     expect(page.get_by_role("button", name="Remove beam")).to_have_count(0)
+    other = {"name": "beam", "checkpoint": "toons", "vector": [1]}
+    page.evaluate("other => sessionStorage.setItem('sliders', JSON.stringify([other]))", other)
     page.get_by_label("Load a slider").set_input_files(file)
+    page.wait_for_function("JSON.parse(sessionStorage.getItem('sliders')).length === 2")  # each has its own
     page.get_by_role("button", name="Try it in Explore").click()
     before = pixels(face(page))
     slider = page.get_by_role("slider", name="beam")
@@ -489,9 +581,12 @@ def test_a_slider_of_ones_own_is_made_tried_kept_and_removed(page: Page, tmp_pat
 
 def test_a_file_that_is_no_slider_is_a_line(page: Page, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Lab").click()
-    (tmp_path / "no.json").write_text('{"name": 3}')
-    page.get_by_label("Load a slider").set_input_files(tmp_path / "no.json")
-    expect(page.get_by_text("This file holds no slider")).to_be_visible()
+    for text in ('{"name": 3}', json.dumps({"name": "no", "checkpoint": "people", "vector": [None] * NZ})):
+        (tmp_path / "no.json").write_text(text)
+        page.get_by_label("Load a slider").set_input_files(tmp_path / "no.json")
+        expect(page.get_by_text("This file holds no slider")).to_be_visible()
+        page.get_by_role("button", name="Other faces").first.click()
+        expect(page.get_by_text("This file holds no slider")).to_have_count(0)
 
 
 def test_a_sum_of_faces_opens_in_explore(page: Page) -> None:

@@ -23,13 +23,10 @@ function about(root) {
   return { open: () => {} };
 }
 
-/* A checkpoint in words. sentences: [[text, {gap: value}]] */
+/* A checkpoint in words. */
 function facts(root, { sentences }) {
-  const millions = new Intl.NumberFormat(words === KOREAN ? "ko" : "en", { notation: "compact", compactDisplay: "long", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  const rounded = (value) => (typeof value !== "number" ? value : value < 1e6 ? value.toLocaleString("en") : millions.format(value));
-  const said = ([text, gaps]) => t(text, Object.fromEntries(Object.entries(gaps).map(([gap, value]) => [gap, rounded(value)])));
   const line = make("p", { className: "facts" });
-  const open = (known) => (line.textContent = known.sentences.map(said).join(" "));
+  const open = (known) => (line.textContent = spelled(known.sentences));
   open({ sentences });
   root.replaceChildren(line);
   return { open };

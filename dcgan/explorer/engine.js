@@ -26,6 +26,7 @@ function serverChannel(address) {
   let socket = null;
   let tried = 0;
   let last = 0;
+  let looking = 0;
 
   function open() {
     tried = Date.now();
@@ -37,6 +38,17 @@ function serverChannel(address) {
       asked.delete(answer.n);
     };
     socket.onclose = giveUp;
+  }
+
+  /* Where the server was gone: looks until it is back, and tells all who wait for it. */
+  function lookOut() {
+    looking ||= setInterval(() => {
+      if (socket.readyState === WebSocket.CLOSED) open();
+      if (socket.readyState !== WebSocket.OPEN) return;
+      clearInterval(looking);
+      looking = 0;
+      dispatchEvent(new Event("answering"));
+    }, TRY_AGAIN / 2);
   }
 
   function giveUp() {
@@ -69,6 +81,7 @@ function serverChannel(address) {
       const answer = await fetch(address, { method: "POST", body: JSON.stringify(question) });
       return answer.ok ? read(await answer.arrayBuffer()) : await answer.json();
     } catch {
+      lookOut();
       throw new Error(t("The server does not answer. Is it still running?"));
     }
   }
@@ -131,6 +144,11 @@ function serverEngine() {
   };
 }
 
+/* Calls `retry` when a server that was gone is back. */
+function whenAnswering(retry) {
+  addEventListener("answering", retry, { once: true });
+}
+
 /* Latest wins: at most `limit` requests are on their way, and an answer overtaken by a later one is not shown.
    Returns a function that takes a state; the last state given is always the last one shown. */
 function latest(request, show, fail, limit) {
@@ -150,7 +168,15 @@ function latest(request, show, fail, limit) {
         shown = number;
         show(answer, state);
       })
-      .catch((error) => number === sent && fail(error))
+      .catch((error) => {
+        if (number !== sent) return;
+        fail(error);
+        whenAnswering(() => {
+          if (number !== sent) return;
+          wanted = state;
+          pump();
+        });
+      })
       .finally(() => {
         flying--;
         pump();

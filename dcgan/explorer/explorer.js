@@ -5,6 +5,7 @@ const REACH = 3.5; // how far their sliders go: nearly all of a standard normal
 const ENLARGED = 512; // side of an enlarged picture, at least
 const CALM = 250; // milliseconds without a change, before the neighbours are asked for
 const MAX_UNDO = 200;
+const RANK_AGAIN = 5000; // milliseconds
 
 function explorer(root, checkpoint, engine, onCheckpoint) {
   const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
@@ -25,13 +26,13 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   const message = messageLine();
   const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [], origin: null, shift: null }));
   const truncation = make("output", {});
-  const truncationSlider = slider(t("Truncation"), { min: 0, max: 1.5, step: 0.01 }, (value) => change({ truncation: value }), settle);
+  const truncationSlider = slider(t("Truncation"), { min: 0, max: MAX_TRUNCATION, step: 0.01 }, (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
   const moment = make("output", {});
   const momentSlider = slider(t("Time machine"), { min: 0, step: 1 }, (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
   const timeMachine = make("div", { className: "field truncation moment" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
-  const undo = button(icon("undo"), () => travel(past, future), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
-  const redo = button(icon("redo"), () => travel(future, past), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
+  const undo = button(icon("undo"), () => travel(-1), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
+  const redo = button(icon("redo"), () => travel(1), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
   const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
   const saveNative = button("", () => savePicture(1));
@@ -148,7 +149,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   /* Undo goes from the past to the future, redo the other way. */
-  function travel(from, to) {
+  function travel(way) {
+    settle(); // what has just been changed
+    const [from, to] = way < 0 ? [past, future] : [future, past];
     if (!from.length) return;
     to.push(settled);
     settled = from.pop();
@@ -171,7 +174,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     momentSlider.setAttribute("aria-valuetext", moment.value);
     const { checkpoint: _, ...own } = state;
     resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed, state.origin));
-    undo.disabled = !past.length;
+    undo.disabled = !past.length && link(settled) === link(state);
     redo.disabled = !future.length;
     for (const one of [...namedRows, ...dimensionRows]) one.show();
   }
@@ -189,7 +192,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
     const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
     const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset, ...(ends.length ? [meaning] : []));
-    const at = (z) => (100 * (Math.max(low, Math.min(high, z)) - low)) / (high - low);
+    // The middle of the thumb, which is 18 px wide.
+    const at = (z) => `calc(9px + (100% - 18px) * ${((Math.max(low, Math.min(high, z)) - low) / (high - low)).toFixed(4)})`;
+    input.style.setProperty("--zero", at(0));
     let before = null;
     const display = () => {
       const z = of.get();
@@ -198,8 +203,8 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       if (before === now) return; // in a drag, all but one of many
       before = now;
       value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
-      input.style.setProperty("--from", `${Math.min(at(0), at(z))}%`);
-      input.style.setProperty("--to", `${Math.max(at(0), at(z))}%`);
+      input.style.setProperty("--from", at(Math.min(0, z)));
+      input.style.setProperty("--to", at(Math.max(0, z)));
       element.classList.toggle("edited", of.edited());
       reset.disabled = !of.edited();
     };
@@ -278,7 +283,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
-  async function open(summary) {
+  function open(summary) {
     checkpoint = summary;
     if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {}, origin: null, shift: null };
     state = possible(state);
@@ -291,13 +296,18 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     fillDimensions();
     change({});
     loadBase();
+    rank(summary);
+  }
+
+  /* The order of the dimensions, which may wait while others compute. */
+  async function rank(summary) {
     try {
       const found = await engine.ranking(summary.name);
       if (summary !== checkpoint) return;
       ranking = found;
       fillDimensions();
-    } catch (error) {
-      message.say(error.message);
+    } catch {
+      setTimeout(() => summary === checkpoint && rank(summary), RANK_AGAIN);
     }
   }
 
@@ -338,8 +348,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const typing = document.activeElement?.matches("input:not([type=range]):not([type=radio]), textarea");
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || typing || !root.offsetParent) return;
     event.preventDefault();
-    if (event.shiftKey) travel(future, past);
-    else travel(past, future);
+    travel(event.shiftKey ? 1 : -1);
   });
   if (state.checkpoint === checkpoint.name) open(checkpoint);
   else onCheckpoint(state.checkpoint);

@@ -20,6 +20,17 @@ function lab(root, checkpoint, engine) {
     }
   };
 
+  /* The same, again where the server was gone: what it shows is not the visitor's to repeat. */
+  const lasting = async (work) => {
+    let done = false;
+    await attempt(async () => {
+      await work();
+      done = true;
+    });
+    const mine = checkpoint;
+    if (!done) whenAnswering(() => mine === checkpoint && lasting(work));
+  };
+
   // A slider of one's own
 
   const canvas = make("canvas", { className: "faces sheet", role: "img", "aria-label": t("Faces to mark") });
@@ -57,9 +68,11 @@ function lab(root, checkpoint, engine) {
     sheet.close();
   };
 
-  const otherFaces = () => attempt(async () => {
+  const otherFaces = () => lasting(async () => {
+    const mine = checkpoint;
     const wanted = Array.from({ length: SHEET }, randomSeed);
-    const sheet = await engine.sheet(checkpoint.name, wanted, COLUMNS);
+    const sheet = await engine.sheet(mine.name, wanted, COLUMNS);
+    if (mine !== checkpoint) return;
     seeds = wanted;
     draw(canvas, sheet);
     canvas.dataset.shown = `${checkpoint.name} ${seeds.join(" ")}`;
@@ -70,8 +83,10 @@ function lab(root, checkpoint, engine) {
 
   async function makeSlider() {
     const about = { name: name.value.trim() || t("my slider"), checkpoint: checkpoint.name };
-    made = { ...about, vector: await engine.slider(checkpoint.name, marked("has"), marked("lacks")) };
-    keepSliders([...ownSliders().filter((one) => !same(one, made)), made]);
+    const found = { ...about, vector: await engine.slider(checkpoint.name, marked("has"), marked("lacks")) };
+    keepSliders([...ownSliders().filter((one) => !same(one, found)), found]);
+    if (found.checkpoint !== checkpoint.name) return; // another one has been chosen meanwhile
+    made = found;
     await showTrial();
   }
 
@@ -93,12 +108,13 @@ function lab(root, checkpoint, engine) {
     } catch {
       // told below
     }
-    const good = found && typeof found.name === "string" && Array.isArray(found.vector) && found.vector.every((value) => Math.abs(value) <= 1);
+    const numbers = Array.isArray(found?.vector) && found.vector.every((value) => typeof value === "number");
+    const good = numbers && Math.abs(Math.hypot(...found.vector) - 1) < 0.1 && typeof found.name === "string" && found.name.trim();
     if (!good) throw new Error(t("This file holds no slider: it is a JSON that Download made."));
     if (found.checkpoint !== checkpoint.name || found.vector.length !== checkpoint.nz) {
       throw new Error(t("This slider belongs to the checkpoint {name}.", { name: found.checkpoint }));
     }
-    const slider = { name: found.name.slice(0, 30), checkpoint: found.checkpoint, vector: found.vector };
+    const slider = { name: found.name.trim().slice(0, 30), checkpoint: found.checkpoint, vector: found.vector };
     keepSliders([...ownSliders().filter((one) => !same(one, slider)), slider]);
   }
 
@@ -148,7 +164,7 @@ function lab(root, checkpoint, engine) {
     sums.open = (index) => openInExplore({ checkpoint: checkpoint.name, ...around[index] });
   }
 
-  const otherTerms = () => attempt(async () => {
+  const otherTerms = () => lasting(async () => {
     terms = Object.fromEntries(Object.keys(terms).map((part) => [part, [randomSeed(), randomSeed(), randomSeed()]]));
     await Promise.all(Object.keys(terms).map(fillBoard));
     await addUp();

@@ -5,6 +5,14 @@ const words = navigator.language.startsWith("ko") ? KOREAN : {};
 /* A text in the visitor's language. values take the place of {names}. */
 const t = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
+/* What the server has to say, in the visitor's language. sentences: [[text, {gap: value}]] */
+function spelled(sentences) {
+  const millions = new Intl.NumberFormat(words === KOREAN ? "ko" : "en", { notation: "compact", compactDisplay: "long", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const rounded = (value) => (typeof value !== "number" ? words[value] ?? value : value < 1e6 ? value.toLocaleString("en") : millions.format(value));
+  const said = ([text, gaps]) => t(text, Object.fromEntries(Object.entries(gaps).map(([gap, value]) => [gap, rounded(value)])));
+  return sentences.map(said).join(" ");
+}
+
 /* An element: tag, properties (aria-* and data-* as attributes), children. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -41,7 +49,9 @@ function svg(tag, attributes, ...children) {
 const icon = (name) => svg("svg", { class: `icon ${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 const MAX_SEED = 2 ** 32 - 1;
+const MAX_TRUNCATION = 1.5;
 const MAX_WALK = 50;
+const KEYS_REST = 700; // milliseconds
 const randomSeed = () => Math.floor(Math.random() * 1e6);
 
 /* A seed with its dice. `onchange(seed)` hears of every new one. */
@@ -49,13 +59,15 @@ function seedField(label, seed, onchange) {
   const input = make("input", {
     type: "number", min: 0, max: MAX_SEED, step: 1, value: seed, inputMode: "numeric", className: "number",
   });
+  let last = seed;
   const set = (value) => {
-    input.value = value;
+    input.value = last = value;
   };
   input.onchange = () => {
+    if (!input.value.trim()) return set(last); // emptied: as it was
     const value = Math.min(MAX_SEED, Math.max(0, Math.floor(Number(input.value) || 0)));
     set(value);
-    onchange(value);
+    return onchange(value);
   };
   const dice = button(icon("dice"), () => {
     set(randomSeed());
@@ -76,10 +88,29 @@ function choice(legend, choices, value, onchange) {
   return group;
 }
 
+/* A slider. oninput(value) hears of each change, onrelease() when it comes to rest: keys pressed in a row are one move. */
 function slider(label, range, oninput, onrelease = () => {}) {
   const input = make("input", { type: "range", className: "range", "aria-label": label, ...range });
+  let before = null;
+  let resting = 0;
+  let keyed = false;
   input.oninput = () => oninput(Number(input.value));
-  input.onchange = () => onrelease();
+  input.onchange = () => {
+    clearTimeout(resting);
+    if (keyed) resting = setTimeout(onrelease, KEYS_REST);
+    else onrelease();
+  };
+  input.addEventListener("keydown", () => (keyed = true));
+  input.onpointerdown = () => {
+    keyed = false;
+    before = input.value;
+  };
+  // A finger that scrolls the page began on it.
+  input.onpointercancel = () => {
+    input.value = before;
+    oninput(Number(before));
+    onrelease();
+  };
   return input;
 }
 
@@ -146,7 +177,7 @@ const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduce)").ma
 /* A line for errors, read aloud when it changes. */
 function messageLine() {
   const line = make("p", { className: "message", role: "status" });
-  return { element: line, say: (text) => (line.textContent = text), clear: () => line.textContent && (line.textContent = "") };
+  return { element: line, say: (text) => (line.textContent = words[text] ?? text), clear: () => line.textContent && (line.textContent = "") };
 }
 
 /* Everything that a face is made of, as part of an address, and back (null where it is no face of `names`). */
@@ -182,7 +213,7 @@ function readLink(names) {
   return {
     checkpoint,
     seed: Math.floor(within(values.get("seed"), 0, MAX_SEED, 0)),
-    truncation: within(values.get("truncation"), 0, 2, 1),
+    truncation: Math.min(MAX_TRUNCATION, within(values.get("truncation"), 0, 2, 1)),
     edits,
     directions: pairs(values.get("d"), /^[^,:]+$/),
     walk: (values.get("w") ?? "").split(".").filter((step) => /^\d{1,9}$/.test(step)).slice(0, MAX_WALK).map(Number),

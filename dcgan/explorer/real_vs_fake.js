@@ -15,10 +15,17 @@ function realVsFake(root, value, send) {
   const waiting = [];
   let asked = 0;
   let count = 0;
+  let overdue = 0;
   const next = () => {
     if (asked || !waiting.length) return;
     const [what, details] = waiting.shift();
     asked = ++count;
+    clearTimeout(overdue);
+    overdue = setTimeout(() => { // refused before it came to anyone who answers
+      asked = 0;
+      message.say(t("The server does not answer. Is it still running?"));
+      next();
+    }, SILENT);
     send(what, { ...details, id: asked });
   };
   const ask = (...request) => {
@@ -64,7 +71,7 @@ function realVsFake(root, value, send) {
   const shows = {
     grids(answer) {
       grids = answer;
-      note.textContent = answer.note;
+      note.textContent = spelled(answer.note);
       shuffle.value = answer.shuffle;
       fakes.hidden = false;
       fake.src = picture(answer.fake);
@@ -93,7 +100,7 @@ function realVsFake(root, value, send) {
     quiz(answer) {
       quiz = answer;
       [round, answers] = [0, []];
-      note.textContent = answer.note;
+      note.textContent = spelled(answer.note);
       [all.hidden, board.hidden] = [true, false];
       showRound();
     },
@@ -138,12 +145,13 @@ function realVsFake(root, value, send) {
 
   function leave() {
     [all.hidden, board.hidden] = [false, true];
-    if (grids) note.textContent = grids.note;
+    if (grids) note.textContent = spelled(grids.note);
   }
 
   function open(answer) {
     // Without an id the checkpoint, or the visitor's own photos, have changed; what waits is then asked about these.
     asked = answer.id === undefined || answer.id === asked ? 0 : asked;
+    if (!asked) clearTimeout(overdue);
     message.say(answer.error ?? "");
     if (answer.error && picked) closest.replaceChildren();
     shows[answer.kind]?.(answer);

@@ -42,7 +42,7 @@ function replayer(root, checkpoint, engine) {
   };
   const play = player((seconds) => {
     const next = position + seconds * FRAMES_A_SECOND * speed;
-    if (!blobs[Math.floor(next) % frames.length]) return; // not here yet
+    if (blobs[Math.floor(next) % frames.length] === undefined) return; // not here yet
     if (next >= frames.length) play.set(false);
     seek(Math.min(next, frames.length - 1));
   });
@@ -101,6 +101,7 @@ function replayer(root, checkpoint, engine) {
       fetchAll(summary);
     } catch (error) {
       message.say(error.message);
+      whenAnswering(() => summary === checkpoint && open(summary));
     }
   }
 
@@ -114,9 +115,15 @@ function replayer(root, checkpoint, engine) {
         const blob = await engine.snapshot(summary.name, index);
         if (summary !== checkpoint) return;
         blobs[index] = blob;
+        message.clear();
         if (index === Math.floor(position)) show();
       } catch (error) {
         message.say(error.message);
+        blobs[index] = null; // to be passed over
+        whenAnswering(() => {
+          waiting.push(index);
+          next();
+        });
       }
       await next();
     };

@@ -62,7 +62,7 @@ class Channel:
         await socket.accept()
         lanes = asyncio.Semaphore(LANES)
         async with create_task_group() as tasks:
-            with suppress(KeyError):
+            with suppress(KeyError, RuntimeError):  # it sends no text, or has broken off
                 async for text in socket.iter_text():
                     await lanes.acquire()
                     tasks.start_soon(self._reply, socket, text, lanes)

@@ -27,7 +27,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         `origin` is a whole latent in the seed's place, such as /find answers, `shift` one that is added. `moment` shows
         it as it was after so many images, where the checkpoint keeps generators of its training.
         """
-        return served(encoded(studio.face(**face)), f"face-{face['seed']}.png")
+        return served(encoded(studio.face(**face)), f"face-{face['seed']:.0f}.png")
 
     def opinion(face: dict[str, Any]) -> dict[str, Any]:
         """What the discriminator thinks of a face: {"realer_than": 0 to 1, "among": "reals" or "fakes"}."""

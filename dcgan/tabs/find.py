@@ -48,7 +48,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         [photo, checkpoint],
         view,
         api_name="find",
-        show_progress="minimal",
+        show_progress="hidden",  # its view says how far it is
         concurrency_limit=AT_ONCE,
         concurrency_id="find",
     )

@@ -1,6 +1,7 @@
 """What stands between the open internet and Gradio: only the routes and sizes that the page needs, and one line for
 whatever goes wrong."""
 
+import os
 import re
 import shutil
 import sys
@@ -136,9 +137,9 @@ def keep_little(demo: gr.Blocks) -> None:
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = 0.02, 0.1  # seconds
 
 
-def sweep(folder: Path, age: float) -> None:
+def sweep(folder: Path, age: float, pattern: str = "*") -> None:
     """Remove what lies in a folder for longer than `age` seconds, also uploads that were broken off."""
-    for path in folder.iterdir():
+    for path in folder.glob(pattern):
         try:
             if time.time() - path.stat().st_mtime <= age:
                 continue
@@ -146,7 +147,7 @@ def sweep(folder: Path, age: float) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        except OSError:  # someone else was faster
+        except OSError:  # someone else was faster, or it is someone else's
             continue
 
 
@@ -157,5 +158,6 @@ def keep_sweeping(folder: Path) -> None:
         while True:
             time.sleep(SWEPT)
             sweep(folder, KEPT)
+            os.utime(folder)  # it is in use, should another demo start
 
     threading.Thread(target=work, daemon=True).start()

@@ -6,8 +6,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from dcgan import comparison
+from dcgan import asked, comparison
 from dcgan.pictures import Pixels, encoded, grid
+from dcgan.sentences import spelled
 from dcgan.studio import Studio
 from dcgan.tabs import PRIVATE, base64_text, component, photo_paths, served, spoken, words
 from dcgan.tabs.gate import KEPT
@@ -61,7 +62,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view.grids(show_grids, [checkpoint, own], view, **PRIVATE)
     view.closest(show_closest, checkpoint, view, **PRIVATE)
     view.quiz(show_quiz, [checkpoint, own], view, **PRIVATE)
-    checkpoint.change(lambda *asked: _answer(None, grids, 0, *asked), [checkpoint, own], view, **PRIVATE)
+    checkpoint.change(lambda *chosen: _answer(None, grids, 0, *chosen), [checkpoint, own], view, **PRIVATE)
     for upload in (folder, photos):
         upload.preprocess = photo_paths  # type: ignore[method-assign, assignment]
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**PRIVATE, "queue": True})
@@ -76,11 +77,11 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """64 real images, 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
         pair = comparison.real_vs_fake(studio, shuffle, checkpoint)
         if pair.real is None:
-            raise ValueError(pair.note)
+            raise ValueError(spelled(pair.note))
         real, fake = (
             served(encoded(p), f"{name}-{shuffle}.png") for p, name in ((pair.real, "real"), (pair.fake, "fake"))
         )
-        return real, fake, pair.note
+        return real, fake, spelled(pair.note)
 
     def closest_file(seed: int = 0, count: int = 6, checkpoint: str = "") -> gr.FileData:
         """The face of a seed and the training images nearest to it side by side, as a PNG."""
@@ -102,10 +103,11 @@ def _png(pixels: Pixels) -> str:
     return base64_text(encoded(pixels))
 
 
-def _answer(event: gr.EventData | None, function: Any, *asked: Any) -> dict[str, Any]:
+def _answer(event: gr.EventData | None, function: Any, *details: Any) -> dict[str, Any]:
     """What the function says, or in its place the visitor's mistake, with the id of the page's request, if any."""
-    name = {"id": int(event.id)} if event else {}  # a file's description in its place would be served as the file
+    # A file's description in its place would be served as the file.
+    name = {"id": asked.whole(event.id, "id", 0, 2**32)} if event else {}
     try:
-        return {**name, **function(*asked)}
+        return {**name, **function(*details)}
     except ValueError as error:
         return {**name, "kind": "error", "error": str(error)}

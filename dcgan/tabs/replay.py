@@ -17,7 +17,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     def frame_file(index: int = 0, checkpoint: str = "") -> gr.FileData:
         """One frame of the replay, as a WebP of 8 x 8 faces."""
-        return served(studio.shelf.snapshot(index, checkpoint), f"frame-{index}.webp")
+        return served(studio.shelf.snapshot(index, checkpoint), f"frame-{index:.0f}.webp")
 
     gr.api(spoken(course), api_name="replay")
     gr.api(spoken(frame_file), api_name="replay_frame")
