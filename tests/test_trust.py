@@ -524,7 +524,10 @@ def test_sigterm_ends_it_cleanly_and_a_restart_serves_old_links(
 ) -> None:
     link = {"checkpoint": "toons", "seed": 5, "edits": {"3": 1.5}, "directions": {"age": 2}, "walk": [4]}
     temporary, faces = tmp_path / "tmp", []
-    temporary.mkdir()
+    killed = temporary / "faces-killed"  # a demo's that could not tidy up
+    killed.mkdir(parents=True)
+    (killed / "photo.png").write_bytes(b"a face")
+    os.utime(killed, (0, 0))
     for _ in range(2):
         program = Program(checkpoints, temporary, trap[0])
         try:
