@@ -20,10 +20,13 @@ with patch("inspect.getfile", side_effect=OSError):
 from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
-from dcgan import browser
 from dcgan.checkpoint import CheckpointError
 from dcgan.convolution import M_ARENA_MAX, tune_malloc
 from dcgan.data import DataError
+from dcgan.server import browser
+from dcgan.server.channel import Channel
+from dcgan.server.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep
+from dcgan.server.page import Early, Page
 from dcgan.studio import Studio
 from dcgan.tabs import (
     about,
@@ -39,9 +42,6 @@ from dcgan.tabs import (
     tabbar,
     words,
 )
-from dcgan.tabs.channel import Channel
-from dcgan.tabs.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep
-from dcgan.tabs.page import Early, Page
 
 gc.freeze()
 gc.enable()

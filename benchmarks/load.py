@@ -30,15 +30,15 @@ from app import HERE
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
 from dcgan.pictures import encoded, enlarged, picture
+from dcgan.server.channel import LENGTH, PATH
 from dcgan.studio import WARM_UP_AFTER
-from dcgan.tabs.channel import LENGTH, PATH
 
 LANES = 4  # faces that a page has on their way at once
 SETTLED = 0.2  # cores: what the demo takes when nobody asks it for anything
 
 
 class Page:
-    """A page's way to its server: dcgan/tabs/channel.py."""
+    """A page's way to its server: dcgan/server/channel.py."""
 
     def __init__(self, socket: websockets.ClientConnection):
         self.socket, self.answers = socket, collections.defaultdict[int, asyncio.Future[str | None]](asyncio.Future)

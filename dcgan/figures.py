@@ -3,24 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from dcgan.checkpoint import Snapshot, writing
-
-matplotlib.use("Agg")  # a training machine has no screen
-from matplotlib import pyplot as plt
+from dcgan.pictures import grid, picture
 
 GRID = 64  # faces in every grid, 8 x 8
 
 
-def montage(images: Tensor, columns: int = 8) -> Image.Image:
-    """uint8 images [N, nc, S, S] as one picture without gaps, row by row."""
-    grid = make_grid(images, nrow=columns, padding=0)
-    return Image.fromarray(grid.permute(1, 2, 0).numpy())
+def montage(images: Tensor) -> Image.Image:
+    """uint8 images [N, nc, S, S] as one picture without gaps, eight in a row."""
+    return picture(grid(images.permute(0, 2, 3, 1).numpy())).convert("RGB")
 
 
 def save_montage(images: Tensor, path: Path) -> None:
@@ -31,9 +27,10 @@ def save_montage(images: Tensor, path: Path) -> None:
 
 def labelled(path: Path, pictures: Sequence[tuple[str, Image.Image]]) -> None:
     """Pictures side by side in one PNG, each under its label."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(7.5 * len(pictures), 8), squeeze=False)
-    for axis, (label, picture) in zip(axes[0], pictures, strict=True):
-        axis.imshow(np.asarray(picture), interpolation="nearest")
+    figure = Figure(figsize=(7.5 * len(pictures), 8))
+    axes = figure.subplots(1, len(pictures), squeeze=False)
+    for axis, (label, image) in zip(axes[0], pictures, strict=True):
+        axis.imshow(np.asarray(image), interpolation="nearest")
         axis.set_title(label, fontsize=16)
         axis.axis("off")
     _save(figure, path)
@@ -41,7 +38,8 @@ def labelled(path: Path, pictures: Sequence[tuple[str, Image.Image]]) -> None:
 
 def loss_plot(path: Path, history: list[dict[str, float]]) -> None:
     """Both losses over iterations, as the tutorial plots them, and D(x) with D(G(z)) below."""
-    figure, (losses, beliefs) = plt.subplots(2, 1, figsize=(10, 8), sharex=True)
+    figure = Figure(figsize=(10, 8))
+    losses, beliefs = figure.subplots(2, 1, sharex=True)
     losses.set_title("Generator and discriminator loss during training")
     for axis, lines in (
         (losses, {"loss_g": "G", "loss_d": "D"}),
@@ -62,9 +60,9 @@ def animation(path: Path, snapshots: Sequence[Snapshot], seconds: float = 12.0) 
     """The fixed-noise grids as one animated WebP, each labelled with the images seen; the last one stays a while."""
     frames = []
     for snapshot in snapshots:
-        with Image.open(snapshot.path) as grid:
-            frame = Image.new("RGB", (grid.width, grid.height + 20), "white")
-            frame.paste(grid, (0, 20))
+        with Image.open(snapshot.path) as faces:
+            frame = Image.new("RGB", (faces.width, faces.height + 20), "white")
+            frame.paste(faces, (0, 20))
         ImageDraw.Draw(frame).text((6, 4), f"{snapshot.images_seen:,} images seen", "black")
         frames.append(frame)
     each = int(min(1000, 1000 * seconds / len(frames)))
@@ -75,8 +73,7 @@ def animation(path: Path, snapshots: Sequence[Snapshot], seconds: float = 12.0) 
         )
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     figure.tight_layout()
     with writing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=80)
-    plt.close(figure)

@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dcgan.data import MAX_FILE, DataError, ZipSource, cache_directory, is_image
-from dcgan.hub import TROUBLE, trouble
+from dcgan.hub_errors import TROUBLE, trouble
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
 TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # as the Hub names the split to train on

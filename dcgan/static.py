@@ -11,12 +11,14 @@ from string import Template
 from huggingface_hub import SpaceCard
 
 from dcgan import lab
-from dcgan.browser import BUILDS, ROOT, WORKER, fetched_runtime, known, to_onnx
 from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
 from dcgan.explorer import bundle, source
 from dcgan.generate import sample
-from dcgan.hub import HubError
+from dcgan.hub_errors import HubError
+from dcgan.onnx_model import to_onnx
+from dcgan.onnx_runtime import BUILDS, ROOT, fetched_runtime
 from dcgan.pictures import enlarged, grid, picture
+from dcgan.server.browser import WORKER, known
 from dcgan.studio import Studio
 
 SCRIPTS = (

@@ -10,11 +10,11 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
 
-from dcgan import browser as own
+from dcgan import onnx_model, onnx_runtime
 from dcgan.checkpoint import load_checkpoint
 from dcgan.latents import latents
+from dcgan.server.page import engine
 from dcgan.studio import Studio
-from dcgan.tabs.page import engine
 from tests.browser import opened
 from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 from tests.test_static import DESK, assert_shows, needs_npm, shown
@@ -24,7 +24,7 @@ DRAWS = "Your browser draws"
 
 @pytest.fixture(scope="module")
 def runtime() -> None:
-    own.fetched_runtime()
+    onnx_runtime.fetched_runtime()
 
 
 @pytest.fixture
@@ -111,12 +111,12 @@ def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path
 @needs_npm
 def test_the_demo_serves_the_generator_and_what_runs_it(runtime: None, demo: str, checkpoints: Path) -> None:  # noqa: F811
     first = httpx.get(f"{demo}browser/generator.onnx?name=toons")
-    assert first.content == own.to_onnx(load_checkpoint(checkpoints / "toons").generator)
+    assert first.content == onnx_model.to_onnx(load_checkpoint(checkpoints / "toons").generator)
     again = httpx.get(f"{demo}browser/generator.onnx?name=toons", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     other = httpx.get(f"{demo}browser/generator.onnx?name=people")
     assert other.headers["ETag"] != first.headers["ETag"]
-    for name in (*own.BUILDS, "worker.js"):
+    for name in (*onnx_runtime.BUILDS, "worker.js"):
         with httpx.stream("GET", f"{demo}browser/{name}") as answer:
             assert answer.status_code == 200
             assert ("wasm" if name.endswith("wasm") else "javascript") in answer.headers["Content-Type"]
@@ -139,8 +139,8 @@ def test_the_demo_serves_nothing_else(demo: str, file: str) -> None:  # noqa: F8
 
 
 def test_without_the_extras_there_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
-    assert not own.at_hand()
+    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path)
+    assert not onnx_runtime.at_hand()
     assert engine() == "serverEngine()"
 
 
@@ -148,7 +148,7 @@ def test_without_the_extras_there_is_no_choice(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("seeds", [range(1), range(5)])
 def test_the_onnx_model_draws_what_the_generator_draws(tmp_path: Path, nc: int, seeds: range) -> None:
     generator = load_checkpoint(make_checkpoint(tmp_path / "some", nc=nc)).generator
-    model = onnxruntime.InferenceSession(own.to_onnx(generator), providers=["CPUExecutionProvider"])
+    model = onnxruntime.InferenceSession(onnx_model.to_onnx(generator), providers=["CPUExecutionProvider"])
     [images] = model.run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
     with torch.inference_mode():
         wanted = generator(latents(seeds, NZ)[:, :, None, None]).numpy()

@@ -25,9 +25,9 @@ from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
 
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
-from dcgan.browser import BUILDS, at_hand, runtime
 from dcgan.directions import save_directions
 from dcgan.hub import main
+from dcgan.onnx_runtime import BUILDS, at_hand, runtime
 from dcgan.space import problems
 from dcgan.studio import Studio
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, make_checkpoint
@@ -466,7 +466,7 @@ def test_only_what_needs_the_client_imports_it() -> None:
     """Training and the rest run without it: they import it, if at all, where they use it."""
     eager = re.compile(r"^(from|import) (huggingface_hub|dcgan\.(hub|space))", re.MULTILINE)
     files = [path for path in (ROOT / "dcgan").rglob("*.py") if eager.search(path.read_text())]
-    assert sorted(path.name for path in files) == ["browser.py", "hub.py", "hub_data.py", "space.py", "static.py"]
+    assert {path.name for path in files if not path.name.startswith(("hub", "onnx"))} == {"space.py", "static.py"}
 
 
 # A Space
@@ -491,7 +491,7 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
 def test_a_space_has_what_the_visitors_browser_draws_with_where_it_is_at_hand(
     run: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path / "root")
+    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path / "root")
     for name in BUILDS if installed else BUILDS[1:]:
         (runtime() / name).parent.mkdir(parents=True, exist_ok=True)
         (runtime() / name).write_text(name)
@@ -499,7 +499,7 @@ def test_a_space_has_what_the_visitors_browser_draws_with_where_it_is_at_hand(
     there = sorted(path.name for path in (tmp_path / "space" / "node_modules").rglob("*.*"))
     assert there == (sorted(BUILDS) if installed else [])
     assert ("onnx>=" in (tmp_path / "space" / "requirements.txt").read_text()) == installed
-    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path / "space")  # where the program looks for it there
+    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path / "space")  # where the program looks for it there
     assert at_hand() == installed
 
 
@@ -532,7 +532,7 @@ def test_a_folder_of_checkpoints_makes_a_space_of_them_all(made: Path, tmp_path:
     command("space", "maker/demo", "--checkpoint", tmp_path / "all", "--out", tmp_path / "deep" / "er" / "space")
     found = {path.parent.name for path in tmp_path.rglob("generator.safetensors") if "all" not in path.parts}
     assert found == {"0-climber", "1-people", "2-people"}
-    assert len(Studio(tmp_path / "deep" / "er" / "space" / "checkpoints").names) == 3
+    assert len(Studio(tmp_path / "deep" / "er" / "space" / "checkpoints").shelf.names) == 3
 
 
 @pytest.mark.usefixtures("maker")

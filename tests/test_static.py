@@ -20,12 +20,12 @@ from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from dcgan.browser import BUILDS, ROOT, RUNTIME
 from dcgan.checkpoint import load_checkpoint
 from dcgan.explorer import EXPLORER
 from dcgan.generate import sample
 from dcgan.hub import main
 from dcgan.latents import latents, path
+from dcgan.onnx_runtime import BUILDS, ROOT, RUNTIME
 from dcgan.pictures import grid
 from dcgan.static import MAX_SIZE, STATIC_FILES
 from dcgan.studio import Studio
@@ -442,7 +442,7 @@ def test_a_missing_npm_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(ROOT / "package.json", tmp_path)
-    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
+    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path)
     monkeypatch.setattr("shutil.which", lambda name: None)
     line = refused(command, tmp_path / "out", checkpoints / "toons")
     assert "needs npm" in line
@@ -457,7 +457,7 @@ def test_an_npm_that_fails_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(ROOT / "package.json", tmp_path)  # and no lock, without which npm installs nothing
-    monkeypatch.setattr("dcgan.browser.ROOT", tmp_path)
+    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path)
     assert "onnxruntime-web could not be fetched (npm: " in refused(command, tmp_path / "out", checkpoints / "toons")
 
 

@@ -29,8 +29,8 @@ import app
 from dcgan import comparison
 from dcgan import given as given_module
 from dcgan import search as search_module
+from dcgan.server.gate import KEPT, SWEPT, sweep
 from dcgan.studio import Studio
-from dcgan.tabs.gate import KEPT, SWEPT, sweep
 from dcgan.turns import BUSY, Busy
 from tests.demo_fixtures import NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
@@ -268,9 +268,9 @@ def test_a_request_has_a_size(visitor: Visitor, monkeypatch: pytest.MonkeyPatch)
     big = b"0" * (2**20 + 1)
     assert visitor.http.post("gradio_api/run/predict", content=big).status_code == 413
     assert visitor.http.post("gradio_api/queue/join", content=iter([b"1"])).status_code == 411
-    monkeypatch.setattr("dcgan.tabs.gate.MAX_UPLOADED", 1000)
+    monkeypatch.setattr("dcgan.server.gate.MAX_UPLOADED", 1000)
     assert visitor.http.post("gradio_api/upload", files={"files": ("a.png", bytes(1001))}).status_code == 413
-    monkeypatch.setattr("dcgan.tabs.gate.RESERVE", 2**60)
+    monkeypatch.setattr("dcgan.server.gate.RESERVE", 2**60)
     assert visitor.http.post("gradio_api/upload", files={"files": ("a.png", b"a")}).status_code == 507
 
 

@@ -20,7 +20,7 @@
 const TRY_AGAIN = 5000; // milliseconds until a WebSocket that is shut is opened again
 const SILENT = 20000; // milliseconds until one that does not answer is given up: a network that is gone does not say so
 
-/* Asks the server, as dcgan/tabs/channel.py says. ask(name, request) -> the answer's head, with its bytes as `data`. */
+/* Asks the server, as dcgan/server/channel.py says. ask(name, request) -> the answer's head, with its bytes as `data`. */
 function serverChannel(address) {
   const asked = new Map(); // number -> what the promise is to be settled with: an answer, or null
   let socket = null;

@@ -1,7 +1,7 @@
 /* The engine of a page without a server: as engine.js says, with workers that run the generator. What needs the
    discriminator, other generators or files of animations is not here.
 
-   known: {summary, directions: {name: vector}} of dcgan/browser.py, {ranking, replay, signal} of dcgan/static.py */
+   known: {summary, directions: {name: vector}} of dcgan/server/browser.py, {ranking, replay, signal} of dcgan/static.py */
 
 const SHEET_COLUMNS = 8;
 

@@ -13,9 +13,9 @@ from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
 from dcgan.explorer import source
+from dcgan.server.gate import uploaded
+from dcgan.server.page import NAMES
 from dcgan.studio import Studio
-from dcgan.tabs.gate import uploaded
-from dcgan.tabs.page import NAMES
 
 P = ParamSpec("P")
 R = TypeVar("R")

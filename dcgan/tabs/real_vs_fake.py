@@ -9,9 +9,9 @@ import numpy as np
 from dcgan import asked, comparison
 from dcgan.pictures import Pixels, encoded, grid
 from dcgan.sentences import spelled
+from dcgan.server.gate import KEPT
 from dcgan.studio import Studio
 from dcgan.tabs import PRIVATE, base64_text, component, photo_paths, served, spoken, words
-from dcgan.tabs.gate import KEPT
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:

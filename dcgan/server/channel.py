@@ -23,9 +23,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dcgan import asked
 from dcgan.pictures import Pixels
+from dcgan.server.answers import Answer, Answers
+from dcgan.server.gate import told
 from dcgan.studio import Studio
-from dcgan.tabs.answers import Answer, Answers
-from dcgan.tabs.gate import told
 from dcgan.turns import Busy
 
 PATH = "/ask"

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dcgan import browser
+from dcgan import onnx_runtime
 from dcgan.explorer import bundle, source
 from dcgan.studio import Studio
 
@@ -24,7 +24,7 @@ NAMES = "whenSeen, serverEngine, engine, ahead, tabbar, interpolator, realVsFake
 
 def engine() -> str:
     """Where faces come from, in JavaScript: the server, or the visitor's own browser if what that takes is at hand."""
-    return "eitherEngine(serverEngine())" if browser.at_hand() else "serverEngine()"
+    return "eitherEngine(serverEngine())" if onnx_runtime.at_hand() else "serverEngine()"
 
 
 class Page:

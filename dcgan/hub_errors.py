@@ -1,0 +1,53 @@
+"""What can go wrong with the Hugging Face Hub, in one line each."""
+
+import re
+import textwrap
+
+from huggingface_hub import get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+LOG_IN = "`hf auth login`, or set HF_TOKEN"
+# What huggingface_hub raises where the network, the Hub, the disk or a name is not as it should be.
+TROUBLE = (HTTPError, OSError, ValueError, RuntimeError)
+
+
+class HubError(Exception):
+    """Something that cannot be put on the Hub; the message is one line that says what to do."""
+
+
+def trouble(error: Exception, what: str) -> str:
+    """What went wrong with `what` on the Hub, in one line that holds no token."""
+    cause = error.__cause__
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(cause, HfHubHTTPError):
+        return trouble(cause, what)
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+    if isinstance(error, GatedRepoError):
+        return f"the {what} is gated: ask for access on its page on the Hub, then {LOG_IN}"
+    if isinstance(error, RepositoryNotFoundError) or (status == 401 and get_token() is None):
+        return f"the Hub has no {what}, or it is private and you are not logged in ({LOG_IN})"
+    if isinstance(error, RevisionNotFoundError):
+        return f"the {what} has no such revision on the Hub"
+    if isinstance(error, LocalTokenNotFoundError):
+        return f"you are not logged in to the Hub: {LOG_IN}"
+    if status == 401:
+        return f"the Hub does not know your token: {LOG_IN}"
+    if status == 403:
+        return f"the Hub forbids it: your token may not do that there ({LOG_IN} with one that may)"
+    if status == 429:
+        return "the Hub asks for patience after too many requests: try again in a few minutes"
+    if status >= 500:
+        return f"the Hub itself is in trouble (status {status}): try again later"
+    if isinstance(error, LocalEntryNotFoundError):
+        return f"the Hub cannot be reached, and its cache has no whole {what}"
+    if not status and isinstance(error, HTTPError | ConnectionError):
+        return "the Hub cannot be reached"
+    said = isinstance(error, HfHubHTTPError) and error.server_message
+    return textwrap.shorten(re.sub(r"\?\S+", "", said or str(error) or type(error).__name__), 300)  # no signed address

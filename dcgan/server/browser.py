@@ -1,0 +1,52 @@
+"""What a page fetches once a visitor lets their own browser draw the faces."""
+
+import hashlib
+from functools import cache
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from dcgan.explorer import EXPLORER
+from dcgan.onnx_model import to_onnx
+from dcgan.onnx_runtime import BUILDS, runtime
+from dcgan.studio import Studio
+
+WORKER = EXPLORER / "worker.js"
+
+
+def routes(studio: Studio) -> list[Route]:
+    """For a Starlette application."""
+
+    @cache
+    def model(name: str) -> tuple[bytes, str]:
+        onnx = to_onnx(studio.shelf.checkpoint(name).generator)
+        return onnx, f'"{hashlib.sha256(onnx).hexdigest()}"'
+
+    def answer(request: Request) -> Response:
+        file, name = request.path_params["file"], request.query_params.get("name", "")
+        if file in BUILDS and (runtime() / file).is_file():
+            return FileResponse(runtime() / file)
+        if file == WORKER.name:
+            return FileResponse(WORKER)
+        try:
+            if file == "checkpoint.json":
+                return JSONResponse(known(studio, name))
+            if file == "generator.onnx":
+                onnx, tag = model(name)
+                headers = {"ETag": tag, "Cache-Control": "no-cache"}  # kept, and asked for whether it is the same
+                if request.headers.get("If-None-Match") == tag:
+                    return Response(None, 304, headers)
+                return Response(onnx, 200, headers, "application/octet-stream")
+        except ValueError as error:
+            return PlainTextResponse(str(error), 404)
+        return PlainTextResponse("no such file", 404)
+
+    return [Route("/browser/{file}", answer)]
+
+
+def known(studio: Studio, name: str = "") -> dict[str, Any]:
+    """What a browser has to know of a checkpoint to draw its faces."""
+    directions = {d.name: d.vector.tolist() for d in studio.shelf.checkpoint(name).directions}
+    return {"summary": studio.shelf.summary(name), "directions": directions}
