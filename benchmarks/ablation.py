@@ -119,14 +119,21 @@ def plot(flags: argparse.Namespace) -> None:
 
 
 def table(flags: argparse.Namespace) -> None:
-    """A line for each variant: its figures after all images, their mean over the seeds, and the best FFD on the way."""
+    """A line for each variant: its figures after all images and the best FFD on the way; of several seeds the means,
+    with the least and the most.
+    """
     print("\n| | runs | " + " | ".join(FIGURES) + " | best FFD |\n" + "|---" * (len(FIGURES) + 3) + "|")
     for name in flags.only:
         ended = courses(flags, name)
         if ended:
-            cells = [f"{mean(rows[-1][figure] for rows in ended):.3g}" for figure in FIGURES]
-            best = mean(min(row["ffd"] for row in rows) for rows in ended)
-            print(f"| {name} | {len(ended)} | " + " | ".join(cells) + f" | {best:.3g} |")
+            found = [[rows[-1][figure] for rows in ended] for figure in FIGURES]
+            found.append([min(row["ffd"] for row in rows) for rows in ended])
+            print(f"| {name} | {len(ended)} | " + " | ".join(map(spread, found)) + " |")
+
+
+def spread(values: list[float]) -> str:
+    """Their mean and, of several, the least and the most."""
+    return f"{mean(values):.3g}" + (f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":
