@@ -21,11 +21,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from dcgan import avatars
-from dcgan.checkpoint import CONFIG, reason
+from dcgan.checkpoint import reason
 from dcgan.data import DataError, Images, is_drawn, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
-from dcgan.runs import SETTINGS, TrainingError
+from dcgan.runs import SETTINGS, TrainingError, check_checkpoint, check_unused
 from dcgan.signals import ending_well
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
@@ -158,12 +158,12 @@ def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[M
 def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
     """What the run in this folder was started with, {} for a new one. Raises TrainingError where the two do not fit."""
     path = run / SETTINGS
-    if resume and not path.is_file():
-        raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
-    if not resume and (path.exists() or (run / "checkpoint" / CONFIG).exists()):
-        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
     if not resume:
+        check_unused(run)
         return {}
+    check_checkpoint(run)
+    if not path.is_file():
+        raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         return {part: settings[part] for part in ("name", "model", "train", "data")}

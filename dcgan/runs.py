@@ -23,6 +23,7 @@ from tqdm import tqdm
 from dcgan import figures
 from dcgan.card import model_card
 from dcgan.checkpoint import (
+    CONFIG,
     MOMENTS,
     list_moments,
     list_snapshots,
@@ -50,6 +51,8 @@ STATE = Path("state") / "state.pt"
 TIE = 1.01  # of the best grade: a later generator that is as good but for noise takes its place
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
+FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
+WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
 
 
 class TrainingError(Exception):
@@ -91,25 +94,28 @@ class Writer:
         self.lock: int | None = None
 
     @contextmanager
-    def at_work(self, seen: int, private: dict[str, Any]) -> Iterator[None]:
+    def at_work(self, seen: int, private: dict[str, Any], resume: bool) -> Iterator[None]:
         """Start, and in the end, however it comes, let go of the run folder with nothing more on its way there."""
         try:
-            self.start(seen, private)
+            self.start(seen, private, resume)
             yield
         finally:
             self.thread.shutdown()
             if self.lock is not None:
                 os.close(self.lock)
 
-    def start(self, seen: int, private: dict[str, Any]) -> None:
+    def start(self, seen: int, private: dict[str, Any], resume: bool = False) -> None:
         """Make the folders, forget what lies after `seen`, and show what training will look at.
 
-        Raises TrainingError where another training writes here, or nothing can be written.
+        Raises TrainingError where another training writes or has written here, or nothing can be written.
         """
         with self._writing("choose another --out, or make room"):
-            for name in ("state", "snapshots"):
-                (self.run / name).mkdir(parents=True, exist_ok=True)
+            self.run.mkdir(parents=True, exist_ok=True)
             self._claim()
+            if not resume:
+                check_unused(self.run)
+            for name in ("state", "snapshots"):
+                (self.run / name).mkdir(exist_ok=True)
             self.history = read_history(self.run / "history.jsonl")
             recover(self.run / "checkpoint")
             self.rewind(seen)
@@ -305,6 +311,30 @@ class Writer:
 def _grade(row: dict[str, float]) -> float | None:
     """By what the best is chosen: the first of Quality.KEYS that was measured; lower is better."""
     return next((row[key] for key in Quality.KEYS if key in row), None)
+
+
+def check_unused(run: Path) -> None:
+    """Raise TrainingError, in one line, where a new run in this folder would overwrite anything."""
+    if (run / SETTINGS).exists():
+        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
+    check_checkpoint(run)
+    if taken := [name for name in WRITTEN if _has_content(run / name)]:
+        raise TrainingError(f"'{run}' holds {', '.join(taken)}, which a run would overwrite: choose another --out")
+
+
+def check_checkpoint(run: Path) -> None:
+    """Raise TrainingError, in one line, where a run's checkpoint lies without its state."""
+    if (run / "checkpoint" / CONFIG).exists() and not (run / SETTINGS).exists():
+        raise TrainingError(
+            f"'{run}' holds a checkpoint, but not what resuming needs ({SETTINGS.parent}/): choose another --out"
+        )
+
+
+def _has_content(path: Path) -> bool:
+    """Whether there is more than what a run leaves that was killed before it had written its settings."""
+    if path.is_dir():
+        return any(inside.name != f"{SETTINGS.name}.tmp" for inside in path.iterdir())
+    return path.is_file() and path.stat().st_size > 0
 
 
 def restore(run: Path, nets: Trained, device: torch.device) -> int:

@@ -271,7 +271,7 @@ def train(
     batches, step = open_batches(images, config, seen, ranks), stepper(nets, config, cast, ranks)
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config)}
     writer = Writer(run, nets, images, settings, about_data or {}) if ranks.first else None
-    at_work = writer.at_work(seen, private or {}) if writer else contextlib.nullcontext()
+    at_work = writer.at_work(seen, private or {}, resume) if writer else contextlib.nullcontext()
 
     failure, readings, iteration = "", Readings(), 0
     with at_work, progress(target, seen, quiet=not ranks.first) as bar, stop_signals() as stop:

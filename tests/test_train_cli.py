@@ -247,7 +247,56 @@ def test_a_run_that_is_there_is_not_overwritten(original, photos, capsys):
 def test_a_checkpoint_that_is_there_is_not_overwritten(original, tmp_path, photos, capsys):
     shutil.copytree(original / "checkpoint", tmp_path / "run" / "checkpoint")
     assert "--out" in refused(capsys, "--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY)
+    line = refused(capsys, "--out", str(tmp_path / "run"), "--resume")
+    assert "checkpoint, but not what resuming needs (state/): choose another --out" in line
     assert load_checkpoint(tmp_path / "run").images_seen == 16
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoint/mine",
+        "checkpoint.old/mine",
+        "checkpoint.new/mine",
+        "snapshots/0000000009.webp",
+        "generators/0000000009.safetensors",
+        "state/mine",
+        "history.jsonl",
+        "loss.png",
+    ],
+)
+def test_what_is_not_a_runs_own_is_not_overwritten(tmp_path, photos, capsys, name):
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    line = refused(capsys, "--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY)
+    assert f"holds {name.partition('/')[0]}, which a run would overwrite: choose another --out" in line
+    assert contents(tmp_path / "run") == {name: b"mine"}
+
+
+def test_a_run_killed_before_its_settings_were_written_starts_again(tmp_path, photos):
+    run = tmp_path / "run"
+    for name in ("state", "snapshots"):
+        (run / name).mkdir(parents=True)
+    (run / "history.jsonl").touch()
+    (run / "state" / "settings.json.tmp").write_text("{")
+    assert train.main(["--dataroot", str(photos), "--out", str(run), "--max-images", "8", *TINY]) == 0
+    assert load_checkpoint(run).images_seen == 8
+
+
+def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
+    original, tmp_path, photos, capsys, monkeypatch
+):
+    run = tmp_path / "mine"
+    load_images(str(photos), 16, workers=0)
+
+    def slowly(*args):
+        shutil.copytree(original, run)
+        return load_images(*args)
+
+    monkeypatch.setattr(train, "load_images", slowly)
+    assert "--resume" in refused(capsys, "--dataroot", str(photos), "--out", str(run), *TINY)
+    assert contents(run) == contents(original)
 
 
 @pytest.mark.parametrize(
