@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from dcgan import avatars
-from dcgan.checkpoint import reason
+from dcgan.checkpoint import reason, writing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
@@ -290,9 +290,13 @@ def load_images(
         print(f"left out as no pictures: {kinds}")
     key = _digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
     folder = (cache or cache_directory()) / f"{_short(found.name)}-{image_size}-{key}"
-    if not (folder / "index.json").is_file():
-        _pack(found, image_size, nc, workers, folder, progress)
     images = _open_packed(folder, found.name, image_size, nc)
+    if images is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        _pack(found, image_size, nc, workers, folder, progress)
+        images = _open_packed(folder, found.name, image_size, nc)
+    if images is None:
+        raise DataError(f"the image cache '{folder}' is damaged, and cannot be removed: do so, or set DCGAN_CACHE")
     if images.skipped and progress:  # of a visitor's pictures nothing is logged
         shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
         more = f" and {len(images.skipped) - 3} more, listed in {folder / 'index.json'}" * (len(images.skipped) > 3)
@@ -425,7 +429,7 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
         raise _no_cache(folder.parent, need, error) from None
     try:
         bar = tqdm(total=len(source.names), desc=f"reading {source.name}", unit="img", disable=not progress)
-        with bar, (working / "pixels.u8").open("wb") as pixels:
+        with bar, writing(working / "pixels.u8") as path, path.open("wb") as pixels:
             names = iter(source.names)
             for items in loader:
                 bar.update(len(items))
@@ -444,7 +448,8 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
                 f"warning: {small} of {len(kept)} images are smaller than {size} px and were enlarged: they look soft"
             )
         index = {"names": kept, "skipped": skipped, "digest": digest.hexdigest()[:16]}
-        (working / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        with writing(working / "index.json") as path:
+            path.write_text(json.dumps(index), encoding="utf-8")
         try:
             working.rename(folder)
         except OSError:
@@ -463,13 +468,19 @@ def _no_cache(folder: Path, need: int, error: OSError) -> DataError:
     )
 
 
-def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images:
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    shape = (len(index["names"]), nc, size, size)
-    pixels = (
-        np.memmap(folder / "pixels.u8", np.uint8, "r", shape=shape) if index["names"] else np.empty(shape, np.uint8)
-    )
-    return Images(name, pixels, index["names"], [tuple(s) for s in index["skipped"]], index["digest"], folder)
+def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images | None:
+    """What was packed there; None where there is nothing, or only what is damaged."""
+    path = folder / "pixels.u8"
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        names, skipped, digest = index["names"], [(name, why) for name, why in index["skipped"]], index["digest"]
+        shape = (len(names), nc, size, size)
+        if path.stat().st_size != math.prod(shape):
+            return None
+        pixels = np.memmap(path, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Images(name, pixels, names, skipped, digest, folder)
 
 
 def _short(name: str) -> str:

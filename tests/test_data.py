@@ -803,6 +803,49 @@ def test_a_start_that_was_cut_leaves_no_half_cache_in_use(tmp_path, monkeypatch)
     assert load(tmp_path / "photos", cache=tmp_path / "cache").names == ["a.png", "b.png"]
 
 
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+DAMAGE = {
+    "an index that is empty": lambda folder: os.truncate(folder / "index.json", 0),
+    "an index that is cut": lambda folder: cut(folder / "index.json"),
+    "an index that lacks its names": lambda folder: (folder / "index.json").write_text('{"skipped": []}'),
+    "an index that is none": lambda folder: (folder / "index.json").write_text("[1, 2]"),
+    "no index": lambda folder: (folder / "index.json").unlink(),
+    "pixels that are cut": lambda folder: cut(folder / "pixels.u8"),
+    "pixels that are empty": lambda folder: os.truncate(folder / "pixels.u8", 0),
+    "no pixels": lambda folder: (folder / "pixels.u8").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_cache_is_made_anew(tmp_path, damage):
+    put(tmp_path / "photos", "a.png", "b.png")
+    before = load(tmp_path / "photos", cache=tmp_path / "cache")
+    pixels = before.pixels.copy()
+    DAMAGE[damage](before.folder)
+    again = load(tmp_path / "photos", cache=tmp_path / "cache")
+    assert (again.names, again.digest, again.folder) == (before.names, before.digest, before.folder)
+    assert np.array_equal(again.pixels, pixels)
+    assert sorted(path.name for path in again.folder.iterdir()) == ["index.json", "pixels.u8"]
+
+
+def test_a_damaged_cache_that_cannot_be_removed_is_one_line(tmp_path, monkeypatch):
+    folder = load(put(tmp_path / "photos", "a.png"), cache=tmp_path / "cache").folder
+    cut(folder / "pixels.u8")
+    monkeypatch.setattr(data.shutil, "rmtree", lambda *_, **__: None)
+    assert f"'{folder}' is damaged" in refused(tmp_path / "photos", cache=tmp_path / "cache")
+
+
+def test_what_is_packed_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    sync, rename, done = os.fsync, Path.rename, []
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_size) or sync(file))
+    monkeypatch.setattr(Path, "rename", lambda path, target: done.append("renamed") or rename(path, target))
+    folder = load(put(tmp_path / "photos", "a.png"), cache=tmp_path / "cache").folder
+    assert done == [3 * 16 * 16, (folder / "index.json").stat().st_size, "renamed"]
+
+
 # The held-out tenth
 
 
