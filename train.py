@@ -22,10 +22,10 @@ from torch.distributed.run import main as torchrun
 
 from dcgan import avatars
 from dcgan.checkpoint import reason
-from dcgan.data import DataError, Images, is_drawn, load_images
+from dcgan.data import SETTINGS, DataError, Images, is_drawn, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
-from dcgan.runs import SETTINGS, TrainingError, check_checkpoint, check_unused
+from dcgan.runs import TrainingError, check_checkpoint, check_unused
 from dcgan.signals import ending_well
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
@@ -48,6 +48,8 @@ def run_training(argv: list[str] | None) -> int:
         ranks = join(config.ngpu, config.batch_size)
         data = saved.get("data", {})
         dataroot = flags.dataroot or data.get("dataroot", avatars.SOURCE)
+        if Path(dataroot).resolve() == run.resolve():
+            raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
         limit = flags.limit or data.get("limit")
         if ranks.first:
             print(f"{model}\n{config}\nRandom Seed: {config.seed}")

@@ -36,6 +36,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", "
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 CROP_VERSION = 2  # part of the cache's key: raise it when the same file would come out as other pixels
+SETTINGS = Path("state") / "settings.json"  # marks a run's folder: its pictures are no photos
 MAX_ASPECT = 4
 MAX_FILE = 256 * 2**20  # bytes: more than a picture of the most pixels that Pillow opens without a warning takes
 RESIDENT_SHARE = 0.5  # of a GPU's free memory: the images may take so much
@@ -57,7 +58,7 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """All images in a folder and below it, in the order of their paths."""
+    """All images in a folder and below it but those of runs, in the order of their paths, not in the disk's."""
 
     def __init__(self, root: Path):
         self.root, self.name = root, printable(root.resolve().name)
@@ -74,7 +75,7 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            below[:] = sorted(d for d in below if not d.startswith("."))  # the disk's order is not the same everywhere
+            below[:] = sorted(d for d in below if not d.startswith(".") and not Path(folder, d, SETTINGS).is_file())
             for file in files:
                 path = Path(folder, file)
                 if is_image(file) and (found := _size_and_time(path)):

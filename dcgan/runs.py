@@ -36,7 +36,7 @@ from dcgan.checkpoint import (
     write_history,
     writing,
 )
-from dcgan.data import Images
+from dcgan.data import SETTINGS, Images
 from dcgan.doctor import Doctor
 from dcgan.generate import render
 from dcgan.latents import latents
@@ -46,8 +46,7 @@ from dcgan.model import Discriminator, Generator, parameter_count
 from dcgan.signals import Stop
 
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
-SETTINGS = Path("state") / "settings.json"
-STATE = Path("state") / "state.pt"
+STATE = SETTINGS.with_name("state.pt")
 TIE = 1.01  # of the best grade: a later generator that is as good but for noise takes its place
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot

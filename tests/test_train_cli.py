@@ -367,6 +367,25 @@ def test_resuming_finds_the_same_photos_elsewhere(run, tmp_path, photos):
     assert load_checkpoint(run).images_seen == 24
 
 
+def test_a_run_among_the_photos_is_none_of_them(tmp_path, photos, monkeypatch, capsys):
+    shutil.copytree(photos, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path / "photos")
+    for name in ("a", "deep/b"):
+        assert train.main(["--dataroot", ".", "--out", f"runs/{name}", "--max-images", "8", *TINY]) == 0
+        assert train.main(["--out", f"runs/{name}", "--resume", "--max-images", "16"]) == 0
+        assert load_checkpoint(f"runs/{name}").images_seen == 16
+    assert len(load_images(".", 16, workers=0)) == 40
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_a_run_is_not_written_over_its_photos(tmp_path, photos, monkeypatch, capsys):
+    shutil.copytree(photos, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path / "photos")
+    line = refused(capsys, "--dataroot", ".", "--out", str(tmp_path / "photos"), *TINY)
+    assert "both" in line
+    assert contents(tmp_path / "photos") == contents(photos)
+
+
 def test_resuming_where_the_photos_are_gone_names_where_they_were(run, tmp_path, capsys):
     settings = json.loads((run / "state" / "settings.json").read_text())
     settings["data"]["dataroot"] = str(tmp_path / "gone")
