@@ -6,9 +6,23 @@ checkpoint = load_checkpoint("checkpoints/faces")
 images = sample(checkpoint.generator, seeds=range(64))  # uint8 [64, H, W, 3]
 """
 
-from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.generate import sample, sample_batches
-from dcgan.model import Discriminator, Generator, ModelConfig
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+    from dcgan.generate import sample, sample_batches
+    from dcgan.model import Discriminator, Generator, ModelConfig
+    from dcgan.training import train
+else:
+
+    def __getattr__(name: str) -> Any:
+        # Imported when first asked for, as python -m dcgan.generate must not find its module imported already.
+        if name not in __all__:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        modules = (import_module(f"{__name__}.{module}") for module in ("model", "checkpoint", "generate", "training"))
+        return next(getattr(module, name) for module in modules if hasattr(module, name))
+
 
 __all__ = [
     "Checkpoint",
@@ -19,4 +33,5 @@ __all__ = [
     "load_checkpoint",
     "sample",
     "sample_batches",
+    "train",
 ]

@@ -1,6 +1,8 @@
 """Seeds to pictures: the same seed, the same pixels."""
 
 import itertools
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,6 +19,8 @@ from dcgan.directions import Direction, save_directions
 from dcgan.generate import main, render, sample, sample_batches, to_uint8
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
+
+ROOT = Path(__file__).parents[1]
 
 
 def vivid(config: ModelConfig) -> Generator:
@@ -163,6 +167,21 @@ def test_the_command_line_writes_the_same_pngs_into_a_zip(checkpoint, tmp_path):
         assert archive.namelist() == ["000005.png", "000008.png", "000009.png"]
         with Image.open(archive.open("000009.png")) as picture:
             assert np.asarray(picture).tolist() == expected(checkpoint, 9)
+
+
+def test_the_command_says_nothing_but_how_far_it_is(checkpoint, tmp_path):
+    command = [sys.executable, "-m", "dcgan.generate", checkpoint, "--seeds", "0", "--out", tmp_path / "faces"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert [line for line in done.stderr.splitlines() if line and not line.endswith("img/s]")] == []
+
+
+def test_the_package_gives_its_names_when_they_are_asked_for():
+    code = "import sys, dcgan; assert not any(name.startswith('dcgan.') for name in sys.modules); from dcgan import *; "
+    code += "print([name for name in dcgan.__all__ if eval(name).__name__ != name]); dcgan.nothing"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "[]\n"
+    assert done.stderr.endswith("AttributeError: module 'dcgan' has no attribute 'nothing'\n")
 
 
 def test_all_faces_move_along_directions(checkpoint, tmp_path, capsys):
