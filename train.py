@@ -26,18 +26,18 @@ from dcgan.data import SETTINGS, DataError, Images, is_drawn, load_images
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import TrainingError, check_checkpoint, check_unused
-from dcgan.signals import ending_well
+from dcgan.signals import ending_well, interruptible
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
-    with ending_well():
+    with ending_well(), interruptible("train.py: stopped at once; the last save, if there was one, stands"):
         return run_training(argv)
 
 
 def run_training(argv: list[str] | None) -> int:
-    """What `main` does, where SIGTERM ends it well."""
+    """What `main` does, where SIGTERM and Ctrl-C end it well."""
     flags = build_parser().parse_args(argv)
     run = Path(flags.out or time.strftime("runs/%Y%m%d-%H%M%S"))
     try:

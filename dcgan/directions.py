@@ -24,6 +24,7 @@ from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, fingerprin
 from dcgan.data import DataError, load_images
 from dcgan.generate import render
 from dcgan.model import Discriminator, Generator
+from dcgan.signals import interruptible
 
 FORMAT = 1
 SAMPLES = 8_192  # faces that a fit looks at
@@ -356,6 +357,7 @@ def table(directions: tuple[Direction, ...]) -> str:
     return "\n".join(lines)
 
 
+@interruptible("directions: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Fit and write. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan.directions", description="Fit directions for a checkpoint.")

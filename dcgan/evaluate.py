@@ -28,6 +28,7 @@ from dcgan.data import DataError, Images, load_images, printable
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.metrics import FIRST_SEED, Features, MetricError, frechet_distance, nearest
+from dcgan.signals import interruptible
 
 MIN_COUNT = 2 * metrics.NEIGHBOURS  # images on each side, for anything to be said
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
@@ -251,6 +252,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+@interruptible("evaluate: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Print the figures. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan.evaluate", description="Say how good checkpoints are.")

@@ -19,9 +19,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from dcgan.checkpoint import CheckpointError, load_checkpoint, writing
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
 from dcgan.sampler import sampler
+from dcgan.signals import interruptible
 
 if TYPE_CHECKING:
     from dcgan.directions import Direction
@@ -105,7 +107,8 @@ def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
     """A function that puts a named file into a folder, or into a zip if `out` ends in .zip."""
     if out.suffix.lower() == ".zip":
         out.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # a PNG does not get smaller
+        # A PNG does not get smaller; half of the pictures do not get the zip's name.
+        with writing(out) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
             yield archive.writestr
     else:
         out.mkdir(parents=True, exist_ok=True)
@@ -122,10 +125,9 @@ def _png(image: Tensor) -> bytes:
     return file.getvalue()
 
 
+@interruptible("generate: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Write a PNG for each seed. Exit code 2, after one line on stderr, for what the user can mend."""
-    from dcgan.checkpoint import CheckpointError, load_checkpoint
-
     parser = argparse.ArgumentParser(prog="python -m dcgan.generate", description="Write a PNG for each seed.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import train
-from dcgan import data, figures
+from dcgan import data, figures, training
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import load_images
 from dcgan.model import ModelConfig
@@ -426,14 +426,27 @@ def test_training_imports_neither_gradio_nor_what_draws_the_faces(process):
     assert list(stubs.glob("*.imported")) == []
 
 
-def test_sigterm_while_photos_are_read_ends_with_0_and_leaves_nothing(tmp_path, photos, monkeypatch, capsys):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_while_photos_are_read_ends_it_and_leaves_nothing(tmp_path, photos, monkeypatch, capsys, number, code):
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "square", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(data, "square", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         train.main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
-    assert ended.value.code == 0
-    assert "train.py: stopped" in capsys.readouterr().err
+    assert ended.value.code == code
+    assert capsys.readouterr().err.count("train.py: stopped") == 1
     assert not (tmp_path / "run").exists()
     assert list((tmp_path / "cache").iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_twice_ends_training_with_one_line_and_130(tmp_path, photos, monkeypatch, capsys):
+    def pressed(*_):
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "adversarial_step", pressed)
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("train.py: stopped at once; the last save")
