@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -32,11 +33,16 @@ from tqdm import tqdm
 from dcgan import avatars
 from dcgan.checkpoint import reason, writing
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif"),
+    *(".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
+)
+APPLES = (".heic", ".heif")  # pictures that Pillow does not open
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
-CROP_VERSION = 2  # part of the cache's key: raise it when the same file would come out as other pixels
+CROP_VERSION = 3  # part of the cache's key: raise it when the same file would come out as other pixels
 SETTINGS = Path("state") / "settings.json"  # marks a run's folder: its pictures are no photos
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_ASPECT = 4
 MAX_FILE = 256 * 2**20  # bytes: more than a picture of the most pixels that Pillow opens without a warning takes
 RESIDENT_SHARE = 0.5  # of a GPU's free memory: the images may take so much
@@ -75,12 +81,12 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            below[:] = sorted(d for d in below if not d.startswith(".") and not Path(folder, d, SETTINGS).is_file())
+            below[:] = sorted(d for d in below if not is_junk(d) and not Path(folder, d, SETTINGS).is_file())
             for file in files:
                 path = Path(folder, file)
                 if is_image(file) and (found := _size_and_time(path)):
                     yield path.relative_to(root).as_posix(), found
-                else:
+                elif not is_junk(file):
                     self.others[path.suffix.lower()] += 1
 
     def _unreadable(self, error: OSError) -> None:
@@ -117,8 +123,8 @@ class ZipSource:
         except Exception as error:  # whatever a broken one makes zipfile say
             raise DataError(f"'{path}' cannot be read as a zip ({reason(error)})") from None
         files = [e.filename for e in entries if not e.is_dir()]
-        self.names = sorted(f for f in files if is_image(f) and not f.startswith("__MACOSX/"))
-        self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not is_image(f))
+        self.names = sorted(f for f in files if is_image(f))
+        self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not is_image(f) and not is_junk(f))
         stat = path.stat()
         self.fingerprint = _digest(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
 
@@ -281,7 +287,10 @@ def load_images(
     found = open_source(source, limit)
     if limit is not None:
         found.names = found.names[:limit]
-    kinds = ", ".join(f"{n} {suffix or 'without ending'}" for suffix, n in found.others.most_common(4))
+    kinds = ", ".join(
+        f"{n} {printable(suffix) or 'without ending'}{' (to be converted to JPEG first)' * (suffix in APPLES)}"
+        for suffix, n in found.others.most_common(4)
+    )
     if not found.names:
         raise DataError(
             f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, "
@@ -383,9 +392,16 @@ def upright(image: Image.Image, nc: int) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel, which Pillow would clip to 255
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel or more, which Pillow would clip to 255
         levels = np.asarray(image, dtype=np.float64)
-        return Image.fromarray((levels / max(levels.max(), 65535) * 255).astype(np.uint8))
+        finite = levels[np.isfinite(levels)]
+        black, brightest = finite.min(initial=0), finite.max(initial=0)
+        # 32-bit integers often hold what had 8 or 16 bits before, and floats what had a range of 1: pictures of one
+        # camera then keep their brightness to each other. Of what goes beyond that nobody knows which level is white.
+        usual = {"F": (1,), "I": (255, 65535)}.get(image.mode, (65535,))
+        white = next((level for level in usual if brightest <= level), brightest)
+        levels = np.nan_to_num((levels - black) / (white - black), posinf=1).clip(0, 1)
+        return Image.fromarray((levels * 255).astype(np.uint8))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -490,14 +506,20 @@ def _short(name: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name for the screen, whatever bytes it is made of."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A file's name for the screen, in one line, whatever bytes it is made of."""
+    name = os.fsencode(name).decode("utf-8", "replace")
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def is_image(name: str) -> bool:
     """Whether a file of this name is taken for a picture."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not is_junk(name)
+
+
+def is_junk(name: str) -> bool:
+    """Whether it is hidden, or what macOS packs beside each file: nobody misses it."""
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.name.startswith(".") or "__MACOSX" in path.parts
 
 
 def _formats() -> list[str]:

@@ -24,7 +24,7 @@ from PIL import Image, ImageFile
 from torchvision import transforms
 
 from dcgan import data
-from dcgan.data import DataError, Images, cache_directory, is_heldout, load_images, open_source, square
+from dcgan.data import DataError, Images, cache_directory, is_heldout, load_images, open_source, printable, square
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
@@ -104,7 +104,7 @@ def test_a_zip_gives_what_its_folder_does(tmp_path):
     assert packed.name == "photos"
 
 
-def test_a_zips_junk_is_left_out(tmp_path):
+def test_a_zips_junk_is_left_out(tmp_path, capsys):
     put(tmp_path, "a.png")
     content = (tmp_path / "a.png").read_bytes()
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
@@ -113,14 +113,28 @@ def test_a_zips_junk_is_left_out(tmp_path):
     images = load(tmp_path / "z.zip")
     assert images.names == ["in/a.png"]
     assert images.skipped == []
+    assert "left out as no pictures: 1 .txt, 1 .csv\n" in capsys.readouterr().out
 
 
-def test_hidden_files_and_folders_and_other_files_are_left_out(tmp_path):
-    put(tmp_path, "a.png", ".hidden.png", ".thumbnails/b.png")
-    (tmp_path / "labels.csv").write_text("a,b")
+def test_hidden_files_and_folders_and_other_files_are_left_out(tmp_path, capsys):
+    put(tmp_path, "a.png", ".hidden.png", ".thumbnails/b.png", "__MACOSX/c.png")
+    for name in ("labels.csv", "._a.png", ".DS_Store", "b.heic", "c.HEIF"):
+        (tmp_path / name).write_text("a,b")
     images = load(tmp_path)
     assert images.names == ["a.png"]
     assert images.skipped == []
+    said = capsys.readouterr().out
+    assert set(said.removeprefix("left out as no pictures: ").strip().split(", ")) == {
+        "1 .csv",
+        "1 .heic (to be converted to JPEG first)",
+        "1 .heif (to be converted to JPEG first)",
+    }
+
+
+def test_jpegs_and_pngs_by_their_rarer_names_are_read(tmp_path):
+    for name, kind in (("a.jfif", "JPEG"), ("b.jpe", "JPEG"), ("c.apng", "PNG")):
+        blot().save(tmp_path / name, format=kind)
+    assert load(tmp_path).names == ["a.jfif", "b.jpe", "c.apng"]
 
 
 @pytest.mark.parametrize("name", ["얼굴.png", "née à Zürich.png", "with space & 100%.png", "😀.png", "a.b.c.png"])
@@ -129,6 +143,18 @@ def test_names_in_any_script_are_kept_in_a_folder_and_in_a_zip(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "얼굴.zip", "w") as archive:
         archive.write(folder / name, name)
     assert load(folder).names == load(tmp_path / "얼굴.zip").names == [name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_of_several_lines_is_one_on_the_screen(tmp_path, capsys):
+    folder = put(tmp_path / "two\nlines", "a.png")
+    (folder / "b\n\x1b[2J\u2028.png").touch()
+    (folder / "c.d\ne").touch()
+    assert load(folder, progress=True).name == r"two\nlines"
+    said = capsys.readouterr().out
+    assert r"b\n\x1b[2J\u2028.png (" in said
+    assert r"1 .d\ne" in said
+    assert printable("née à 얼굴 👨‍👩‍👧.png") == "née à 얼굴 👨‍👩‍👧.png"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -313,6 +339,32 @@ def test_16_bit_grey_tiffs_keep_their_range(tmp_path):
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / "a.tif")
     assert np.abs(seen(tmp_path / "a.tif").astype(int) - ramp / 257).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        ("float32", 0, 1),
+        ("float32", 0, 200),
+        ("float32", -1, 1),
+        ("int32", 0, 255),
+        ("int32", 0, 65535),
+        ("int32", 0, 2**31 - 1),
+        ("int32", -1000, 65535),
+    ],
+)
+def test_tiffs_of_32_bits_a_pixel_keep_their_range(tmp_path, kind, low, high):
+    ramp = np.linspace(low, high, 256).astype(kind).reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "a.tif")
+    assert np.abs(seen(tmp_path / "a.tif").astype(int) - np.arange(256).reshape(16, 16)).max() <= 1
+
+
+def test_dark_floats_stay_dark_and_what_is_no_number_is_black_or_white(tmp_path):
+    levels = np.full((16, 16), 0.25, np.float32)
+    levels[:8, :8], levels[8:, :8], levels[:8, 8:] = np.nan, np.inf, -np.inf
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    picture = seen(tmp_path / "a.tif")[0]
+    assert [picture[4, 4], picture[12, 4], picture[4, 12], picture[12, 12]] == [0, 255, 0, 63]
 
 
 @pytest.mark.parametrize(
