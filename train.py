@@ -8,6 +8,7 @@ built-in drawn faces, used when nothing is given). runs/mine/checkpoint comes ou
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import TrainingError, check_checkpoint, check_unused
 from dcgan.signals import ending_well, interruptible
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
+
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/[^@\n]+)?", re.ASCII)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,7 +75,7 @@ def run_training(argv: list[str] | None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     if ranks.first:
-        print(f"saved {checkpoint}; look at it with:  python app.py --checkpoints {run}")
+        print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {run}")
     return 0
 
 
@@ -110,16 +113,24 @@ def build_parser() -> argparse.ArgumentParser:
     """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--dataroot", help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (default: avatars)"
+        "--dataroot",
+        type=filled,
+        help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (default: avatars)",
     )
-    parser.add_argument("--out", help="run folder (default: runs/ and the time)")
+    parser.add_argument("--out", type=filled, help="run folder (default: runs/ and the time)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
-    parser.add_argument("--name", default="", help="name of the checkpoint (default: the run folder's)")
+    parser.add_argument("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
     parser.add_argument("--limit", type=positive, help="use only the first so many images")
-    parser.add_argument("--data-name", help="name of the data in the model card (default: the folder's or zip's)")
-    parser.add_argument("--data-license", help="terms of the data, in words, for the model card")
-    parser.add_argument("--data-limits", help="what such data lacks or is one-sided in, for the model card")
-    parser.add_argument("--data-hub", metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub")
+    parser.add_argument(
+        "--data-name", type=one_line, help="name of the data in the model card (default: the folder's or zip's)"
+    )
+    parser.add_argument("--data-license", type=one_line, help="terms of the data, in words, for the model card")
+    parser.add_argument(
+        "--data-limits", type=one_line, help="what such data lacks or is one-sided in, for the model card"
+    )
+    parser.add_argument(
+        "--data-hub", type=hub_name, metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub"
+    )
     for field in (*fields(ModelConfig), *fields(TrainConfig)):
         flag = "--" + field.name.replace("_", "-")
         best = RECIPES["best"].get(field.name, field.default)
@@ -132,6 +143,26 @@ def build_parser() -> argparse.ArgumentParser:
             kind, choices = type(field.default), field.metadata.get("choices")
             parser.add_argument(flag, type=kind, choices=choices, help=text)
     return parser
+
+
+def filled(text: str) -> str:
+    """A flag's text, which must not be empty: as from a shell's variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def one_line(text: str) -> str:
+    """A flag's text, for a line of the model card."""
+    return " ".join(text.split())
+
+
+def hub_name(text: str) -> str:
+    """OWNER/NAME[@REVISION][/FILE] from a flag that may hold the whole address."""
+    name = text.removeprefix("https://huggingface.co/datasets/").removeprefix("hf://datasets/").strip("/")
+    if not HUB_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"must read OWNER/NAME, then perhaps @REVISION, perhaps /FILE, not {text!r}")
+    return name
 
 
 def positive(text: str) -> int:
@@ -149,7 +180,8 @@ def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[M
     recipe = given.get("recipe", "best")
     base = {**saved["model"], **saved["train"]} if saved else RECIPES[recipe]
     if saved:
-        names = {f.name for f in (*fields(ModelConfig), *fields(TrainConfig))} - set(RESUMABLE)
+        base["limit"] = saved["data"].get("limit") or "none"
+        names = {"limit", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))} - set(RESUMABLE)
         changed = [n for n in given.keys() & names if given[n] != base.get(n, given[n])]
         if changed:
             said = ", ".join(f"--{n.replace('_', '-')} was {base[n]}, not {given[n]}" for n in sorted(changed))

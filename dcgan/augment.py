@@ -21,12 +21,17 @@ def augment(images: Tensor, policy: str, share: float = 1.0) -> Tensor:
     if not policy or not share:
         return images
     altered = images
-    for name in filter(None, policy.split(",")):
+    for name in names(policy):
         altered = ALTERATIONS[name](altered)
     if share == 1:
         return altered
     chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
     return torch.where(chosen, altered, images)
+
+
+def names(policy: str) -> list[str]:
+    """The alterations in a comma-separated list, with spaces or without."""
+    return [name.strip() for name in policy.split(",") if name.strip()]
 
 
 def color(images: Tensor) -> Tensor:

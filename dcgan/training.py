@@ -19,7 +19,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
-from dcgan.augment import ALTERATIONS, augment
+from dcgan.augment import ALTERATIONS, augment, names
 from dcgan.convolution import has_bf16, keep_freed_memory
 from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
@@ -35,6 +35,7 @@ STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...
 SNAPSHOTS = 52  # ... and so many in a run, however short or long, so that its replay has 60 to 100 frames
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
+MIN_TOLD = 200  # images: of fewer, chance may hold out much more or less than a tenth
 LAST_RATE = 0.1  # of the learning rates, where they decay
 RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
 CALIBRATION_SEEDS = range(2_000_000, 2_000_512)  # the noise that BatchNorm's statistics are taken from
@@ -101,7 +102,7 @@ class TrainConfig:
             raise ValueError(f"beta1 must be below 1, not {self.beta1}")
         if not self.epochs and not self.max_images:
             raise ValueError("nothing to do: epochs and max_images are both 0")
-        unknown = [name for name in self.augment.split(",") if name and name not in ALTERATIONS]
+        unknown = [name for name in names(self.augment) if name not in ALTERATIONS]
         if unknown:
             raise ValueError(f"augment knows {', '.join(ALTERATIONS)}, not {', '.join(unknown)}")
 
@@ -274,6 +275,10 @@ def train(
     at_work = writer.at_work(seen, private or {}, resume) if writer else contextlib.nullcontext()
 
     failure, readings, iteration = "", Readings(), 0
+    if ranks.first and not 0.05 < (share := images.heldout.mean()) < 0.2 and len(images) >= MIN_TOLD:
+        print(f"warning: {share:.0%} of the images are held out, not a tenth: those of one name all are, or none")
+    if resume and ranks.first and seen >= target:
+        print(f"{seen:,} images are seen already: give --max-images above that to go on")
     with at_work, progress(target, seen, quiet=not ranks.first) as bar, stop_signals() as stop:
         if writer and writer.must_measure(seen >= target):  # a signal had cut it short
             writer.tick(seen, good.state, seen >= target, stop)

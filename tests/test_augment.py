@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from dcgan.augment import ALTERATIONS, augment, color, cutout, translation
+from dcgan.training import TrainConfig
 
 POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
 
@@ -12,6 +13,14 @@ POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
 def faces(count: int = 64, size: int = 16, channels: int = 3) -> Tensor:
     torch.manual_seed(0)
     return torch.rand(count, channels, size, size) * 1.8 - 0.9
+
+
+def test_names_may_stand_apart():
+    torch.manual_seed(0)
+    expected = augment(faces(), "color,cutout")
+    torch.manual_seed(0)
+    assert torch.equal(augment(faces(), " color, cutout ,"), expected)
+    assert TrainConfig(augment="translation, color").augment == "translation, color"
 
 
 def test_an_empty_policy_changes_nothing():

@@ -170,6 +170,35 @@ def test_there_must_be_something_to_resume(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--dataroot", ""], "--dataroot: must not be empty"),
+        (["--out", " "], "--out: must not be empty"),
+        (["--data-hub", "blots"], "--data-hub: must read OWNER/NAME"),
+        (["--data-hub", "https://example.com/me/blots"], "--data-hub: must read OWNER/NAME"),
+        (["--data-hub", "me/blots\nmore"], "--data-hub: must read OWNER/NAME"),
+    ],
+)
+def test_a_text_that_cannot_be_is_refused_by_its_flag(capsys, flags, named):
+    with pytest.raises(SystemExit) as ended:
+        train.main([*flags, "--max-images", "8", *TINY])
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("prefix", ["", "hf://datasets/", "https://huggingface.co/datasets/"])
+@pytest.mark.parametrize("name", ["me/blots", "me/blots@v1", "me/blots@v1/a b.zip"])
+def test_data_on_the_hub_is_named_by_its_address_or_without(prefix, name):
+    assert train.build_parser().parse_args(["--data-hub", prefix + name]).data_hub == name
+
+
+def test_what_is_said_of_the_data_is_one_line_each():
+    flags = ["--name", "--data-name", "--data-license", "--data-limits"]
+    given = train.build_parser().parse_args([text for flag in flags for text in (flag, " one\n\n# two\t")])
+    assert {given.name, given.data_name, given.data_license, given.data_limits} == {"one # two"}
+
+
 # A run and its continuation
 
 
@@ -308,6 +337,7 @@ def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
         (["--seed", "1"], ["--seed"]),
         (["--recipe", "dcgan"], ["--recipe"]),
         (["--no-flip"], ["--flip"]),
+        (["--limit", "20"], ["--limit"]),
         (["--augment", ""], ["--augment"]),
         (["--loss", "hinge", "--ngf", "4"], ["--loss", "--ngf"]),
         (["--max-images", "32", "--precision", "bf16"], ["--precision"]),
@@ -336,6 +366,20 @@ def test_resuming_goes_on_with_the_runs_settings_and_takes_the_changes_that_are_
     settings = checkpoint.config["train"]
     assert (settings["tick"], settings["workers"], settings["batch_size"]) == (8, 1, 8)
     assert checkpoint.config["data"]["license"] == "made by code, free"
+
+
+def test_resuming_where_nothing_is_left_to_do_says_so(run, capsys):
+    before = load_checkpoint(run).config
+    assert train.main(["--out", str(run), "--resume"]) == 0
+    assert "16 images are seen already: give --max-images above that to go on\n" in capsys.readouterr().out
+    assert load_checkpoint(run).config == before
+
+
+def test_resuming_with_the_same_limit_goes_on(tmp_path, photos):
+    flags = ["--out", str(tmp_path / "run"), "--limit", "30"]
+    assert train.main(["--dataroot", str(photos), *flags, "--max-images", "8", *TINY]) == 0
+    assert train.main([*flags, "--resume", "--max-images", "16"]) == 0
+    assert load_checkpoint(tmp_path / "run").images_seen == 16
 
 
 def test_resuming_with_more_epochs_goes_on(run):

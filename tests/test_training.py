@@ -832,6 +832,14 @@ def test_fewer_images_than_a_batch_stop_it_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("names", "warned"), [(1, True), (300, False)])
+def test_files_of_one_name_that_spoil_the_held_out_tenth_are_warned_of(tmp_path, capsys, no_figures, names, warned):
+    images = replace(in_memory(300), names=[f"{i}/{i % names:06d}.png" for i in range(300)])
+    training.train(TINY, settings(max_images=8), images, tmp_path / "run")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: 0% of the images")]
+    assert len(lines) == warned
+
+
 def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path, no_figures):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TrainingError) as caught:
