@@ -30,7 +30,7 @@ from dcgan.runs import TrainingError, check_checkpoint, check_unused
 from dcgan.signals import ending_well, interruptible
 from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
 
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/[^@\n]+)?", re.ASCII)
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,6 +23,7 @@ from dcgan.attributes import Attribute, AttributeNet, attribute_net
 from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, fingerprint, load_checkpoint, reason, writing
 from dcgan.data import DataError, load_images
 from dcgan.generate import render
+from dcgan.latents import MAX_SEED
 from dcgan.model import Discriminator, Generator
 from dcgan.signals import interruptible
 
@@ -366,6 +367,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the faces looked at (default: 0)")
     flags = parser.parse_args(argv)
     try:
+        if not 0 <= flags.seed <= MAX_SEED:
+            raise ValueError(f"--seed must be a whole number from 0 to {MAX_SEED}, not {flags.seed}")
         checkpoint = load_checkpoint(flags.checkpoint)
         net = None
         if flags.dataroot:
@@ -376,7 +379,7 @@ def main(argv: list[str] | None = None) -> int:
         directions = fit_directions(checkpoint, net, seed=flags.seed, say=tqdm.write, progress=True)
         path = checkpoint.folder / DIRECTIONS
         save_directions(path, directions, checkpoint.generator)
-    except (CheckpointError, DataError) as error:
+    except (CheckpointError, DataError, ValueError) as error:
         print(f"directions: {error}", file=sys.stderr)
         return 2
     except (OSError, SafetensorError) as error:

@@ -70,13 +70,14 @@ class Row:
 
 
 def evaluate(
-    checkpoints: dict[str, Checkpoint], images: Images, num: int, device: torch.device, inception: Features | None
+    checkpoints: dict[str, Checkpoint],
+    images: Images,
+    found: list[Reference],
+    num: int,
+    device: torch.device,
+    inception: Features | None,
 ) -> list[Row]:
-    """All figures of `num` samples of each checkpoint; the images are of the checkpoints' size.
-
-    Raises MetricError where there are too few images.
-    """
-    found = references(images, num)
+    """All figures of `num` samples of each checkpoint against `references(images, num)`, of the checkpoints' size."""
     net = attribute_net(images, device)
     samples = {}
     for name, checkpoint in checkpoints.items():
@@ -93,7 +94,10 @@ def evaluate(
 
 
 def references(images: Images, num: int) -> list[Reference]:
-    """The held-out images, with training images for the floor; and one half of the training images, with the other."""
+    """The held-out images, with training images for the floor; and one half of the training images, with the other.
+
+    Raises MetricError where there are too few images.
+    """
     random = np.random.default_rng(0)
     one, other = np.array_split(random.permutation(images.training), 2)
     heldout = random.permutation(np.flatnonzero(images.heldout))
@@ -232,6 +236,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
         for name, checkpoint in checkpoints.items()
         if checkpoint.data.get("digest") != images.digest
     ]
+    found = references(images, flags.num)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inception = None
     try:
@@ -240,7 +245,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
         if flags.inception:
             raise
         notes.append(f"FID and KID are missing: {error}")
-    rows = evaluate(checkpoints, images, flags.num, device, inception)
+    rows = evaluate(checkpoints, images, found, flags.num, device, inception)
     data = {"name": printable(images.name), "digest": images.digest, "training": len(images.training)}
     data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc, "prepared": PREPARED}
     return {

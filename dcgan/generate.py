@@ -10,7 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ from dcgan.signals import interruptible
 
 if TYPE_CHECKING:
     from dcgan.directions import Direction
+
+MAX_TRUNCATION = 2.0  # as in the demo: farther out are no faces
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -54,17 +56,20 @@ def sample_batches(
     generator: Generator, seeds: Iterable[int], truncation: float = 1.0, batch_size: int = 64, shift: Tensor | float = 0
 ) -> Iterator[Tensor]:
     """Like `sample`, but in pieces of at most `batch_size` images, so that memory does not grow with the seeds."""
+    if not 0 <= truncation <= MAX_TRUNCATION:
+        raise ValueError(f"truncation goes from 0 to {MAX_TRUNCATION:g}, not to {truncation}")
     remaining = iter(seeds)
-    while chunk := list(islice(remaining, batch_size)):
-        images = render(generator, truncation * latents(chunk, generator.config.nz) + shift, batch_size)
-        yield images.permute(0, 2, 3, 1).contiguous()
+    pieces = iter(lambda: list(islice(remaining, batch_size)), [])
+    images = (render(generator, truncation * latents(p, generator.config.nz) + shift, batch_size) for p in pieces)
+    return (piece.permute(0, 2, 3, 1).contiguous() for piece in images)
 
 
 def sample(generator: Generator, seeds: Iterable[int], truncation: float = 1.0, shift: Tensor | float = 0) -> Tensor:
     """Images of the seeds, uint8 [N, H, W, nc].
 
-    The same seed gives the same pixels alone and in any batch. `truncation` below 1 draws every latent
+    The same seed gives the same pixels alone and in any batch. `truncation`, 0 to 2, below 1 draws every latent
     towards the origin: safer, more alike faces. `shift` [nz] is then added to all, such as 2 * direction.vector.
+    Raises ValueError for another truncation, or a seed outside 0 .. 2**32 - 1.
     """
     config = generator.config
     empty = torch.empty(0, config.image_size, config.image_size, config.nc, dtype=torch.uint8)
@@ -72,16 +77,18 @@ def sample(generator: Generator, seeds: Iterable[int], truncation: float = 1.0, 
 
 
 def parse_seeds(text: str) -> list[range]:
-    """ "0-9999,12345" -> ranges. Raises ValueError for anything else."""
+    """ "0-9999,12345" -> ranges in order, with no seed twice. Raises ValueError for anything else."""
     ranges = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        if not first.isdecimal() or (last and not last.isdecimal()):
             raise ValueError(f"--seeds takes numbers and ranges like 0-99,123, not '{text}'")
         ranges.append(range(int(first), int(last or first) + 1))
         if not ranges[-1] or ranges[-1].stop - 1 > MAX_SEED:
             raise ValueError(f"--seeds: '{part.strip()}' is not a range of seeds from 0 to {MAX_SEED}")
-    return ranges
+    ranges.sort(key=lambda r: r.start)
+    stops = accumulate((r.stop for r in ranges), max, initial=0)  # of all before
+    return [range(max(r.start, stop), r.stop) for r, stop in zip(ranges, stops, strict=False) if stop < r.stop]
 
 
 def parse_moves(moves: Iterable[str], directions: "Iterable[Direction]") -> Tensor:
@@ -132,7 +139,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
     parser.add_argument("--out", type=Path, required=True, help="folder, or a name that ends in .zip")
-    parser.add_argument("--truncation", type=float, default=1.0, help="below 1: safer, more alike faces (default: 1)")
+    parser.add_argument(
+        "--truncation", type=float, default=1.0, help="0 to 2; below 1: safer, more alike faces (default: 1)"
+    )
     parser.add_argument(
         "--move",
         action="append",
@@ -146,10 +155,10 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint = load_checkpoint(flags.checkpoint)
         shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
         digits = max(6, len(str(max(r.stop - 1 for r in ranges))))
-        names = (f"{seed:0{digits}d}.png" for r in ranges for seed in r)
-        seeds = (seed for r in ranges for seed in r)
+        names = (f"{seed:0{digits}d}.png" for seed in chain(*ranges))
+        pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
         with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
-            for images in sample_batches(checkpoint.generator, seeds, flags.truncation, shift=shift):
+            for images in pieces:
                 for image in images:
                     write(next(names), _png(image))
                 bar.update(len(images))

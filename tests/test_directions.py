@@ -372,7 +372,11 @@ def test_the_command_ends_with_one_line_where_it_cannot_go_on(tmp_path, photos, 
         assert main([str(tmp_path / word) if word[0] != "-" else word for word in command]) == 2
         captured = capsys.readouterr()
         assert captured.err.splitlines()[-1].startswith("directions: ")
-    assert "no labels" in captured.out  # and principal directions need a discriminator
+        printed = captured.out
+    for seed in ("99999999999999999999", "-1"):
+        assert main([str(tmp_path / "c"), f"--seed={seed}"]) == 2
+        assert capsys.readouterr().err.startswith("directions: --seed must be a whole number from 0 to 4294967295")
+    assert "no labels" in printed  # and principal directions need a discriminator
     assert not (tmp_path / "c" / "directions.safetensors").exists()
 
 

@@ -1,6 +1,7 @@
 """The command that says how good a checkpoint is."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -69,7 +70,9 @@ def quick_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(images: Images, num: int, folder: Path) -> list[Row]:
-    return evaluate.evaluate({"a": load_checkpoint(folder)}, images, num, torch.device("cpu"), None)
+    return evaluate.evaluate(
+        {"a": load_checkpoint(folder)}, images, references(images, num), num, torch.device("cpu"), None
+    )
 
 
 def value(rows: list[Row], figure: str, reference: str, by: str | None = None) -> Row:
@@ -229,6 +232,15 @@ def test_the_table_names_data_n_floor_and_every_checkpoint(capsys, checkpoint, p
     assert row[2:4] == ["lower", "23"]  # so many are held out
     assert len(row) == 7
     assert row[-1] != row[-2]
+
+
+def test_too_few_images_are_told_before_any_weights_are_fetched(capsys, monkeypatch, checkpoint, photos, tmp_path):
+    monkeypatch.setattr(evaluate, "inception_features", lambda *_: pytest.fail("fetched"))
+    for path in sorted(photos.iterdir())[:8]:
+        shutil.copy(path, tmp_path)
+    code, _, err = run(capsys, checkpoint, "--dataroot", tmp_path, "--num", 20)
+    assert code == 2
+    assert err.splitlines()[-1].endswith("has 8 images: too few to compare with")
 
 
 def test_without_weights_one_line_says_so_and_the_rest_is_printed(capsys, checkpoint, photos_of_one_kind):

@@ -18,7 +18,7 @@ from torch import nn
 from dcgan import generate
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
 from dcgan.directions import Direction, save_directions
-from dcgan.generate import main, render, sample, sample_batches, to_uint8
+from dcgan.generate import main, parse_seeds, render, sample, sample_batches, to_uint8
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
 
@@ -221,7 +221,25 @@ def test_all_faces_move_along_directions(checkpoint, tmp_path, capsys):
         assert (errors.startswith("generate: --move"), errors.count("\n")) == (True, 1)
 
 
-@pytest.mark.parametrize("seeds", ["", "a", "5-2", "-3", "1,,2", "4294967296", "1.5", "0-99999999999"])
+@pytest.mark.parametrize("truncation", ["nan", "inf", "-1", "2.1"])
+def test_a_truncation_that_leads_nowhere_is_refused_in_one_line(checkpoint, tmp_path, capsys, truncation):
+    assert main([str(checkpoint), f"--truncation={truncation}", "--out", str(tmp_path / "faces")]) == 2
+    errors = capsys.readouterr().err
+    assert (errors.startswith("generate: truncation goes from 0 to 2, not to "), errors.count("\n")) == (True, 1)
+    assert not (tmp_path / "faces").exists()
+    with pytest.raises(ValueError, match="truncation"):
+        sample(load_checkpoint(checkpoint).generator, [0], truncation=float(truncation))
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("5,5", [5]), ("0-3,2-5,1", [0, 1, 2, 3, 4, 5]), ("9,0-1,8-9", [0, 1, 8, 9]), ("3, 1-2 ,0-5", [0, 1, 2, 3, 4, 5])],
+)
+def test_seeds_named_twice_are_drawn_once(text, seeds):
+    assert [seed for seeds in parse_seeds(text) for seed in seeds] == seeds
+
+
+@pytest.mark.parametrize("seeds", ["", "a", "5-2", "-3", "1,,2", "4294967296", "1.5", "0-99999999999", "²", "1-²"])
 def test_seeds_that_are_none_are_refused_in_one_line(checkpoint, tmp_path, capsys, seeds):
     assert main([str(checkpoint), f"--seeds={seeds}", "--out", str(tmp_path / "faces")]) == 2
     errors = capsys.readouterr().err
