@@ -22,8 +22,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from dcgan import avatars
-from dcgan.checkpoint import reason
 from dcgan.data import SETTINGS, DataError, Images, is_drawn, load_images
+from dcgan.files import reason
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import TrainingError, check_checkpoint, check_unused

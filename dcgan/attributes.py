@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from dcgan import avatars
 from dcgan.augment import translation
-from dcgan.checkpoint import writing
 from dcgan.convolution import Conv2d, has_bf16
 from dcgan.data import Images
+from dcgan.files import writing
 
 VERSION = 1  # part of the kept network's name: raise it when the same data would give another one
 FEATURES = 128

@@ -5,29 +5,26 @@ its place under a temporary name and then moved there, so that a reader never se
 """
 
 import filecmp
-import hashlib
 import json
 import math
 import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dcgan.model import Discriminator, Generator, ModelConfig
-
-if TYPE_CHECKING:
-    from dcgan.directions import Direction
+from dcgan.direction import Direction, load_directions
+from dcgan.files import reason, replacing, writing
+from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -49,11 +46,6 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/nam
 
 class CheckpointError(Exception):
     """A checkpoint that is not there or cannot be read; the message is one line that says what to do."""
-
-
-def reason(error: Exception) -> str:
-    """An exception in one line of no more than 300 characters."""
-    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -97,15 +89,16 @@ class Checkpoint:
         return _load_net(Discriminator, self.model, self.folder / DISCRIMINATOR)
 
     @cached_property
-    def directions(self) -> "tuple[Direction, ...]":
+    def directions(self) -> tuple[Direction, ...]:
         """Ways through its latent space, read when first asked for; none where none were fitted.
 
         Raises CheckpointError, in one line, if they are damaged or were fitted for other weights.
         """
-        from dcgan.directions import load_directions  # which knows checkpoints, too
-
         path = self.folder / DIRECTIONS
-        return load_directions(path, self.generator) if path.is_file() else ()
+        try:
+            return load_directions(path, self.generator) if path.is_file() else ()
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
@@ -228,47 +221,6 @@ def save_checkpoint(
         (new / CONFIG).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `folder` when the block ends well, and vanishes when it fails."""
-    new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    recover(folder)
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        recover(folder)
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-
-
-def recover(folder: Path) -> None:
-    """Undo a replacement that was cut between its two moves."""
-    old = folder.with_name(folder.name + ".old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name that becomes `path` when the block ends well."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # else, after a power cut, the name may stand for nothing
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def read_history(path: Path) -> list[dict[str, float]]:
     """The lines of a history.jsonl; [] where there is none. What follows a line that is cut or no row is left out."""
     if not path.is_file():
@@ -352,15 +304,6 @@ def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> lis
 
 def _same(a: Path, b: Path) -> bool:
     return a.is_file() and filecmp.cmp(a, b, shallow=False)
-
-
-def fingerprint(net: nn.Module) -> str:
-    """What tells these weights from all others, rounded to fp16 as they are saved."""
-    digest = hashlib.sha256()
-    for value in net.state_dict().values():
-        value = value.detach().cpu()
-        digest.update((value.half() if value.is_floating_point() else value).contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _link(source: Path, target: Path) -> None:

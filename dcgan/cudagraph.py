@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcgan.checkpoint import reason
+from dcgan.files import reason
 
 Step = Callable[[Tensor, Tensor], Tensor]  # reals, noise -> statistics; updates the networks in place
 

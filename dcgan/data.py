@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from dcgan import avatars
-from dcgan.checkpoint import reason, writing
+from dcgan.files import reason, writing
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif"),

@@ -4,30 +4,27 @@ python -m dcgan.directions checkpoints/faces --dataroot my_photos
 """
 
 import argparse
-import json
 import math
-import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 from tqdm import tqdm
 
 from dcgan.attributes import Attribute, AttributeNet, attribute_net
-from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, fingerprint, load_checkpoint, reason, writing
+from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_checkpoint
 from dcgan.data import DataError, load_images
+from dcgan.direction import REACH, Direction, save_directions
+from dcgan.files import reason
 from dcgan.generate import render
 from dcgan.latents import MAX_SEED
 from dcgan.model import Discriminator, Generator
 from dcgan.signals import interruptible
 
-FORMAT = 1
 SAMPLES = 8_192  # faces that a fit looks at
 BATCH = 256
 SIDE = 32  # the response is that of the picture at this size
@@ -36,7 +33,6 @@ MIN_SHARE = 0.002  # of the response; what changes the picture less is no slider
 MIN_FIT = 0.1  # share of a reading's variance that is linear in z; with less there is no line to move along
 MIN_EFFECT = 0.5  # deviations of a reading, from t = -2 to 2; with less a slider would not do what its name says
 
-REACH = 4  # deviations of z; along any given line, one latent in 16,000 lies farther out
 STEPS = range(-REACH, REACH + 1)
 MOVED = 64  # faces moved along each direction
 ORDINARY = 1_536  # faces that tell what is ordinary
@@ -45,7 +41,6 @@ COMMON = 0.99  # share of the faces that passes for ordinary ...
 STRANGE = 0.2  # ... and share of the moved ones that may not
 
 ENDS = {"age": ("younger", "older")}  # what numbers mean; traits of two values are their own ends
-NAME = re.compile(r"[^,:]{1,40}")  # a link's separators are in no name
 
 # What sliders the drawn faces' factors make: each towards some of a factor's values, away from all its others.
 DRAWN: dict[str, dict[str, tuple[str, ...]]] = {
@@ -62,39 +57,6 @@ DRAWN: dict[str, dict[str, tuple[str, ...]]] = {
     "clothing_color": {"light clothes": ("mustard", "white")},
     "background": {"warm background": ("rose", "lemon")},
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """A way through latent space: z + t * vector, t from low to high.
-
-    vector: float32 [nz] of length 1, so that t counts standard deviations of z. low < 0 < high: how far faces stay
-    faces. kind: "number" (age, say), "trait" (what a face has or has not) or "principal". ends: what low and high
-    mean, where the name does not say it. effects: the mean of many faces at t = 2 less that at t = -2, of each number
-    in its unit, of each trait in its probability. share: of the generator's response.
-    Raises ValueError for what cannot be a direction.
-    """
-
-    name: str
-    kind: str
-    vector: Tensor
-    low: float
-    high: float
-    ends: tuple[str, ...] = ()
-    effects: dict[str, float] = field(default_factory=dict)
-    share: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name) or not self.name.strip():
-            raise ValueError(f"a direction must have a name without , and :, not {self.name!r}")
-        if not -REACH <= self.low < 0 < self.high <= REACH:
-            raise ValueError(f"the range of {self.name} is {self.low} to {self.high}")
-        if not all(map(math.isfinite, [self.share, *self.effects.values()])):
-            raise ValueError(f"the effects of {self.name} are not finite")
-        if not abs(self.vector.norm() - 1) < 1e-3:
-            raise ValueError(f"the vector of {self.name} has not length 1")
-        if len(self.ends) not in (0, 2) or not all(isinstance(text, str) for text in (self.kind, *self.ends)):
-            raise ValueError(f"the ends of {self.name} are no two words")
 
 
 # Reading faces
@@ -294,45 +256,6 @@ def extent(strange: Tensor, reading: Tensor) -> float:
     """
     good = (strange[REACH + 1 :] <= STRANGE) & (reading[REACH:].diff() > 0)
     return float(good.long().cumprod(dim=0).sum())
-
-
-# Keeping
-
-
-def save_directions(path: Path, directions: tuple[Direction, ...], generator: Generator) -> None:
-    """Write them, whole or not at all, with a fingerprint of the generator's weights that they belong to."""
-    about = [{name: value for name, value in vars(each).items() if name != "vector"} for each in directions]
-    vectors = [each.vector for each in directions] or [torch.empty(0, generator.config.nz)]
-    metadata = {"format": str(FORMAT), "generator": fingerprint(generator), "directions": json.dumps(about)}
-    with writing(path) as temporary:
-        save_file({"vectors": torch.vstack(vectors)}, temporary, metadata)
-        temporary.chmod(0o644)
-
-
-def load_directions(path: Path, generator: Generator) -> tuple[Direction, ...]:
-    """The directions in a file.
-
-    Raises CheckpointError, in one line, if the file is damaged, of a newer format, or was fitted for other weights.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata, vectors = file.metadata(), file.get_tensor("vectors").float()
-        if int(metadata["format"]) != FORMAT:
-            raise CheckpointError(f"'{path}' has format {metadata['format']}, this program reads {FORMAT}: update it")
-        if metadata["generator"] != fingerprint(generator):
-            raise CheckpointError(f"'{path}' was fitted for other weights: fit it anew with python -m dcgan.directions")
-        about = json.loads(metadata["directions"])
-        if vectors.shape != (len(about), generator.config.nz):
-            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(about)} directions")
-        found = tuple(
-            Direction(vector=vector, ends=tuple(each.pop("ends", ())), **each)
-            for vector, each in zip(vectors, about, strict=True)
-        )
-        if len({each.name for each in found}) < len(found):
-            raise ValueError("two directions have the same name")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"'{path}' is damaged ({reason(error)}): fit or fetch it anew") from None
-    return found
 
 
 # Command line

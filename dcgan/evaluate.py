@@ -23,8 +23,9 @@ from torch import Tensor
 
 from dcgan import metrics
 from dcgan.attributes import AttributeNet, attribute_net
-from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint, reason
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.data import DataError, Images, load_images, printable
+from dcgan.files import reason
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.metrics import FIRST_SEED, Features, MetricError, frechet_distance, nearest

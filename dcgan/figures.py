@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from dcgan.checkpoint import Snapshot, writing
+from dcgan.checkpoint import Snapshot
+from dcgan.files import writing
 from dcgan.pictures import grid, picture
 
 GRID = 64  # faces in every grid, 8 x 8

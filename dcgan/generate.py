@@ -12,21 +12,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from dcgan.checkpoint import CheckpointError, load_checkpoint, writing
+from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.direction import Direction
+from dcgan.files import writing
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
 from dcgan.sampler import sampler
 from dcgan.signals import interruptible
-
-if TYPE_CHECKING:
-    from dcgan.directions import Direction
 
 MAX_TRUNCATION = 2.0  # as in the demo: farther out are no faces
 
@@ -91,7 +89,7 @@ def parse_seeds(text: str) -> list[range]:
     return [range(max(r.start, stop), r.stop) for r, stop in zip(ranges, stops, strict=False) if stop < r.stop]
 
 
-def parse_moves(moves: Iterable[str], directions: "Iterable[Direction]") -> Tensor:
+def parse_moves(moves: Iterable[str], directions: Iterable[Direction]) -> Tensor:
     """["age=2", ...] -> what they add to a z. Raises ValueError for what is no direction here, or goes too far."""
     known, shift = {direction.name: direction for direction in directions}, torch.zeros(())
     for move in moves:

@@ -39,8 +39,8 @@ from dcgan.checkpoint import (
     Checkpoint,
     CheckpointError,
     load_checkpoint,
-    replacing,
 )
+from dcgan.files import replacing
 from dcgan.hub_errors import TROUBLE, HubError, trouble
 
 # All that a checkpoint consists of: nothing else is ever fetched or pushed.

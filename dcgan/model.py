@@ -4,6 +4,7 @@ At the default configuration they are that tutorial's networks, weight for weigh
 layers in the same pattern: channels double with each halving of the resolution.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -148,3 +149,12 @@ def init_weights(net: nn.Module) -> None:
 def parameter_count(net: nn.Module) -> int:
     """Number of trainable values in `net`."""
     return sum(p.numel() for p in net.parameters())
+
+
+def fingerprint(net: nn.Module) -> str:
+    """What tells these weights from all others, rounded to fp16 as they are saved."""
+    digest = hashlib.sha256()
+    for value in net.state_dict().values():
+        value = value.detach().cpu()
+        digest.update((value.half() if value.is_floating_point() else value).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

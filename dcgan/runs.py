@@ -28,16 +28,14 @@ from dcgan.checkpoint import (
     list_moments,
     list_snapshots,
     read_history,
-    reason,
-    recover,
     save_checkpoint,
     save_moment,
     thin_moments,
     write_history,
-    writing,
 )
 from dcgan.data import SETTINGS, Images
 from dcgan.doctor import Doctor
+from dcgan.files import reason, recover, writing
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.logs import open_log

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dcgan.checkpoint import load_checkpoint, save_checkpoint, save_moment
-from dcgan.directions import Direction, save_directions
+from dcgan.direction import Direction, save_directions
 from dcgan.figures import save_montage
 from dcgan.generate import render
 from dcgan.latents import latents

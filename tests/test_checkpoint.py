@@ -27,16 +27,14 @@ from dcgan.checkpoint import (
     list_snapshots,
     load_checkpoint,
     read_history,
-    recover,
-    replacing,
     save_checkpoint,
     thin_history,
     thin_moments,
     thin_snapshots,
     write_history,
-    writing,
 )
-from dcgan.directions import Direction, save_directions
+from dcgan.direction import Direction, save_directions
+from dcgan.files import recover, replacing, writing
 from dcgan.generate import sample
 from dcgan.model import D_NORMS, IMAGE_SIZES, Discriminator, Generator, ModelConfig
 from dcgan.training import TrainConfig, configure

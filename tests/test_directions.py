@@ -12,24 +12,11 @@ from torch import Tensor
 from dcgan import avatars
 from dcgan import directions as module
 from dcgan.attributes import Attribute, AttributeNet
-from dcgan.checkpoint import Checkpoint, CheckpointError, fingerprint, load_checkpoint, save_checkpoint
-from dcgan.directions import (
-    DRAWN,
-    REACH,
-    Direction,
-    Ordinary,
-    disentangled,
-    extent,
-    fit_directions,
-    load_directions,
-    main,
-    principal,
-    save_directions,
-    table,
-    traits,
-)
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from dcgan.direction import REACH, Direction, load_directions, save_directions
+from dcgan.directions import DRAWN, Ordinary, disentangled, extent, fit_directions, main, principal, table, traits
 from dcgan.generate import render
-from dcgan.model import Discriminator, Generator, ModelConfig
+from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
 
 NZ = 12
 MODEL = {"image_size": 16, "nc": 3, "nz": NZ, "ngf": 4, "ndf": 4}
@@ -256,7 +243,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, checkpoint, monkeypatch
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr("dcgan.direction.save_file", full)
     with pytest.raises(OSError, match="No space"):
         save_directions(path, (), checkpoint.generator)
     assert path.read_bytes() == before
@@ -264,7 +251,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, checkpoint, monkeypatch
 
 
 def refused(path: Path, generator: Generator) -> str:
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(ValueError) as caught:
         load_directions(path, generator)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

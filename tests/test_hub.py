@@ -25,7 +25,7 @@ from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
 
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
-from dcgan.directions import save_directions
+from dcgan.direction import save_directions
 from dcgan.hub import main
 from dcgan.onnx_runtime import BUILDS, at_hand, runtime
 from dcgan.space import problems

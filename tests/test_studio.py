@@ -12,7 +12,7 @@ from PIL import Image
 
 from dcgan import CheckpointError, comparison, load_checkpoint, sample, search
 from dcgan.data import DataError, load_images
-from dcgan.directions import save_directions
+from dcgan.direction import save_directions
 from dcgan.generate import render
 from dcgan.metrics import nearest
 from dcgan.pictures import encoded, grid, picture
