@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -195,13 +195,13 @@ def save_checkpoint(
     history: list[dict[str, float]],
     snapshots: Path,
     readme: str,
-    moments: Path | None = None,
+    moments: Iterable[Snapshot] = (),
 ) -> None:
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
-    snapshots, moments: folders with those of the run so far. `config` holds the model, train and data settings,
-    images_seen and metrics; format and versions are added here. Directions stay only where the generator does: for
-    other weights they would mean nothing.
+    snapshots: a folder with those of the run so far. moments: generators to keep, files of save_moment. `config` holds
+    the model, train and data settings, images_seen and metrics; format and versions are added here. Directions stay
+    only where the generator does: for other weights they would mean nothing.
     """
     with replacing(folder) as new:
         save_net(generator, new / GENERATOR)
@@ -212,7 +212,7 @@ def save_checkpoint(
         (new / SNAPSHOTS).mkdir()
         for snapshot in thin_snapshots(list_snapshots(snapshots)):
             shutil.copyfile(snapshot.path, new / SNAPSHOTS / snapshot.path.name)
-        for moment in list_moments(moments) if moments else ():
+        for moment in moments:
             (new / MOMENTS).mkdir(exist_ok=True)
             _link(moment.path, new / MOMENTS / moment.path.name)
         (new / "README.md").write_text(readme, encoding="utf-8")

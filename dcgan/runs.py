@@ -25,6 +25,7 @@ from dcgan.card import model_card
 from dcgan.checkpoint import (
     CONFIG,
     MOMENTS,
+    Snapshot,
     list_moments,
     list_snapshots,
     read_history,
@@ -152,6 +153,7 @@ class Writer:
         for snapshot in [*list_snapshots(self.run / "snapshots"), *list_moments(self.run / MOMENTS)]:
             if snapshot.images_seen > seen:
                 snapshot.path.unlink()
+        self._forget_moments()
 
     def record(self, seen: int, stats: Tensor) -> None:
         """Note an iteration's STATS, without waiting for the device to have computed them."""
@@ -161,16 +163,22 @@ class Writer:
         """The fixed-noise grid of seeds 0 to 63, and the generator, while it is one of the moments to keep."""
         faces, path = self._faces(), self.run / "snapshots" / f"{seen:010d}.webp"
         self._later(lambda: figures.save_montage(faces, path))
-        if count := self.settings["train"]["moments"]:
+        if self.settings["train"]["moments"]:
             shown = copy.deepcopy(self.nets.shown)
-            self._later(lambda: self._keep(shown, self.run / MOMENTS / f"{seen:010d}.safetensors", count))
+            self._later(lambda: self._write_moment(shown, self.run / MOMENTS / f"{seen:010d}.safetensors"))
 
-    def _keep(self, generator: Generator, path: Path, count: int) -> None:
+    def _write_moment(self, generator: Generator, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         with writing(path) as temporary:
             save_moment(generator, temporary)
-        moments = list_moments(path.parent)
-        for moment in set(moments) - set(thin_moments(moments, count)):
+
+    def _moments(self) -> list[Snapshot]:
+        """The generators to keep."""
+        return thin_moments(list_moments(self.run / MOMENTS), self.settings["train"]["moments"])
+
+    def _forget_moments(self) -> None:
+        """All others. Not before a save stands: whoever goes back to the last one would miss them."""
+        for moment in set(list_moments(self.run / MOMENTS)) - set(self._moments()):
             moment.path.unlink()
 
     def tick(self, seen: int, state: dict[str, Any], last: bool, stop: Stop) -> None:
@@ -211,10 +219,11 @@ class Writer:
             write_history(self.run / "history.jsonl", history)
             if best:
                 folder, snapshots = self.run / "checkpoint", self.run / "snapshots"
-                card, moments = model_card(config), self.run / MOMENTS
-                save_checkpoint(folder, shown, discriminator, config, history, snapshots, card, moments)
+                card = model_card(config)
+                save_checkpoint(folder, shown, discriminator, config, history, snapshots, card, self._moments())
             with writing(self.run / STATE) as temporary, temporary.open("wb") as file:
                 torch.save(state, file)
+            self._forget_moments()
 
         self._later(write)
 

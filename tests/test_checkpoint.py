@@ -24,6 +24,7 @@ from dcgan.checkpoint import (
     CheckpointError,
     Snapshot,
     find_checkpoints,
+    list_moments,
     list_snapshots,
     load_checkpoint,
     read_history,
@@ -498,7 +499,9 @@ def test_the_generators_of_earlier_moments_come_along(tmp_path):
     (tmp_path / "generators").mkdir()
     module.save_moment(copy.deepcopy(first), tmp_path / "generators" / "0000000500.safetensors")
     config = {"model": MODEL, "images_seen": 1000}
-    save_checkpoint(tmp_path / "a", last, discriminator, config, [], tmp_path, "", tmp_path / "generators")
+    save_checkpoint(
+        tmp_path / "a", last, discriminator, config, [], tmp_path, "", list_moments(tmp_path / "generators")
+    )
     checkpoint = load_checkpoint(tmp_path / "a")
     assert [moment.images_seen for moment in checkpoint.moments] == [500]
     then = checkpoint.generator_at(checkpoint.moments[0])

@@ -350,6 +350,31 @@ def test_looking_for_overfitting_does_not_change_the_training(tmp_path, monkeypa
     assert identical(plain, adaptive)
 
 
+def test_a_broken_run_keeps_the_moments_that_an_unbroken_one_keeps(tmp_path, monkeypatch, no_figures):
+    """Also where it breaks off after later ones took the place of those to keep."""
+    monkeypatch.setattr(training, "EARLY_SNAPSHOTS", range(0, 200, 8))
+    config, steps = settings(tick=64, max_images=192, moments=4, drop_last=True), []
+
+    def breaks(nets, *args):
+        steps.append(nets)
+        if len(steps) == 15:
+            raise OSError("the power went")
+        return adversarial_step(nets, *args)
+
+    def kept(run: str) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in (tmp_path / run / "generators").iterdir()}
+
+    training.train(TINY, config, in_memory(), tmp_path / "unbroken")
+    training.train(TINY, replace(config, max_images=64), in_memory(), tmp_path / "saved")
+    monkeypatch.setattr(training, "adversarial_step", breaks)
+    with pytest.raises(OSError, match="power"):
+        training.train(TINY, config, in_memory(), tmp_path / "broken")
+    assert kept("saved").keys() < kept("broken").keys()
+    training.train(TINY, config, in_memory(), tmp_path / "broken", resume=True)
+    assert len(kept("unbroken")) == 4
+    assert kept("broken") == kept("unbroken")
+
+
 # Going wrong
 
 
