@@ -21,8 +21,8 @@ from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
 from dcgan.checkpoint import CheckpointError
-from dcgan.convolution import M_ARENA_MAX, tune_malloc
 from dcgan.data import DataError
+from dcgan.malloc import M_ARENA_MAX, tune_malloc
 from dcgan.server import browser
 from dcgan.server.channel import Channel
 from dcgan.server.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep

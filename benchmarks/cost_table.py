@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.convolution import keep_freed_memory
+from dcgan.malloc import keep_freed_memory
 from dcgan.model import ModelConfig
 from dcgan.ranks import join
 from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step, autocast, configure, layout, stepper

@@ -15,9 +15,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan import load_checkpoint
-from dcgan.convolution import keep_freed_memory
-from dcgan.generate import to_uint8
 from dcgan.latents import latents
+from dcgan.malloc import keep_freed_memory
+from dcgan.pixels import to_uint8
 from dcgan.sampler import folded, sampler
 
 

@@ -14,11 +14,12 @@ from statistics import median
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.convolution import keep_freed_memory
 from dcgan.data import load_images
+from dcgan.malloc import keep_freed_memory
+from dcgan.pixels import normalised
 from dcgan.ranks import join
 from dcgan.runs import Writer
-from dcgan.training import RECIPES, Networks, autocast, configure, normalised, stepper
+from dcgan.training import RECIPES, Networks, autocast, configure, stepper
 
 
 def main() -> None:

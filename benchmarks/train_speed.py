@@ -25,9 +25,10 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.convolution import keep_freed_memory
 from dcgan.data import DrawnSource, load_images, open_source
+from dcgan.malloc import keep_freed_memory
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.pixels import normalised
 from dcgan.ranks import join
 from dcgan.training import (
     RECIPES,
@@ -37,7 +38,6 @@ from dcgan.training import (
     autocast,
     configure,
     layout,
-    normalised,
     stepper,
 )
 

@@ -23,6 +23,7 @@ from dcgan.augment import translation
 from dcgan.convolution import Conv2d, has_bf16
 from dcgan.data import Images
 from dcgan.files import writing
+from dcgan.pixels import normalised
 
 VERSION = 1  # part of the kept network's name: raise it when the same data would give another one
 FEATURES = 128
@@ -123,7 +124,7 @@ class AttributeNet(nn.Module):
 
     def prepare(self, images: Tensor) -> Tensor:
         """uint8 images [N, nc, S, S] of any size as the network takes them, on its device."""
-        images = images.to(self.head.weight.device).float() / 127.5 - 1
+        images = normalised(images.to(self.head.weight.device))
         return avg_pool2d(images, images.shape[-1] // self.size) if images.shape[-1] > self.size else images
 
     @torch.inference_mode()

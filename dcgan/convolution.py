@@ -5,15 +5,11 @@ convolutions, above all their weight gradients, run several times slower than it
 (`make bench` shows both). Modules and weights are PyTorch's; a GPU and float32 training use PyTorch's own kernels.
 """
 
-import contextlib
-import ctypes
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # from malloc.h
 
 
 class Conv2d(nn.Conv2d):
@@ -52,20 +48,6 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     can = torch.cpu.get_capabilities()
     return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next step. By default it returns the large patches to the system each time,
-    and a step then spends longer on fresh pages than on sums. Elsewhere than on glibc this does nothing.
-    """
-    tune_malloc(M_MMAP_THRESHOLD, 1 << 30)
-    tune_malloc(M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-def tune_malloc(option: int, value: int) -> None:
-    """glibc's mallopt; elsewhere nothing."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(option, value)
 
 
 def _as_products(input: Tensor) -> bool:

@@ -23,6 +23,7 @@ from dcgan.files import reason
 from dcgan.generate import render
 from dcgan.latents import MAX_SEED
 from dcgan.model import Discriminator, Generator
+from dcgan.pixels import normalised
 from dcgan.signals import interruptible
 
 SAMPLES = 8_192  # faces that a fit looks at
@@ -128,7 +129,7 @@ class Ordinary:
 
     @torch.inference_mode()
     def _look(self, faces: Tensor) -> Tensor:
-        pieces = [self.features(piece.float() / 127.5 - 1).mean(dim=(2, 3)) for piece in faces.split(BATCH)]
+        pieces = [self.features(normalised(piece)).mean(dim=(2, 3)) for piece in faces.split(BATCH)]
         return torch.cat(pieces)
 
     def _distance(self, features: Tensor) -> Tensor:

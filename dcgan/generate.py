@@ -23,18 +23,13 @@ from dcgan.direction import Direction
 from dcgan.files import writing
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
+from dcgan.pixels import to_uint8
 from dcgan.sampler import sampler
 from dcgan.signals import interruptible
 
 MAX_TRUNCATION = 2.0  # as in the demo: farther out are no faces
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] -> 0 .. 255, with a fixed range: no picture's contrast depends on its neighbours."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-@torch.inference_mode()
 def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
     """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU. The generator must be in eval mode."""
     assert not generator.training, "sample in eval mode"

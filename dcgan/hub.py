@@ -42,6 +42,7 @@ from dcgan.checkpoint import (
 )
 from dcgan.files import replacing
 from dcgan.hub_errors import TROUBLE, HubError, trouble
+from dcgan.signals import interruptible
 
 # All that a checkpoint consists of: nothing else is ever fetched or pushed.
 FILES = (
@@ -174,6 +175,7 @@ def dataset_id(hub: str) -> str:
 # The command line
 
 
+@interruptible("hub: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Exit code 2, after one line on stderr, for what the user can mend."""
     flags = build_parser().parse_args(argv)

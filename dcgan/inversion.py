@@ -22,6 +22,7 @@ from dcgan.data import square, upright
 from dcgan.latents import latents
 from dcgan.model import Discriminator
 from dcgan.pictures import Pixels, picture
+from dcgan.pixels import normalised
 from dcgan.sampler import folded
 from dcgan.zerogpu import on_gpu
 
@@ -105,7 +106,7 @@ class Finder:
         """
         began = time.monotonic()
         target = target.to(self._z.device)
-        views = self._views(_scaled(target[None]))
+        views = self._views(normalised(target[None]))
         wanted = [(view, (view - view.mean()).square().sum().clamp(min=1)) for view in views]
         z = self._start(target, wanted).requires_grad_()
         adam = torch.optim.Adam([z], RATE, betas=(0.9, 0.99))
@@ -221,14 +222,9 @@ def _detector():
     return CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
 
 
-def _scaled(images: Tensor) -> Tensor:
-    """0 .. 255 -> [-1, 1]."""
-    return images.float() / 127.5 - 1
-
-
 def _small(images: Tensor) -> Tensor:
     """uint8 [N, nc, S, S] -> what the encoder sees of them, [N, nc * 16 * 16]."""
-    return adaptive_avg_pool2d(_scaled(images), SIDE).flatten(1)
+    return adaptive_avg_pool2d(normalised(images), SIDE).flatten(1)
 
 
 def _with_one(rows: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from dcgan.data import Images
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.model import Generator
+from dcgan.pixels import normalised
 
 Features = Callable[[Tensor], Tensor]
 
@@ -185,7 +186,7 @@ def random_features(device: torch.device | str = "cpu", seed: int = 0) -> Featur
 
     @torch.inference_mode()
     def features(images: Tensor) -> Tensor:
-        images = _at_32(images.to(device).float() / 127.5 - 1).expand(-1, 3, -1, -1)
+        images = _at_32(normalised(images.to(device))).expand(-1, 3, -1, -1)
         return net(images.contiguous(memory_format=torch.channels_last))
 
     return lambda images: torch.cat([features(piece) for piece in images.split(64)])

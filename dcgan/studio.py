@@ -25,6 +25,7 @@ from dcgan.generate import render
 from dcgan.inversion import Finder
 from dcgan.model import Generator
 from dcgan.pictures import MAX_FRAMES, Pixels, animation
+from dcgan.pixels import normalised
 from dcgan.reals import AtHand, Likeness
 from dcgan.shelf import Shelf
 from dcgan.states import NEIGHBOURS, latent_of, latents_of, walked_latent
@@ -298,7 +299,7 @@ class Studio:
         """The discriminator's logits [N] of images [N, S, S, nc]."""
         net = self.shelf.checkpoint(name).discriminator
         with self.turns, torch.inference_mode():
-            images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+            images = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2))
             return torch.cat([net(piece) for piece in images.split(64)]).numpy()
 
 

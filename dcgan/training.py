@@ -20,13 +20,15 @@ from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from dcgan.augment import ALTERATIONS, augment, names
-from dcgan.convolution import has_bf16, keep_freed_memory
+from dcgan.convolution import has_bf16
 from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
 from dcgan.latents import latents
 from dcgan.logs import LOGS
 from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, lecam_distance, probability
+from dcgan.malloc import keep_freed_memory
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.pixels import normalised
 from dcgan.ranks import Ranks, join
 from dcgan.runs import TrainingError, Writer, restore
 from dcgan.signals import stop_signals
@@ -477,11 +479,6 @@ def autocast(precision: str, device: torch.device) -> Any:
 def layout(precision: str, device: torch.device) -> torch.memory_format:
     """Channels last is faster in bfloat16 alone; in fp32 the tutorial's layout sums in the tutorial's order."""
     return torch.channels_last if in_bf16(precision, device) else torch.contiguous_format
-
-
-def normalised(pixels: Tensor) -> Tensor:
-    """uint8 [N, nc, S, S] -> [-1, 1]."""
-    return pixels.float() / 127.5 - 1
 
 
 def progress(target: int, seen: int, quiet: bool) -> tqdm:

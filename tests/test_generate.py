@@ -18,9 +18,10 @@ from torch import nn
 from dcgan import generate
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
 from dcgan.direction import Direction, save_directions
-from dcgan.generate import main, parse_seeds, render, sample, sample_batches, to_uint8
+from dcgan.generate import main, parse_seeds, render, sample, sample_batches
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
+from dcgan.pixels import to_uint8
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from dcgan.generate import render, sample, to_uint8
+from dcgan.generate import render, sample
 from dcgan.latents import latents
 from dcgan.model import Generator, ModelConfig
+from dcgan.pixels import to_uint8
 from dcgan.sampler import Products, folded, sampler
 from tests.test_generate import vivid
 

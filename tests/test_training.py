@@ -37,6 +37,7 @@ from dcgan.latents import latents
 from dcgan.losses import LOSSES
 from dcgan.metrics import Quality
 from dcgan.model import ModelConfig
+from dcgan.pixels import normalised
 from dcgan.runs import TrainingError
 from dcgan.signals import ending_well
 from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step
@@ -186,7 +187,7 @@ def test_twenty_steps_in_fp32_are_the_tutorials():
     """Not a bit apart, where the tutorial's loss takes logits as ours does: there is no rounding left to grow."""
     ours, theirs = (Networks(ModelConfig(), TrainConfig(ngpu=0), CPU) for _ in range(2))
     stream = in_memory(200, size=64).batches(4, seed=0)
-    batches = [(training.normalised(next(stream)), torch.randn(4, 100, 1, 1)) for _ in range(20)]
+    batches = [(normalised(next(stream)), torch.randn(4, 100, 1, 1)) for _ in range(20)]
     expected = [s["figures"] for s in tutorial_steps(theirs.generator, theirs.discriminator, batches, on_logits=True)]
     step = training.stepper(ours, TrainConfig(ngpu=0), contextlib.nullcontext)
     figures = [step(real.clone(), noise).tolist() for real, noise in batches]
@@ -200,7 +201,7 @@ def test_each_step_in_fp32_agrees_with_the_tutorials(tutorial_nets):
     generator.load_state_dict(nets.generator.main.state_dict())
     discriminator.load_state_dict(nets.discriminator.main.state_dict())
     stream = in_memory(200, size=64).batches(8, seed=0)
-    batches = [(training.normalised(next(stream)), torch.randn(8, 20, 1, 1)) for _ in range(20)]
+    batches = [(normalised(next(stream)), torch.randn(8, 20, 1, 1)) for _ in range(20)]
     for (real, noise), step in zip(batches, tutorial_steps(generator, discriminator, batches), strict=True):
         nets.generator.main.load_state_dict(step["generator"])
         nets.discriminator.main.load_state_dict(step["discriminator"])
@@ -214,7 +215,7 @@ def test_images_are_scaled_as_the_tutorial_scales_them():
     pixels = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
     tutorials = Compose([ToTensor(), Normalize((0.5,) * 3, (0.5,) * 3)])
     expected = torch.stack([tutorials(Image.fromarray(p.permute(1, 2, 0).numpy())) for p in pixels])
-    torch.testing.assert_close(training.normalised(pixels), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(normalised(pixels), expected, atol=1e-6, rtol=0)
 
 
 def test_weights_start_from_the_seed():
@@ -249,7 +250,7 @@ def test_every_choice_takes_steps_with_finite_figures_and_trains_both_networks(c
     nets = Networks(model, config, CPU)
     before = copy.deepcopy(nets.state_dict())
     cast = training.autocast(config.precision, CPU)
-    images = training.normalised(in_memory(8, nc=model.nc).batch(np.arange(8)))
+    images = normalised(in_memory(8, nc=model.nc).batch(np.arange(8)))
     for step in range(3):
         noise = torch.randn(8, model.nz, 1, 1)
         stats = adversarial_step(nets, config, images.clone(), noise, cast, config.r1 + config.r2 > 0 and step == 0)
@@ -269,7 +270,7 @@ def test_a_penalty_flattens_the_discriminator(penalty):
     def slope(weight: float) -> float:
         config = settings(lr=0.002, **{penalty: weight})
         nets = Networks(replace(TINY, d_norm="none"), config, CPU)
-        images = training.normalised(in_memory(8).batch(np.arange(8)))
+        images = normalised(in_memory(8).batch(np.arange(8)))
         for _ in range(15):
             noise = torch.randn(8, 8, 1, 1)
             adversarial_step(nets, config, images.clone(), noise, contextlib.nullcontext, weight > 0)
@@ -296,7 +297,7 @@ def test_lecam_holds_the_discriminators_outputs_together():
     def gap(lecam: float) -> float:
         config = settings(lecam=lecam, lr=0.002)
         nets = Networks(TINY, config, CPU)
-        images = training.normalised(in_memory(8).batch(np.arange(8)))
+        images = normalised(in_memory(8).batch(np.arange(8)))
         for _ in range(15):
             adversarial_step(nets, config, images.clone(), torch.randn(8, 8, 1, 1), contextlib.nullcontext)
         real, fake = nets.anchors.tolist()
@@ -565,7 +566,7 @@ def test_the_average_is_the_one_computed_by_hand_with_batch_norms_statistics():
     config = settings(ema=50)
     nets = Networks(TINY, config, CPU)
     averaged = {name: value.clone() for name, value in nets.generator.state_dict().items()}
-    images, seen = training.normalised(in_memory(8).batch(np.arange(8))), 0
+    images, seen = normalised(in_memory(8).batch(np.arange(8))), 0
     cast = training.autocast("fp32", CPU)
     for _ in range(70):
         adversarial_step(nets, config, images.clone(), torch.randn(8, 8, 1, 1), cast)
