@@ -56,7 +56,7 @@ function replayer(root, checkpoint, engine) {
         grid,
         large,
         message.element,
-        make("div", { className: "bar" }, seen, make("span", { className: "grow" }), whole, mine),
+        make("div", { className: "bar wrap" }, seen, make("span", { className: "grow" }), whole, mine),
         make("p", { className: "hint" }, t("Click a face to follow it large."))),
       make("section", { className: "sliders", "aria-label": t("Course of the training") },
         make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
