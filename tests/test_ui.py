@@ -98,10 +98,10 @@ def test_each_tab_shows_its_pictures_and_fits(page: Page) -> None:
             shown(page)
             assert pixels(face(page)).std() > 5, f"{name} paints nothing"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
-        cut = page.evaluate(
-            """[...document.querySelectorAll('button, input, canvas, output')].filter((one) =>
-                one.checkVisibility() && one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent)"""
-        )
+        cut = page.evaluate("""() => {
+            const beyond = (one) => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth;
+            return [...document.querySelectorAll('button, input, canvas')].filter(beyond).map((one) => one.outerHTML);
+        }""")
         assert cut == [], f"{name} is cut off"
         assert page.get_by_role("tablist").bounding_box()["height"] < 90, "more than two rows of tabs"
 
