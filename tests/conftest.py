@@ -1,5 +1,6 @@
 """What the test files share: a cache and a Hub of their own, pictures made by code, and the tutorial's networks."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from torch import nn
 
 from tests import hub_stub
 from tests.browser import ARGUMENTS, MISSING, find_chromium
+
+# Background jobs of a shell ignore it, and tests press Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("tests")
