@@ -7,6 +7,7 @@ save and end. On a CPU; exits with 1 where something does not hold.
 """
 
 import argparse
+import contextlib
 import mmap
 import os
 import random
@@ -75,9 +76,13 @@ class Child:
         return os.waitstatus_to_exitcode(status)
 
     def computing(self) -> float:
-        """The processor seconds that it has taken so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """The processor seconds that it and its workers have taken so far."""
+        ticks = 0
+        for pid in (str(self.pid), *Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()):
+            with contextlib.suppress(FileNotFoundError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))  # user and system, and those of what it has waited for
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def alive(self) -> bool:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
