@@ -50,7 +50,6 @@ class Turns:
             self._changed.wait_for(lambda: self._free)
             self._hurried -= 1
             self._free -= 1
-            self._changed.notify_all()  # those who let it go first
         try:
             yield
         finally:
