@@ -75,7 +75,7 @@ TABS = {
     "lab": ("Lab", lab),
     "about": ("About", about),
 }
-FILES = "faces-"  # how the folder of visitors' files begins
+FILES = "dcgan-visitors-"  # how the folder of their files begins: a name that nobody else gives one
 QUEUED = 20  # searches and other long requests; then the page says that it is busy
 LAUNCH: dict[str, Any] = {
     "theme": THEME,

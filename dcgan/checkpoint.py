@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dcgan.avatars import SOURCE
 from dcgan.direction import Direction, load_directions
 from dcgan.files import reason, replacing, writing
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
@@ -77,6 +78,11 @@ class Checkpoint:
     def data(self) -> dict[str, Any]:
         """What is known of the data: name, count, license, hub, source."""
         return self.config.get("data") or {}
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it learned from the built-in faces."""
+        return self.data.get("source") == SOURCE
 
     @property
     def hub(self) -> str | None:

@@ -76,18 +76,19 @@ def quiz(studio: Studio, checkpoint: str = "", own: Pixels | None = None) -> Qui
 def _sides(studio: Studio, checkpoint: str, own: Pixels | None) -> tuple[Pixels, Reals | None, str, Sentences]:
     """Real pixels [N, nc, S, S] (none if there are no reals at all), their Reals, a checkpoint, and a note."""
     name = studio.shelf.name(checkpoint)
-    model = studio.shelf.checkpoint(name).model
+    opened = studio.shelf.checkpoint(name)
+    model = opened.model
     if own is not None and own.shape[1:] == (model.nc, model.image_size, model.image_size):
         return own, None, name, [("Real: {count} pictures of your own.", {"count": len(own)}), _fake(name)]
     try:
-        reals = studio.reals.get(studio.shelf.checkpoint(name))
-        at_hand = "Real: {count} drawn faces." if studio.shelf.is_drawn(name) else "Real: {count} pictures at hand."
+        reals = studio.reals.get(opened)
+        at_hand = "Real: {count} drawn faces." if opened.is_drawn else "Real: {count} pictures at hand."
         return reals.pixels, reals, name, [(at_hand, {"count": len(reals)}), _fake(name)]
     except DataError as error:
         gaps = {"name": name, "reason": str(error)}
         reason = ("The pictures that {name} learned from cannot be shown: {reason}.", gaps)
     # Another checkpoint may be the built-in model; else this one's own fakes stand beside drawn faces.
-    name = next(filter(studio.shelf.is_drawn, studio.shelf.names), name)
+    name = next((other for other in studio.shelf.names if studio.shelf.checkpoint(other).is_drawn), name)
     try:
         reals = studio.reals.get(studio.shelf.checkpoint(name), SOURCE)
         return reals.pixels, reals, name, [reason, ("Meanwhile, real: drawn faces.", {}), _fake(name)]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from dcgan.hub_errors import HubError
 from dcgan.model import Generator
@@ -22,21 +23,33 @@ def to_onnx(generator: Generator) -> bytes:
     except ImportError:
         raise HubError("the static page needs onnx: pip install -r requirements-static.txt") from None
     nodes: list[Any] = []
-    weights: list[Any] = []
-    value = "z"
-    for i, layer in enumerate(folded(generator).main):
-        inputs, output = [value], f"layer{i}"
-        options: dict[str, Any] = {}
+    stored: list[Any] = []
+
+    def node(operator: str, *inputs: str, **options: Any) -> str:
+        nodes.append(helper.make_node(operator, inputs, [f"value{len(nodes)}"], **options))
+        return nodes[-1].output[0]
+
+    def constant(values: np.ndarray) -> str:
+        stored.append(numpy_helper.from_array(values, f"constant{len(stored)}"))
+        return stored[-1].name
+
+    def weight(tensor: Tensor) -> str:
+        return node("Cast", constant(tensor.detach().half().contiguous().numpy()), to=TensorProto.FLOAT)
+
+    # z is a single pixel: the first convolution is a product of matrices, and as one takes a fraction of the time.
+    first, *layers = folded(generator).main
+    assert isinstance(first, nn.ConvTranspose2d)
+    assert first.bias is not None
+    channels, *plane = first.weight.shape[1:]
+    bias = first.bias.repeat_interleave(plane[0] * plane[1])
+    value = node("Gemm", node("Flatten", "z"), weight(first.weight.flatten(1)), weight(bias))
+    value = node("Reshape", value, constant(np.array([-1, channels, *plane])))
+    for layer in layers:
         if isinstance(layer, nn.ConvTranspose2d):
-            options = {"strides": layer.stride, "pads": 2 * tuple(layer.padding)}
-            for name, tensor in layer.named_parameters(prefix=output):
-                half = tensor.detach().half().contiguous().numpy()
-                weights.append(numpy_helper.from_array(half, f"{name}.half"))
-                nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-                inputs.append(name)
-        operator = {nn.ReLU: "Relu", nn.Tanh: "Tanh"}.get(type(layer), "ConvTranspose")
-        nodes.append(helper.make_node(operator, inputs, [output], **options))
-        value = output
+            weights = [weight(tensor) for tensor in layer.parameters()]
+            value = node("ConvTranspose", value, *weights, strides=layer.stride, pads=2 * tuple(layer.padding))
+        else:
+            value = node({nn.ReLU: "Relu", nn.Tanh: "Tanh"}[type(layer)], value)
 
     config = generator.config
     shapes: dict[str, list[Any]] = {
@@ -44,6 +57,6 @@ def to_onnx(generator: Generator) -> bytes:
         value: ["N", config.nc, config.image_size, config.image_size],
     }
     z, images = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
-    graph = helper.make_graph(nodes, "generator", [z], [images], weights)
+    graph = helper.make_graph(nodes, "generator", [z], [images], stored)
     opset = helper.make_opsetid("", OPSET)
     return helper.make_model(graph, opset_imports=[opset], ir_version=IR).SerializeToString()

@@ -114,8 +114,7 @@ class AtHand:
 
     def begin(self, checkpoint: Checkpoint, where: str | None = None) -> Future[Reals] | None:
         """Begin to read them, unless someone has; None where nobody knows where they are."""
-        drawn = SOURCE if checkpoint.data.get("source") == SOURCE else None
-        where = where or drawn or self.dataroot or _on_the_hub(checkpoint)
+        where = where or (SOURCE if checkpoint.is_drawn else None) or self.dataroot or _on_the_hub(checkpoint)
         if where is None:
             return None
         key = where, checkpoint.model.image_size, checkpoint.model.nc

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dcgan import asked
-from dcgan.avatars import SOURCE
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.model import Generator, parameter_count
 from dcgan.sentences import Sentences, spelled
@@ -53,7 +52,7 @@ class Shelf:
     @property
     def names(self) -> list[str]:
         """The checkpoints that can be shown, the default one first: photographs before drawn faces."""
-        return sorted(self._checkpoints, key=lambda name: (self.is_drawn(name), name))
+        return sorted(self._checkpoints, key=lambda name: (self._checkpoints[name].is_drawn, name))
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Every checkpoint with its figures, the default one first."""
@@ -70,10 +69,6 @@ class Shelf:
     def checkpoint(self, name: str = "") -> Checkpoint:
         """One of them."""
         return self._checkpoints[self.name(name)]
-
-    def is_drawn(self, name: str) -> bool:
-        """Whether a checkpoint learned from the built-in faces."""
-        return self._checkpoints[name].data.get("source") == SOURCE
 
     def _facts(self, name: str) -> dict[str, Any]:
         checkpoint = self._checkpoints[name]

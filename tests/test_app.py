@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import httpx
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from PIL import Image
+from PIL import Image, ImageColor
 
 import app
 from dcgan import load_checkpoint, sample
+from dcgan.explorer import source
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
 
 
@@ -37,6 +39,24 @@ def test_only_the_page_is_answered_with_the_page(demo: str) -> None:  # noqa: F8
     refused = httpx.post(demo, timeout=10)
     assert refused.status_code == 405
     assert int(refused.headers["content-length"]) == len(refused.content)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_is_shown_ahead_of_the_theme_has_its_colours(dark: bool) -> None:
+    """Of two equal names in a style sheet the later one is dark."""
+
+    def colours(css: str) -> dict[str, str]:
+        rules = re.findall(r"--([\w-]+): ([^;]+);", css)
+        return dict(rules if dark else reversed(rules))
+
+    def colour(value: str) -> tuple[int, ...]:
+        while found := re.fullmatch(r"var\(--([\w-]+)\)", value):
+            value = theme[found[1]]
+        return ImageColor.getrgb(value)
+
+    theme = colours(app.THEME._get_theme_css())
+    ours = colours(source("colours.css"))
+    assert {name: colour(value) for name, value in ours.items()} == {name: colour(theme[name]) for name in ours}
 
 
 def test_exactly_what_a_script_may_want_is_public(client: Client) -> None:

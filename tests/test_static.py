@@ -29,7 +29,7 @@ from dcgan.onnx_runtime import BUILDS, ROOT, RUNTIME
 from dcgan.pictures import grid
 from dcgan.static import MAX_SIZE, STATIC_FILES
 from dcgan.studio import Studio
-from tests.browser import PATIENCE, opened
+from tests.browser import ARGUMENTS, PATIENCE, find_chromium, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
 from tests.hub_stub import TOKEN, Hub
 
@@ -119,6 +119,41 @@ def test_seeds_have_the_pixels_that_they_have_in_python(page: Page, studio: Stud
         field.fill(str(seed))
         field.press("Enter")
         assert_shows(shown(page, f"seed={seed}&"), face)
+
+
+@pytest.fixture
+def software_gpu(browser: Browser, served: tuple[Path, str]) -> Iterator[Page]:
+    """A page in a browser whose WebGPU is played by the CPU."""
+    arguments = [argument for argument in ARGUMENTS if argument != "--disable-gpu"]
+    arguments += ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+    own = browser.browser_type.launch(executable_path=find_chromium(), args=arguments)
+    page = own.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(served[1])
+    if not page.evaluate("async () => 'Suspending' in WebAssembly && !!(await navigator.gpu?.requestAdapter())"):
+        pytest.skip("this Chromium has no WebGPU")
+    yield page
+    own.close()
+
+
+@needs_npm
+@pytest.mark.browser
+@pytest.mark.parametrize("as_if_real", [True, False])
+def test_a_gpu_draws_the_same_pixels_but_not_one_that_the_cpu_plays(
+    software_gpu: Page,
+    served: tuple[Path, str],
+    studio: Studio,
+    as_if_real: bool,
+) -> None:
+    page, asked, worker = software_gpu, list[str](), (served[0] / "worker.js").read_text()
+    assert "adapter.info.isFallbackAdapter" in worker
+    if as_if_real:
+        body = worker.replace("adapter.info.isFallbackAdapter", "false")
+        page.context.route("**/worker.js", lambda route: route.fulfill(body=body, content_type="text/javascript"))
+    page.context.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{served[1]}#face=toons&seed=3")
+    assert_shows(shown(page, "seed=3&"), studio.face(3))
+    assert any("jspi.wasm" in url for url in asked) == as_if_real
 
 
 @needs_npm

@@ -266,16 +266,30 @@ def test_nothing_shows_beside_a_face_that_stays_in_view(browser: Browser, demo: 
         assert len(np.unique(top[:, :100].reshape(-1, 3), axis=0)) == 1
 
 
-def test_what_a_dead_server_left_empty_is_filled_when_it_is_back(browser: Browser, demo: str) -> None:  # noqa: F811
+@pytest.mark.parametrize("sockets", [True, False])
+def test_what_a_dead_server_left_empty_is_filled_when_it_is_back(
+    browser: Browser,
+    demo: str,  # noqa: F811
+    sockets: bool,
+) -> None:
+    open_sockets: list[WebSocketRoute] = []
+
+    def relay(socket: WebSocketRoute) -> None:
+        if dead or not sockets:
+            socket.close()
+        else:
+            socket.connect_to_server()
+            open_sockets.append(socket)
+
     with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True) as page:
         dead = False
-        page.route_web_socket("**/ask", lambda socket: socket.close() if dead else relay(socket))
+        page.route_web_socket("**/ask", relay)
         page.route("**/ask", lambda route: route.abort() if dead else route.fallback())
         page.reload()
         shown(page)
         dead = True
         page.evaluate("() => {}")
-        for socket in RELAYED:
+        for socket in open_sockets:
             socket.close()
         for name in ("Interpolate", "Training replay", "Lab"):
             page.get_by_role("tab", name=name).click()
@@ -286,14 +300,6 @@ def test_what_a_dead_server_left_empty_is_filled_when_it_is_back(browser: Browse
             page.get_by_role("tab", name=name).click()
             shown(page)
         expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
-
-
-RELAYED: list[WebSocketRoute] = []
-
-
-def relay(socket: WebSocketRoute) -> None:
-    socket.connect_to_server()
-    RELAYED.append(socket)
 
 
 def test_a_request_that_nobody_answers_does_not_end_real_vs_fake(browser: Browser, demo: str) -> None:  # noqa: F811
@@ -623,6 +629,32 @@ def test_a_fake_is_laid_beside_its_nearest_reals(page: Page) -> None:
     expect(nearest.get_by_role("img")).to_have_count(7)
     expect(nearest.get_by_alt_text("Fake, seed 4")).to_be_visible()
     expect(nearest.get_by_text("Too few images are held out")).to_be_visible()
+
+
+def test_a_fake_that_was_clicked_is_looked_at_in_the_next_checkpoint(page: Page) -> None:
+    page.get_by_role("tab", name="Real vs fake").click()
+    page.get_by_role("button", name="Fake 5: its nearest training images").wait_for()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        """What the other checkpoint's grids are asked for with, by the page itself: a name, and whose photos."""
+        asked = route.request.post_data_json
+        if len(asked["data"]) == 2 and not asked.get("event_data"):
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route("**/run/predict", hold)
+    page.get_by_role("tab", name="Explore").click()
+    choose_toons(page)
+    page.get_by_role("tab", name="Real vs fake").click()
+    page.get_by_role("button", name="Fake 5: its nearest training images").click()
+    fake = page.get_by_role("region", name="Nearest training images").get_by_alt_text("Fake, seed 4")
+    fake.wait_for()
+    assert len(held) == 1
+    with page.expect_request(lambda request: '"seed":4' in (request.post_data or "")):
+        held[0].continue_()
+    expect(fake).to_be_visible()
 
 
 def test_spot_the_fake_ends_with_both_scores(page: Page) -> None:

@@ -1,6 +1,6 @@
 /* Where pixels come from. A page's components ask an engine; this one asks the server.
 
-   summary(checkpoint)           -> what Studio.summary says of it; not every engine has it
+   summary(checkpoint)           -> what Shelf.summary says of it; not every engine has it
    latent(state)                 -> [nz] the z before truncation and edits
    ranking(checkpoint)           -> [nz] dimensions, the most effective first
    face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment}:
@@ -40,15 +40,15 @@ function serverChannel(address) {
     socket.onclose = giveUp;
   }
 
-  /* Where the server was gone: looks until it is back, and tells all who wait for it. */
+  /* Where the server was gone: asks until it is back, and tells all who wait for it. */
   function lookOut() {
-    looking ||= setInterval(() => {
-      if (socket.readyState === WebSocket.CLOSED) open();
-      if (socket.readyState !== WebSocket.OPEN) return;
-      clearInterval(looking);
-      looking = 0;
-      dispatchEvent(new Event("answering"));
-    }, TRY_AGAIN / 2);
+    looking ||= setInterval(() => overPost({ n: 0, ask: "summary", checkpoint: "" }).then(isBack, () => {}), TRY_AGAIN / 2);
+  }
+
+  function isBack() {
+    clearInterval(looking);
+    looking = 0;
+    dispatchEvent(new Event("answering"));
   }
 
   function giveUp() {
@@ -150,8 +150,22 @@ function whenAnswering(retry) {
 }
 
 /* Latest wins: at most `limit` requests are on their way, and an answer overtaken by a later one is not shown.
-   Returns a function that takes a state; the last state given is always the last one shown. */
+   Returns a function that takes a state; the last state given is always the last one shown. Of two answers that come
+   within a frame the second is shown in the next one: else nobody would see the first. */
 function latest(request, show, fail, limit) {
+  let ready = null;
+  let painting = false;
+  function showReady() {
+    if (!ready || painting) return;
+    show(...ready);
+    ready = null;
+    painting = true;
+    requestAnimationFrame(() => setTimeout(() => {
+      painting = false;
+      showReady();
+    }));
+  }
+
   let wanted = null;
   let sent = 0;
   let shown = 0;
@@ -166,10 +180,12 @@ function latest(request, show, fail, limit) {
       .then((answer) => {
         if (number < shown) return;
         shown = number;
-        show(answer, state);
+        ready = [answer, state];
+        showReady();
       })
       .catch((error) => {
         if (number !== sent) return;
+        ready = null;
         fail(error);
         whenAnswering(() => {
           if (number !== sent) return;

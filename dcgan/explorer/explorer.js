@@ -63,8 +63,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   const paint = latest(
     (wanted) => engine.face(wanted),
     (bitmap, shown) => {
-      canvas.width = bitmap.width;
-      canvas.height = bitmap.height;
+      if (canvas.width !== bitmap.width) canvas.width = canvas.height = bitmap.width; // which makes it anew
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
       bitmap.close();
       canvas.dataset.shown = link(shown);

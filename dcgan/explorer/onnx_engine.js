@@ -68,7 +68,7 @@ function onnxEngine({ summary, directions, ranking, replay, signal }, first, beg
       stopped = true;
       for (const one of painters) one.stop();
     },
-    lanes: 3, // two faces are drawn, and a next one is ready to be
+    lanes: 2, // more would wait, and be shown together with the next one
     latent: async (state) => [...walkedLatent(state, summary.nz)],
     ranking: async () => ranking,
     face: async (state) => draw(latentOf(state)),

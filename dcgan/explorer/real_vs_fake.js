@@ -78,11 +78,13 @@ function realVsFake(root, value, send) {
       real.hidden = !answer.real;
       if (answer.real) real.src = picture(answer.real);
       closest.replaceChildren();
-      picked = null;
+      // A fake that was clicked before another checkpoint's came in its place is looked at there.
+      if (picked !== null && picked >= seedOf(0) && picked < seedOf(SIDE * SIDE)) pick(picked - seedOf(0));
+      else picked = null;
       leave();
     },
     closest(answer) {
-      if (answer.seed !== picked) return;
+      if (answer.seed !== picked || answer.id < asked) return;
       const face = (png, caption) => make("figure", {}, make("img", { className: "faces", src: picture(png), alt: caption }), make("figcaption", {}, caption));
       const share = answer.closer_than;
       const percent = share === null ? 0 : Math.min(99, Math.floor(100 * share));

@@ -5,11 +5,11 @@ const model = fetch(`generator.onnx${location.search}`).then((response) => respo
 const session = start();
 let last = session; // what was asked before: a session computes one face at a time
 
-/* On the GPU where the browser lets it compute there, else on the CPU, in one thread: more need headers that a plain
-   file server does not send. */
+/* On the GPU where the browser lets it compute there, and there is one: a browser may play it on the CPU, which takes
+   seconds a face. Else on the CPU, in one thread: more need headers that a plain file server does not send. */
 async function start() {
   const adapter = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter());
-  if (adapter) {
+  if (adapter && !adapter.info.isFallbackAdapter) {
     try {
       return await open("jspi", "webgpu");
     } catch (error) {

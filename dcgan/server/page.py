@@ -28,7 +28,9 @@ def engine() -> str:
 
 
 class Page:
-    """They and the styles, with all that Explore needs to begin at once: as a route and as the page's first lines."""
+    """The scripts as a file of their own, with all that Explore needs to begin at once; and the lines, styles included,
+    that the page begins with to fetch it.
+    """
 
     def __init__(self, studio: Studio):
         begin = f"const engine = {engine()};\nconst ahead = exploreAhead({json.dumps(studio.shelf.summary())}, engine);"
