@@ -21,12 +21,12 @@ from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
 from dcgan.checkpoint import CheckpointError
-from dcgan.data import DataError
 from dcgan.malloc import M_ARENA_MAX, tune_malloc
 from dcgan.server import browser
 from dcgan.server.channel import Channel
 from dcgan.server.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep
 from dcgan.server.page import Early, Page
+from dcgan.sources import DataError
 from dcgan.studio import Studio
 from dcgan.tabs import (
     about,

@@ -22,13 +22,15 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from dcgan import avatars
-from dcgan.data import SETTINGS, DataError, Images, is_drawn, load_images
+from dcgan.config import RECIPES, RESUMABLE, TrainConfig, configure
+from dcgan.data import Images, load_images
 from dcgan.files import reason
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import TrainingError, check_checkpoint, check_unused
 from dcgan.signals import ending_well, interruptible
-from dcgan.training import RECIPES, RESUMABLE, TrainConfig, configure, train
+from dcgan.sources import SETTINGS, DataError, is_drawn
+from dcgan.training import train
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 

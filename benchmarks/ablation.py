@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import read_history
+from dcgan.config import RECIPES, configure
 from dcgan.data import load_images
 from dcgan.runs import STATE
-from dcgan.training import RECIPES, configure, train
+from dcgan.training import train
 
 FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}

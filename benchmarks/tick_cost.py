@@ -14,12 +14,15 @@ from statistics import median
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from dcgan.config import RECIPES, configure
 from dcgan.data import load_images
 from dcgan.malloc import keep_freed_memory
+from dcgan.networks import Networks
 from dcgan.pixels import normalised
+from dcgan.precision import autocast
 from dcgan.ranks import join
 from dcgan.runs import Writer
-from dcgan.training import RECIPES, Networks, autocast, configure, stepper
+from dcgan.training import stepper
 
 
 def main() -> None:

@@ -25,21 +25,16 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.data import DrawnSource, load_images, open_source
+from dcgan.config import RECIPES, TrainConfig, configure
+from dcgan.data import load_images
 from dcgan.malloc import keep_freed_memory
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.networks import Networks
 from dcgan.pixels import normalised
+from dcgan.precision import autocast, layout
 from dcgan.ranks import join
-from dcgan.training import (
-    RECIPES,
-    Networks,
-    TrainConfig,
-    adversarial_step,
-    autocast,
-    configure,
-    layout,
-    stepper,
-)
+from dcgan.sources import DrawnSource, open_source
+from dcgan.training import adversarial_step, stepper
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")

@@ -8,10 +8,10 @@ import numpy as np
 from dcgan import asked, latents
 from dcgan.avatars import SOURCE
 from dcgan.checkpoint import CheckpointError
-from dcgan.data import DataError
 from dcgan.pictures import GRID, Pixels, grid
 from dcgan.reals import Reals
 from dcgan.sentences import Sentences, spelled
+from dcgan.sources import DataError
 from dcgan.studio import Studio
 
 MAX_SHUFFLE = 999_999

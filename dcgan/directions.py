@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from dcgan.attributes import Attribute, AttributeNet, attribute_net
 from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_checkpoint
-from dcgan.data import DataError, load_images
+from dcgan.data import load_images
 from dcgan.direction import REACH, Direction, save_directions
 from dcgan.files import reason
 from dcgan.generate import render
@@ -25,6 +25,7 @@ from dcgan.latents import MAX_SEED
 from dcgan.model import Discriminator, Generator
 from dcgan.pixels import normalised
 from dcgan.signals import interruptible
+from dcgan.sources import DataError
 
 SAMPLES = 8_192  # faces that a fit looks at
 BATCH = 256

@@ -24,12 +24,13 @@ from torch import Tensor
 from dcgan import metrics
 from dcgan.attributes import AttributeNet, attribute_net
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.data import DataError, Images, load_images, printable
+from dcgan.data import Images, load_images
 from dcgan.files import reason
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.metrics import FIRST_SEED, Features, MetricError, frechet_distance, nearest
 from dcgan.signals import interruptible
+from dcgan.sources import DataError, printable
 
 MIN_COUNT = 2 * metrics.NEIGHBOURS  # images on each side, for anything to be said
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square

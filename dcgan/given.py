@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dcgan.data import DataError, load_images, open_photo, open_source
+from dcgan.data import load_images
 from dcgan.pictures import Pixels
+from dcgan.sources import DataError, open_photo, open_source
 
 MAX_PHOTO = 40 * 2**20  # bytes
 PHOTO_SIDE = 2048  # pixels: larger photos are made smaller

@@ -24,8 +24,9 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan.data import MAX_FILE, DataError, ZipSource, cache_directory, is_image
+from dcgan.data import cache_directory
 from dcgan.hub_errors import TROUBLE, trouble
+from dcgan.sources import MAX_FILE, DataError, ZipSource, is_image
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
 TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # as the Hub names the split to train on

@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.convolution import has_bf16
-from dcgan.data import square, upright
+from dcgan.crop import square, upright
 from dcgan.latents import latents
 from dcgan.model import Discriminator
 from dcgan.pictures import Pixels, picture

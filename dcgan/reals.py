@@ -14,8 +14,9 @@ from torch.nn.functional import avg_pool2d
 
 from dcgan.avatars import SOURCE
 from dcgan.checkpoint import Checkpoint
-from dcgan.data import DataError, Images, load_images, open_source
+from dcgan.data import Images, load_images
 from dcgan.metrics import evenly, nearest
+from dcgan.sources import DataError, open_source
 
 MIN_HELDOUT = 50  # fewer say little about how close a stranger comes
 MAX_HELDOUT = 400  # more would take long and say the same

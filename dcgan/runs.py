@@ -34,7 +34,7 @@ from dcgan.checkpoint import (
     thin_moments,
     write_history,
 )
-from dcgan.data import SETTINGS, Images
+from dcgan.data import Images
 from dcgan.doctor import Doctor
 from dcgan.files import reason, recover, writing
 from dcgan.generate import render
@@ -43,6 +43,7 @@ from dcgan.logs import open_log
 from dcgan.metrics import MIN_IMAGES, Quality
 from dcgan.model import Discriminator, Generator, parameter_count
 from dcgan.signals import Stop
+from dcgan.sources import SETTINGS
 
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 STATE = SETTINGS.with_name("state.pt")

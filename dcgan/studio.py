@@ -20,7 +20,6 @@ from torch import Tensor
 
 from dcgan import asked, given, lab, latents
 from dcgan.checkpoint import CheckpointError
-from dcgan.data import DataError
 from dcgan.generate import render
 from dcgan.inversion import Finder
 from dcgan.model import Generator
@@ -28,6 +27,7 @@ from dcgan.pictures import MAX_FRAMES, Pixels, animation
 from dcgan.pixels import normalised
 from dcgan.reals import AtHand, Likeness
 from dcgan.shelf import Shelf
+from dcgan.sources import DataError
 from dcgan.states import NEIGHBOURS, latent_of, latents_of, walked_latent
 from dcgan.turns import Turns
 

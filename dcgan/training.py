@@ -4,32 +4,28 @@ What it writes, and resumes from, is in dcgan/runs.py.
 """
 
 import contextlib
-import copy
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property, partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
-from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
-from dcgan.augment import ALTERATIONS, augment, names
-from dcgan.convolution import has_bf16
+from dcgan.augment import augment
+from dcgan.config import TrainConfig
 from dcgan.cudagraph import GraphedStep
 from dcgan.data import Images
-from dcgan.latents import latents
-from dcgan.logs import LOGS
-from dcgan.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, lecam_distance, probability
+from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, lecam_distance, probability
 from dcgan.malloc import keep_freed_memory
-from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.model import ModelConfig
+from dcgan.networks import RESCUE_RATE, Good, Networks
 from dcgan.pixels import normalised
+from dcgan.precision import autocast, layout
 from dcgan.ranks import Ranks, join
+from dcgan.readings import Readings, statistics_line
 from dcgan.runs import TrainingError, Writer, restore
 from dcgan.signals import stop_signals
 
@@ -39,204 +35,8 @@ SNAPSHOTS = 52  # ... and so many in a run, however short or long, so that its r
 EARLY_SNAPSHOTS = (0, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 22_500)  # images seen
 MIN_TOLD = 200  # images: of fewer, chance may hold out much more or less than a tenth
 LAST_RATE = 0.1  # of the learning rates, where they decay
-RESCUE_RATE = 0.5  # of the learning rate, after a step that broke the networks
-CALIBRATION_SEEDS = range(2_000_000, 2_000_512)  # the noise that BatchNorm's statistics are taken from
 ADAPT_STEP = 0.1  # of the images: by so many more or fewer are altered from tick to tick
 ANCHOR_DECAY = 0.99  # of LeCam's running averages, for each iteration (Tseng et al. 2021)
-
-
-def setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
-    """A dataclass field that train.py turns into a flag."""
-    return field(default=default, metadata={"help": text, "choices": choices})
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. The defaults are the tutorial's; RECIPES go past them.
-
-    Raises ValueError, in one line, for a value that makes no sense.
-    """
-
-    recipe: str = setting(
-        "dcgan", "dcgan: the tutorial's training, in fp32; best: what this project recommends", ("dcgan", "best")
-    )
-    epochs: int = setting(5, "passes over the training images (0: --max-images decides)")
-    max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)")
-    batch_size: int = setting(128, "images in a training step")
-    lr: float = setting(0.0002, "learning rate of both networks' Adam")
-    lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
-    decay: int = setting(0, "images at the end over which, tick by tick, the learning rates fall to a tenth (0: none)")
-    beta1: float = setting(0.5, "Adam's first momentum")
-    loss: str = setting("bce", "adversarial loss", LOSSES)
-    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)")
-    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)")
-    penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match")
-    lecam: float = setting(0.0, "weight that ties D's outputs to their running averages, for few photos (0: none)")
-    flip: bool = setting(False, "mirror half of the training images")
-    augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
-    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: alter all)")
-    ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: keep the raw one)")
-    drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
-    precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
-    seed: int = setting(999, "seed of the weights, the noise and the order of the images")
-    workers: int = setting(2, "processes that decode images")
-    ngpu: int = setting(1, "GPUs to use (0: the CPU)")
-    tick: int = setting(25_000, "images between two saves")
-    quality: int = setting(0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)")
-    moments: int = setting(0, "generators to keep from along the way, for the demo's time machine (0: none)")
-    log: str = setting("", "also draw the curves with one of " + ", ".join(LOGS) + ", if installed", ("", *LOGS))
-
-    def __post_init__(self) -> None:
-        least = {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}
-        least |= {"penalty_every": 1, "quality": 0, "moments": 0, "decay": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
-        for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "adapt", "ema"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
-        for name, choices in ((f.name, f.metadata["choices"]) for f in fields(self)):
-            if choices and getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, not {self.seed}")
-        if self.beta1 >= 1:
-            raise ValueError(f"beta1 must be below 1, not {self.beta1}")
-        if not self.epochs and not self.max_images:
-            raise ValueError("nothing to do: epochs and max_images are both 0")
-        unknown = [name for name in names(self.augment) if name not in ALTERATIONS]
-        if unknown:
-            raise ValueError(f"augment knows {', '.join(ALTERATIONS)}, not {', '.join(unknown)}")
-
-
-# What a recipe sets in ModelConfig and TrainConfig.
-RECIPES: dict[str, dict[str, Any]] = {
-    "dcgan": {"recipe": "dcgan"},
-    "best": {
-        "recipe": "best",
-        "d_bias": True,
-        "epochs": 0,
-        "max_images": 400_000,
-        "batch_size": 32,
-        "lr": 0.0005,
-        "flip": True,
-        "augment": "translation",
-        "adapt": 0.3,
-        "ema": 10_000,
-        "drop_last": True,
-        "precision": "auto",
-        "quality": 4,
-        "moments": 12,
-    },
-}
-
-
-def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
-    """The settings of the networks and of their training, from one dictionary; what it leaves out is the tutorial's.
-
-    Raises ValueError, in one line, for a value that makes no sense.
-    """
-    kinds = [
-        {f.name: settings[f.name] for f in fields(kind) if f.name in settings} for kind in (ModelConfig, TrainConfig)
-    ]
-    return ModelConfig(**kinds[0]), TrainConfig(**kinds[1])
-
-
-# What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "decay", "workers", "ngpu", "tick", "quality", "moments", "log")
-
-
-class Networks:
-    """Generator, discriminator, the generator's running average, and both optimizers."""
-
-    def __init__(self, model: ModelConfig, config: TrainConfig, device: torch.device):
-        torch.manual_seed(config.seed)
-        self.generator, self.discriminator = Generator(model), Discriminator(model)
-        for net in (self.generator, self.discriminator):
-            init_weights(net)
-            net.to(device).to(memory_format=layout(config.precision, device))
-        # The net that snapshots, metrics and the checkpoint show: the average, or the generator as trained.
-        self.shown = self.generator
-        if config.ema:
-            self.shown = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        betas = (config.beta1, 0.999)
-        self.on_cuda = device.type == "cuda"
-        # The tutorial's recipe keeps PyTorch's plain Adam, which rounds in another order than the fused one.
-        adam = partial(Adam, betas=betas, fused=config.recipe != "dcgan", capturable=self.on_cuda)
-        self.rates = (config.lr, config.lr_d or config.lr)
-        self.opt_g = adam(self.generator.parameters(), self.rates[0])
-        self.opt_d = adam(self.discriminator.parameters(), self.rates[1])
-        self.anchors = torch.zeros(2, device=device)  # LeCam's averages of D's outputs for reals and for fakes
-        self.altered = 0.0 if config.adapt else 1.0  # share of the images that D sees altered
-        self.rescued = False
-        self.spread(Ranks())
-
-    def spread(self, ranks: Ranks) -> None:
-        """Train over these ranks: the two networks as the step calls them, with gradients averaged over all ranks."""
-        self.trained_g, self.trained_d = ranks.wrap(self.generator), ranks.wrap(self.discriminator)
-
-    def _parts(self) -> dict[str, Any]:
-        names = ("generator", "discriminator", "shown", "opt_g", "opt_d")
-        return {name: getattr(self, name) for name in names}
-
-    def state_dict(self) -> dict[str, Any]:
-        parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {**parts, "anchors": self.anchors, "altered": self.altered, "rescued": self.rescued}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.anchors.copy_(state.get("anchors", self.anchors))
-        self.altered = state.get("altered", self.altered)
-        self.rescued = state.get("rescued", False)
-        for optimizer in (self.opt_g, self.opt_d):  # the state may come from another kind of device
-            optimizer.param_groups[0]["capturable"] = self.on_cuda
-
-    def slow_down(self, share: float) -> bool:
-        """Set the learning rates to this share of the configured ones, less after a rescue; whether that is new."""
-        before = self.opt_g.param_groups[0]["lr"]
-        for optimizer, full in zip((self.opt_g, self.opt_d), self.rates, strict=True):
-            optimizer.param_groups[0]["lr"] = full * share * (RESCUE_RATE if self.rescued else 1)
-        return self.opt_g.param_groups[0]["lr"] != before
-
-    def tensors(self) -> list[Tensor]:
-        """All that a training step changes."""
-        nets = [tensor for net in (self.generator, self.discriminator) for tensor in net.state_dict().values()]
-        adams = [s for adam in (self.opt_g, self.opt_d) for state in adam.state.values() for s in state.values()]
-        return [*nets, *adams, self.anchors]
-
-    def good(self, seen: int) -> "Good":
-        """A copy of the state that the networks are in."""
-        return Good(seen, copy.deepcopy(self.state_dict()))
-
-    def health(self, stats: Tensor) -> Tensor:
-        """The STATS of the last step, and a NaN behind them unless all weights since are finite: [6], on the device."""
-        parameters = [p.detach() for net in (self.generator, self.discriminator) for p in net.parameters()]
-        return torch.cat([stats, torch.stack(torch._foreach_norm(parameters)).sum()[None] * 0])
-
-    @torch.no_grad()
-    def average(self, batch_size: int, half_life: int, seen: int) -> None:
-        """Move the shown generator towards the trained one, BatchNorm's statistics too (EMA).
-
-        Early in the run the half-life is shorter, a tenth of the images seen, so that the start is soon forgotten.
-        """
-        if self.shown is self.generator:
-            return
-        weight = 1 - 0.5 ** (batch_size / max(min(half_life, seen / 10), 1e-8))
-        source, target = self.generator.state_dict(), self.shown.state_dict()
-        floats = [name for name, value in source.items() if value.is_floating_point()]
-        torch._foreach_lerp_([target[name] for name in floats], [source[name] for name in floats], weight)
-        for name in source.keys() - floats:
-            target[name].copy_(source[name])
-
-    def calibrate(self, cast: Any = contextlib.nullcontext) -> None:
-        """Take the shown generator's BatchNorm statistics anew, where it is an average: averaged weights have
-        statistics of their own, which the average of statistics only resembles (Izmailov et al. 2018).
-        """
-        if self.shown is not self.generator:
-            noise = latents(CALIBRATION_SEEDS, self.shown.config.nz)[:, :, None, None]
-            with cast():
-                update_bn(noise.split(128), self.shown, next(self.shown.parameters()).device)
 
 
 def train(
@@ -335,14 +135,6 @@ def train(
     if failure:
         raise TrainingError(failure)
     return run / "checkpoint"
-
-
-@dataclass(frozen=True)
-class Good:
-    """A state of the networks, whole and finite: to be saved, or to go back to."""
-
-    seen: int
-    state: dict[str, Any]
 
 
 def rescue(nets: Networks, good: Good, seen: int, say: Callable[[str], Any]) -> str:
@@ -464,23 +256,6 @@ def adversarial_step(
     return torch.stack([loss_d.detach(), loss_g.detach(), *beliefs])
 
 
-def in_bf16(precision: str, device: torch.device) -> bool:
-    """Whether the networks run in bfloat16; weights stay fp32."""
-    return precision == "bf16" or (precision == "auto" and has_bf16(device))
-
-
-def autocast(precision: str, device: torch.device) -> Any:
-    """A context manager factory that runs the networks in the chosen precision."""
-    if in_bf16(precision, device):
-        return lambda: torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext
-
-
-def layout(precision: str, device: torch.device) -> torch.memory_format:
-    """Channels last is faster in bfloat16 alone; in fp32 the tutorial's layout sums in the tutorial's order."""
-    return torch.channels_last if in_bf16(precision, device) else torch.contiguous_format
-
-
 def progress(target: int, seen: int, quiet: bool) -> tqdm:
     """A bar over the images seen, with images/s and the time left."""
     return tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0, disable=quiet)
@@ -501,55 +276,3 @@ def snapshot_due(before: int, seen: int, iteration: int, target: int) -> bool:
     """Every 500 iterations, at so many steps of the way, and often at the start, when most changes."""
     early = any(before < mark <= seen for mark in EARLY_SNAPSHOTS)
     return early or iteration % SNAPSHOT_EVERY == 0 or crossed(before, seen, max(1, target // SNAPSHOTS))
-
-
-def statistics_line(reading: "Reading", config: TrainConfig, target: int, epoch_length: int) -> str:
-    """The tutorial's line: [epoch/epochs][i/n] and the five figures."""
-    loss_d, loss_g, d_real, d_fake, d_fake_after, _ = reading.figures
-    per_epoch = -(-epoch_length // config.batch_size)
-    epoch, within = divmod(reading.seen - 1, epoch_length)
-    return (
-        f"[{epoch}/{-(-target // epoch_length)}][{within // config.batch_size}/{per_epoch}]\t"
-        f"Loss_D: {loss_d:.4f}\tLoss_G: {loss_g:.4f}\tD(x): {d_real:.4f}\t"
-        f"D(G(z)): {d_fake:.4f} / {d_fake_after:.4f}"
-    )
-
-
-class Reading:
-    """A step's figures on their way from the device."""
-
-    def __init__(self, seen: int, values: Tensor, to_print: bool):
-        self.seen, self.to_print, self.values = seen, to_print, values
-        self.arrived = None
-        if values.device.type == "cuda":
-            self.values = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
-            self.arrived = torch.cuda.Event()
-            self.arrived.record()
-
-    @cached_property
-    def figures(self) -> list[float]:
-        """As plain numbers; waits for them."""
-        if self.arrived:
-            self.arrived.synchronize()
-        return self.values.tolist()
-
-    @property
-    def healthy(self) -> bool:
-        """Whether all are numbers. What is not can no longer be trained."""
-        return all(map(math.isfinite, self.figures))
-
-
-class Readings:
-    """Figures that are read without stopping a GPU: one reading late, when they have long arrived."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Reading] = []
-
-    def add(self, seen: int, values: Tensor, to_print: bool) -> None:
-        self.waiting.append(Reading(seen, values, to_print))
-
-    def take(self, everything: bool) -> list[Reading]:
-        """Those that can be read without waiting, or everything."""
-        late = [] if everything or self.waiting[-1].arrived is None else [self.waiting.pop()]
-        ready, self.waiting = self.waiting, late
-        return ready

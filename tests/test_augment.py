@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dcgan.augment import ALTERATIONS, augment, color, cutout, translation
-from dcgan.training import TrainConfig
+from dcgan.config import TrainConfig
 
 POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
 

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from dcgan import avatars
-from dcgan.data import DataError, load_images
+from dcgan.data import load_images
+from dcgan.sources import DataError
 
 needs_drawing = pytest.mark.skipif(
     find_spec("python_avatars") is None or find_spec("resvg_py") is None,

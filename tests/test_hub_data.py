@@ -17,8 +17,9 @@ from PIL import Image
 
 import train
 from dcgan import comparison
-from dcgan.data import DataError, Images, is_heldout, load_images, open_source
+from dcgan.data import Images, is_heldout, load_images
 from dcgan.sentences import spelled
+from dcgan.sources import DataError, open_source
 from dcgan.studio import Studio
 from tests.demo_fixtures import make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dcgan import avatars, inversion
 from dcgan.checkpoint import CheckpointError
-from dcgan.data import square
+from dcgan.crop import square
 from dcgan.generate import render
 from dcgan.inversion import Box, Finder, find_face, framed, own_frame
 from dcgan.latents import latent, latents

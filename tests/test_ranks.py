@@ -13,9 +13,12 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
+from dcgan.config import TrainConfig
 from dcgan.model import ModelConfig
+from dcgan.networks import Networks
+from dcgan.precision import autocast
 from dcgan.ranks import Ranks, join, leave
-from dcgan.training import Networks, TrainConfig, adversarial_step, autocast
+from dcgan.training import adversarial_step
 from train import main
 
 MODEL = ModelConfig(image_size=16, nz=8, ngf=4, ndf=4)

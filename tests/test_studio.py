@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from dcgan import CheckpointError, comparison, load_checkpoint, sample, search
-from dcgan.data import DataError, load_images
+from dcgan.data import load_images
 from dcgan.direction import save_directions
 from dcgan.generate import render
 from dcgan.metrics import nearest
 from dcgan.pictures import encoded, grid, picture
 from dcgan.reals import Reals
 from dcgan.sentences import spelled
+from dcgan.sources import DataError
 from dcgan.studio import PIECE, Studio
 from dcgan.tabs import KOREAN
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, make_checkpoint  # noqa: F401

@@ -29,18 +29,21 @@ from torch import Tensor, nn
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 import train
-from dcgan import checkpoint, figures, runs, training
+from dcgan import checkpoint, figures, readings, runs, training
 from dcgan.checkpoint import load_checkpoint
-from dcgan.data import DataError, Images
+from dcgan.config import RECIPES, TrainConfig, configure
+from dcgan.data import Images
 from dcgan.doctor import Doctor
 from dcgan.latents import latents
 from dcgan.losses import LOSSES
 from dcgan.metrics import Quality
 from dcgan.model import ModelConfig
+from dcgan.networks import Networks
 from dcgan.pixels import normalised
 from dcgan.runs import TrainingError
 from dcgan.signals import ending_well
-from dcgan.training import RECIPES, Networks, TrainConfig, adversarial_step
+from dcgan.sources import DataError
+from dcgan.training import adversarial_step
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -164,7 +167,7 @@ def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeyp
         return stats
 
     monkeypatch.setattr(training, "adversarial_step", recorded)
-    model, config = training.configure(RECIPES["dcgan"])
+    model, config = configure(RECIPES["dcgan"])
     assert model == ModelConfig()
     config = replace(config, batch_size=8, epochs=0, max_images=160, ngpu=0)
     run = tmp_path / "run"
@@ -426,12 +429,12 @@ def test_a_step_that_breaks_the_networks_is_undone_at_a_lower_rate(
 
 
 def test_figures_that_come_late_as_from_a_gpu_are_those_of_one_rescue(tmp_path, monkeypatch, capsys, no_figures):
-    class Late(training.Reading):
+    class Late(readings.Reading):
         def __init__(self, *args):
             super().__init__(*args)
             self.arrived = SimpleNamespace(synchronize=lambda: None)
 
-    monkeypatch.setattr(training, "Reading", Late)
+    monkeypatch.setattr(readings, "Reading", Late)
     monkeypatch.setattr(training, "STATS_EVERY", 1)
     poisoned_at(monkeypatch, 3)
     training.train(TINY, settings(drop_last=True, tick=64, max_images=64), in_memory(), tmp_path / "run")
@@ -735,7 +738,7 @@ def test_the_dcgan_recipe_keeps_the_generator_as_trained(finished):
 
 
 def test_the_best_recipe_keeps_the_average(tmp_path, no_figures):
-    _, config = training.configure({**RECIPES["best"], "batch_size": 8, "max_images": 40, "ngpu": 0})
+    _, config = configure({**RECIPES["best"], "batch_size": 8, "max_images": 40, "ngpu": 0})
     training.train(TINY, config, in_memory(), tmp_path / "run")
     kept = load_file(tmp_path / "run" / "checkpoint" / "generator.safetensors")
     nets = state(tmp_path / "run")["networks"]

@@ -1,0 +1,44 @@
+"""A picture as training sees it: upright, opaque, resized and cropped."""
+
+import numpy as np
+from PIL import Image, ImageOps
+
+CROP_VERSION = 3  # part of the cache's key: raise it when the same file would come out as other pixels
+MAX_ASPECT = 4
+
+
+def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
+    """A picture as training sees it: uint8 [nc, size, size].
+
+    Made upright, the shorter side resized to `size` with antialiasing, the centre cropped.
+    """
+    from torchvision.transforms import functional as transforms  # takes seconds, and the demo begins without it
+
+    image = upright(image, nc)
+    short = min(image.size)
+    if max(image.size) > MAX_ASPECT * short:  # a thin strip would be blown up to a huge one before its crop
+        image = transforms.center_crop(image, [min(side, short) for side in image.size[::-1]])
+    image = transforms.center_crop(transforms.resize(image, [size]), [size])
+    return np.asarray(image, dtype=np.uint8).reshape(size, size, nc).transpose(2, 0, 1)
+
+
+def upright(image: Image.Image, nc: int) -> Image.Image:
+    """A picture turned as its EXIF says, its colours made RGB or grey; transparent parts become white."""
+    return _opaque(ImageOps.exif_transpose(image)).convert("L" if nc == 1 else "RGB")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel or more, which Pillow would clip to 255
+        levels = np.asarray(image, dtype=np.float64)
+        finite = levels[np.isfinite(levels)]
+        black, brightest = finite.min(initial=0), finite.max(initial=0)
+        # 32-bit integers often hold what had 8 or 16 bits before, and floats what had a range of 1: pictures of one
+        # camera then keep their brightness to each other. Of what goes beyond that nobody knows which level is white.
+        usual = {"F": (1,), "I": (255, 65535)}.get(image.mode, (65535,))
+        white = next((level for level in usual if brightest <= level), brightest)
+        levels = np.nan_to_num((levels - black) / (white - black), posinf=1).clip(0, 1)
+        return Image.fromarray((levels * 255).astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image
