@@ -1,12 +1,13 @@
 """The demo: explore what a checkpoint can draw. `python app.py` opens it on http://127.0.0.1:7860."""
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -140,19 +141,15 @@ def default_checkpoints() -> str | Path:
 
 
 def serve(studio: Studio) -> None:
-    """Until Ctrl-C or SIGTERM."""
-    demo, stopped = build_demo(studio), threading.Event()
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        demo.close(verbose=False)
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        demo.launch(**launch_options(studio))
-    except Exception:
-        if not stopped.is_set():  # else it was closed while it opened
-            raise
+    """Until Ctrl-C or SIGTERM, also one that comes while it opens: Gradio can only be closed once it is open."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    demo = build_demo(studio)
+    demo.launch(**launch_options(studio), prevent_thread_lock=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while not stopped:
+            time.sleep(0.1)
+    demo.close(verbose=False)
 
 
 def main() -> int:

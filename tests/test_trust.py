@@ -546,6 +546,29 @@ def test_sigterm_ends_it_cleanly_and_a_restart_serves_old_links(
     assert len(trap) == 1, "it asked someone"
 
 
+def test_sigterm_closes_it_once_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Demo:
+        """One that is asked to end before it could be closed."""
+
+        def launch(self, **_: object) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            told.append("open")
+
+        def close(self, **_: object) -> None:
+            told.append("closed")
+
+    monkeypatch.setattr("app.build_demo", lambda _: Demo())
+    monkeypatch.setattr("app.launch_options", lambda _: {})
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        app.serve(Studio.__new__(Studio))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["open", "closed"]
+
+
 def test_sigterm_ends_it_while_it_still_opens(checkpoints: Path, tmp_path: Path, trap: list[str]) -> None:  # noqa: F811
     temporary = tmp_path / "tmp"
     temporary.mkdir()
