@@ -9,7 +9,7 @@ let last = session; // what was asked before: a session computes one face at a t
    seconds a face. Else on the CPU, in one thread: more need headers that a plain file server does not send. */
 async function start() {
   const adapter = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter());
-  if (adapter && !adapter.info.isFallbackAdapter) {
+  if (adapter && !adapter.info?.isFallbackAdapter) {
     try {
       return await open("jspi", "webgpu");
     } catch (error) {
