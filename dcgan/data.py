@@ -100,9 +100,9 @@ class Images:
                 f"out): fewer than one batch of {batch_size}. Add images or lower --batch-size"
             )
         length, device = self.epoch_length(batch_size, drop_last, world), torch.device(device)
-        resident = self._resident(device)
 
         def stream() -> Iterator[Tensor]:
+            resident = self._resident(device)  # not before the first batch: another stream's may still be there
             epoch, start = divmod(seen, length)
             while True:
                 generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
