@@ -1,9 +1,8 @@
-"""What runs the ONNX model in a browser: ONNX Runtime's builds, which npm fetches as package-lock.json pins them."""
+"""What runs the ONNX model on a visitor's GPU: ONNX Runtime, which npm fetches as package-lock.json pins it."""
 
 import json
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,7 @@ from dcgan.hub_errors import HubError
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "onnxruntime-web"
-# Of its builds the two smallest: one computes on the CPU, the other, where the browser can, on the GPU.
-BUILDS = [
-    name
-    for build, wasm in (("wasm", ""), ("jspi", ".jspi"))
-    for name in (f"ort.{build}.bundle.min.mjs", f"ort-wasm-simd-threaded{wasm}.wasm")
-]
-
-
-def at_hand() -> bool:
-    """Whether it and what makes the model have been installed here."""
-    return find_spec("onnx") is not None and all((runtime() / name).is_file() for name in BUILDS)
+BUILD = ("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm")  # of those that use a GPU the smallest
 
 
 def fetched_runtime() -> Path:
@@ -32,7 +21,7 @@ def fetched_runtime() -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise HubError("the static page needs npm, to fetch onnxruntime-web once: install Node.js (https://nodejs.org)")
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "error" in line.lower()] or ["it says nothing"]
@@ -45,8 +34,3 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-def runtime() -> Path:
-    """Where ONNX Runtime's builds are, if they are there."""
-    return ROOT / "node_modules" / RUNTIME / "dist"

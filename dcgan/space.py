@@ -8,7 +8,6 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCard
 
-from dcgan import onnx_runtime
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
 from dcgan.generate import sample
 from dcgan.hub import copy_checkpoint, dataset_id
@@ -107,12 +106,6 @@ def _write_program(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     requirements = ["requirements.txt", "requirements-hub.txt"]  # the reals come from the Hub
-    if onnx_runtime.at_hand():
-        requirements.append("requirements-static.txt")
-        for name in onnx_runtime.BUILDS:
-            target = folder / onnx_runtime.runtime().relative_to(onnx_runtime.ROOT) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(onnx_runtime.runtime() / name, target)
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in requirements]
     (folder / "requirements.txt").write_text("".join(texts), encoding="utf-8")
 

@@ -11,25 +11,26 @@ from string import Template
 from huggingface_hub import SpaceCard
 
 from dcgan import lab
+from dcgan.browser_weights import browser_weights
 from dcgan.checkpoint import CheckpointError, load_checkpoint, thin_snapshots
-from dcgan.explorer import bundle, source
+from dcgan.explorer import EXPLORER, bundle, source
 from dcgan.generate import sample
 from dcgan.hub_errors import HubError
 from dcgan.onnx_model import to_onnx
-from dcgan.onnx_runtime import BUILDS, ROOT, fetched_runtime
+from dcgan.onnx_runtime import BUILD, ROOT, fetched_runtime
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.server.browser import WORKER, known
 from dcgan.studio import Studio
 
 SCRIPTS = (
-    *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "tabbar.js"),
+    *("parts.js", "engine.js", "latents.js", "worker_engine.js", "tabbar.js"),
     *("explorer.js", "interpolate.js", "replay.js", "lab.js", "about.js", "static.js"),
 )
-MAX_SNAPSHOTS = 20  # 50 kB each
+MAX_SNAPSHOTS = 60  # 50 kB each
 MAX_SIZE = 40_000_000  # bytes of a page that is still soon there
 # What is ours in a static Space: deleted there where a new version has none of that name.
 STATIC_FILES = (
-    *("index.html", "page.*", "worker.js", "checkpoint.json", "generator.onnx", "ort*", "snapshots/*.webp"),
+    *("index.html", "page.*", *WORKER, "checkpoint.json", "generator.*", "ort*", "snapshots/*.webp"),
     *("README.md", "thumbnail.jpg"),
 )
 STYLES = ("colours.css", "page.css", "explorer.css", "static.css")
@@ -45,7 +46,8 @@ def write_static(folder: Path, run: str, title: str | None = None) -> None:
     runtime = fetched_runtime()
 
     (folder / "generator.onnx").write_bytes(model)
-    for name in BUILDS:
+    (folder / "generator.safetensors").write_bytes(browser_weights(checkpoint.generator))
+    for name in BUILD:
         shutil.copyfile(runtime / "dist" / name, folder / name)
     snapshots = thin_snapshots(checkpoint.snapshots, MAX_SNAPSHOTS)
     about = {**known(studio), "ranking": studio.ranking(), "replay": studio.shelf.replay()}
@@ -82,4 +84,5 @@ def _write_page(folder: Path, card: str) -> None:
     (folder / "index.html").write_text(text, encoding="utf-8")
     (folder / "page.js").write_text(bundle(SCRIPTS), encoding="utf-8")
     (folder / "page.css").write_text("\n".join(map(source, STYLES)), encoding="utf-8")
-    shutil.copyfile(WORKER, folder / WORKER.name)
+    for name in WORKER:
+        shutil.copyfile(EXPLORER / name, folder / name)

@@ -1,34 +1,26 @@
-"""The generator in a visitor's browser: the ONNX model, and the demo that lets the browser draw."""
+"""The demo that lets a visitor's own browser draw."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 from playwright.sync_api import Browser, Page, expect
 
-from dcgan import onnx_model, onnx_runtime
+from dcgan.browser_weights import browser_weights
 from dcgan.checkpoint import load_checkpoint
-from dcgan.latents import latents
-from dcgan.server.page import engine
+from dcgan.server.browser import WORKER
 from dcgan.studio import Studio
 from tests.browser import opened
-from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
-from tests.test_static import DESK, assert_shows, needs_npm, shown
+from tests.demo_fixtures import MOMENTS, checkpoints, demo  # noqa: F401
+from tests.test_static import DESK, assert_shows, shown
 
 DRAWS = "Your browser draws"
 
 
-@pytest.fixture(scope="module")
-def runtime() -> None:
-    onnx_runtime.fetched_runtime()
-
-
 @pytest.fixture
-def page(runtime: None, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
+def page(browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
     with opened(browser, demo, "face=toons&seed=3", DESK, faults=True) as page:
         shown(page, "seed=3&")
         yield page
@@ -49,7 +41,6 @@ def seed(page: Page, number: int) -> None:
     field.press("Enter")
 
 
-@needs_npm
 @pytest.mark.browser
 def test_a_visitors_browser_draws_the_same_face(page: Page, checkpoints: Path) -> None:  # noqa: F811
     studio = Studio(checkpoints)
@@ -59,7 +50,7 @@ def test_a_visitors_browser_draws_the_same_face(page: Page, checkpoints: Path) -
     assert names == []  # nothing is fetched before the visitor wants it
     page.get_by_text("In my browser").click()
     expect(page.get_by_text(DRAWS)).to_be_visible()
-    assert {"generator.onnx?name=toons", "checkpoint.json?name=toons"} <= set(names)
+    assert {"generator.safetensors?name=toons", "checkpoint.json?name=toons"} <= set(names)
     page.route("**/gradio_api/**", lambda route: route.abort())  # whoever draws from now on, it is not the server
     for number in (6, 2**32 - 1):
         seed(page, number)
@@ -75,7 +66,6 @@ def test_a_visitors_browser_draws_the_same_face(page: Page, checkpoints: Path) -
     assert_shows(canvas, studio.path(seeds, "spherical", 17, "toons")[8])
 
 
-@needs_npm
 @pytest.mark.browser
 def test_what_only_the_server_can_do_it_goes_on_doing(page: Page, demo: str, checkpoints: Path) -> None:  # noqa: F811
     studio = Studio(checkpoints)
@@ -96,7 +86,6 @@ def test_what_only_the_server_can_do_it_goes_on_doing(page: Page, demo: str, che
     shown(page, "seed=8&")
 
 
-@needs_npm
 @pytest.mark.browser
 @pytest.mark.parametrize("file", ["*.wasm", "worker.js*", "checkpoint.json*"])
 def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path, file: str) -> None:  # noqa: F811
@@ -108,24 +97,25 @@ def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path
     assert_shows(shown(page, "seed=7&"), Studio(checkpoints).face(7, checkpoint="toons"))
 
 
-@needs_npm
-def test_the_demo_serves_the_generator_and_what_runs_it(runtime: None, demo: str, checkpoints: Path) -> None:  # noqa: F811
-    first = httpx.get(f"{demo}browser/generator.onnx?name=toons")
-    assert first.content == onnx_model.to_onnx(load_checkpoint(checkpoints / "toons").generator)
-    again = httpx.get(f"{demo}browser/generator.onnx?name=toons", headers={"If-None-Match": first.headers["ETag"]})
+def test_the_demo_serves_the_generator_and_what_runs_it(demo: str, checkpoints: Path) -> None:  # noqa: F811
+    first = httpx.get(f"{demo}browser/generator.safetensors?name=toons")
+    assert first.content == browser_weights(load_checkpoint(checkpoints / "toons").generator)
+    again = httpx.get(
+        f"{demo}browser/generator.safetensors?name=toons", headers={"If-None-Match": first.headers["ETag"]}
+    )
     assert (again.status_code, again.content) == (304, b"")
-    other = httpx.get(f"{demo}browser/generator.onnx?name=people")
+    other = httpx.get(f"{demo}browser/generator.safetensors?name=people")
     assert other.headers["ETag"] != first.headers["ETag"]
-    for name in (*onnx_runtime.BUILDS, "worker.js"):
-        with httpx.stream("GET", f"{demo}browser/{name}") as answer:
-            assert answer.status_code == 200
-            assert ("wasm" if name.endswith("wasm") else "javascript") in answer.headers["Content-Type"]
+    for name in WORKER:
+        answer = httpx.get(f"{demo}browser/{name}")
+        assert answer.status_code == 200
+        assert ("wasm" if name.endswith("wasm") else "javascript") in answer.headers["Content-Type"]
 
 
 @pytest.mark.parametrize(
     "file",
     [
-        "generator.onnx?name=nobody",
+        "generator.safetensors?name=nobody",
         "checkpoint.json?name=../wreck",
         "package.json",
         "..%2f..%2fpackage.json",
@@ -136,20 +126,3 @@ def test_the_demo_serves_nothing_else(demo: str, file: str) -> None:  # noqa: F8
     answer = httpx.get(f"{demo}browser/{file}")
     assert answer.status_code == 404
     assert "Traceback" not in answer.text
-
-
-def test_without_the_extras_there_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path)
-    assert not onnx_runtime.at_hand()
-    assert engine() == "serverEngine()"
-
-
-@pytest.mark.parametrize("nc", [1, 3])
-@pytest.mark.parametrize("seeds", [range(1), range(5)])
-def test_the_onnx_model_draws_what_the_generator_draws(tmp_path: Path, nc: int, seeds: range) -> None:
-    generator = load_checkpoint(make_checkpoint(tmp_path / "some", nc=nc)).generator
-    model = onnxruntime.InferenceSession(onnx_model.to_onnx(generator), providers=["CPUExecutionProvider"])
-    [images] = model.run(None, {"z": latents(seeds, NZ)[:, :, None, None].numpy()})
-    with torch.inference_mode():
-        wanted = generator(latents(seeds, NZ)[:, :, None, None]).numpy()
-    assert np.abs(images - wanted).max() * 127.5 < 1

@@ -27,7 +27,7 @@ from PIL import Image
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
 from dcgan.direction import save_directions
 from dcgan.hub import main
-from dcgan.onnx_runtime import BUILDS, at_hand, runtime
+from dcgan.server.browser import WORKER
 from dcgan.space import problems
 from dcgan.studio import Studio
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, make_checkpoint
@@ -482,25 +482,9 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
     }
     code = {name for name in names if name.startswith("dcgan/")}
     assert {"dcgan/__init__.py", "dcgan/studio.py", "dcgan/tabs/explore.py", "dcgan/hub_data.py"} <= code
-    assert "dcgan/explorer/explorer.js" in code
+    assert {f"dcgan/explorer/{name}" for name in ("explorer.js", *WORKER)} <= code
     assert not {"dcgan/training.py", "dcgan/losses.py", "train.py"} & names
     assert "datasets>=" in (tmp_path / "space" / "requirements.txt").read_text()
-
-
-@pytest.mark.parametrize("installed", [True, False])
-def test_a_space_has_what_the_visitors_browser_draws_with_where_it_is_at_hand(
-    run: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, installed: bool
-) -> None:
-    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path / "root")
-    for name in BUILDS if installed else BUILDS[1:]:
-        (runtime() / name).parent.mkdir(parents=True, exist_ok=True)
-        (runtime() / name).write_text(name)
-    assert command("space", "maker/demo", "--checkpoint", run, "--out", tmp_path / "space")[0] == 0
-    there = sorted(path.name for path in (tmp_path / "space" / "node_modules").rglob("*.*"))
-    assert there == (sorted(BUILDS) if installed else [])
-    assert ("onnx>=" in (tmp_path / "space" / "requirements.txt").read_text()) == installed
-    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path / "space")  # where the program looks for it there
-    assert at_hand() == installed
 
 
 def test_the_front_matter_of_a_space_is_complete(hub: Hub, run: Path, tmp_path: Path, command: Command) -> None:

@@ -1,4 +1,4 @@
-/* The demo's engine: the server's, until a visitor lets their own browser draw (onnx_engine.js). What only the server
+/* The demo's engine: the server's, until a visitor lets their own browser draw (worker_engine.js). What only the server
    can do, it goes on doing: opinions, the time machine, files. */
 
 /* globalThis.ownEngine(checkpoint) -> {engine, failed(error)} where the visitor's browser draws, else null. */
@@ -30,12 +30,12 @@ function placeChoice(redraw) {
     const mine = { checkpoint, failed: (error) => giveUp(mine, error) };
     own?.engine?.stop();
     own = mine;
-    message.textContent = t("Fetching the generator, about 25 MB …");
+    message.textContent = t("Fetching the generator …");
     try {
       const query = new URLSearchParams({ name: checkpoint });
-      const worker = () => new Worker(`browser/worker.js?${query}`, { type: "module" });
+      const drawing = painter(new Worker(`browser/worker.js?${query}`, { type: "module" }));
       const known = await (await fetch(`browser/checkpoint.json?${query}`)).json();
-      mine.engine = onnxEngine(known, worker(), worker);
+      mine.engine = workerEngine(known, drawing);
       await mine.engine.begun;
     } catch (error) {
       return giveUp(mine, error);

@@ -1,9 +1,8 @@
 /* The static page: the demo's components, with the generator in the visitor's browser. */
 
-const begin = () => new Worker("worker.js", { type: "module" });
-const first = begin(); // it has most to fetch
+const drawing = painter(new Worker("worker.js", { type: "module" })); // it has most to fetch
 const known = await (await fetch("checkpoint.json")).json();
-const engine = onnxEngine(known, first, begin);
+const engine = workerEngine(known, drawing);
 const panel = (id) => document.getElementById(`panel-${id}`).firstElementChild;
 
 document.documentElement.lang = words === KOREAN ? "ko" : "en";

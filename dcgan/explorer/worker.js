@@ -1,49 +1,48 @@
 /* What draws in the browser: it is sent one z after the other, and answers each with {bitmap} or {error}. What follows
-   a ? in its own address says which generator, where there are several. */
+   a ? in its own address says which generator, where a server has several: one that brings none for a GPU. */
 
-const model = fetch(`generator.onnx${location.search}`).then((response) => response.arrayBuffer());
-const session = start();
-let last = session; // what was asked before: a session computes one face at a time
+import { cpuGenerator } from "./cpu_generator.js";
 
-/* On the GPU where the browser lets it compute there, and there is one: a browser may play it on the CPU, which takes
-   seconds a face. Else on the CPU, in one thread: more need headers that a plain file server does not send. */
-async function start() {
+const bytes = (file) => fetch(file).then((response) => response.arrayBuffer());
+const onCpu = Promise.all([bytes("kernel.wasm"), bytes(`generator.safetensors${location.search}`)]).then((files) => cpuGenerator(...files));
+let generator = onCpu;
+let last = onCpu; // what was asked before: faces are drawn in order
+
+/* A GPU takes over when it is ready, where the browser has both WebGPU and JSPI. It may play a GPU on the CPU, which
+   takes seconds a face. */
+async function onGpu() {
   const adapter = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter());
-  if (adapter && !adapter.info?.isFallbackAdapter) {
-    try {
-      return await open("jspi", "webgpu");
-    } catch (error) {
-      console.warn(`no generator on the GPU: ${error.message}`);
-    }
-  }
-  return open("wasm", "wasm");
-}
-
-async function open(build, provider) {
-  const ort = await import(`./ort.${build}.bundle.min.mjs`);
+  if (!adapter || adapter.info?.isFallbackAdapter) return;
+  const ort = await import("./ort.jspi.bundle.min.mjs");
   ort.env.wasm.numThreads = 1;
-  const made = await ort.InferenceSession.create(await model, { executionProviders: [provider] });
-  return async (z) => {
-    const { [made.outputNames[0]]: images } = await made.run({ z: new ort.Tensor("float32", z, [1, z.length, 1, 1]) });
-    return images;
+  const session = await ort.InferenceSession.create(await bytes("generator.onnx"), { executionProviders: ["webgpu"] });
+  const draw = async (z) => {
+    const { [session.outputNames[0]]: images } = await session.run({ z: new ort.Tensor("float32", z, [1, z.length, 1, 1]) });
+    return toImage(images);
   };
+  await draw(new Float32Array(session.inputMetadata[0].shape[1])); // which makes its programs
+  generator = (z) => draw(z).catch(async () => {
+    generator = onCpu;
+    return (await onCpu)(z);
+  });
 }
+if (!location.search) onCpu.then(onGpu).catch((error) => console.warn(`no generator on the GPU: ${error.message}`));
 
 /* images [1, nc, S, S] in [-1, 1] */
-function toBitmap({ data, dims: [, channels, height, width] }) {
+function toImage({ data, dims: [, channels, height, width] }) {
   const plane = width * height;
-  const pixels = new ImageData(width, height);
+  const image = new ImageData(width, height);
   for (let i = 0; i < plane; i++) {
-    for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = (data[(channels === 3 ? c : 0) * plane + i] + 1) * 127.5; // rounds and clamps
-    pixels.data[4 * i + 3] = 255;
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = (data[(channels === 3 ? c : 0) * plane + i] + 1) * 127.5; // rounds and clamps
+    image.data[4 * i + 3] = 255;
   }
-  return createImageBitmap(pixels);
+  return image;
 }
 
 onmessage = ({ data: z }) => {
   last = last.catch(() => {}).then(async () => {
     try {
-      const bitmap = await toBitmap(await (await session)(z));
+      const bitmap = await createImageBitmap(await (await generator)(z));
       postMessage({ bitmap }, [bitmap]);
     } catch (error) {
       postMessage({ error: error.message });

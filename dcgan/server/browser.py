@@ -8,37 +8,34 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dcgan.browser_weights import browser_weights
 from dcgan.explorer import EXPLORER
-from dcgan.onnx_model import to_onnx
-from dcgan.onnx_runtime import BUILDS, runtime
 from dcgan.studio import Studio
 
-WORKER = EXPLORER / "worker.js"
+WORKER = ("worker.js", "cpu_generator.js", "kernel.wasm")
 
 
 def routes(studio: Studio) -> list[Route]:
     """For a Starlette application."""
 
     @cache
-    def model(name: str) -> tuple[bytes, str]:
-        onnx = to_onnx(studio.shelf.checkpoint(name).generator)
-        return onnx, f'"{hashlib.sha256(onnx).hexdigest()}"'
+    def weights(name: str) -> tuple[bytes, str]:
+        file = browser_weights(studio.shelf.checkpoint(name).generator)
+        return file, f'"{hashlib.sha256(file).hexdigest()}"'
 
     def answer(request: Request) -> Response:
         file, name = request.path_params["file"], request.query_params.get("name", "")
-        if file in BUILDS and (runtime() / file).is_file():
-            return FileResponse(runtime() / file)
-        if file == WORKER.name:
-            return FileResponse(WORKER)
+        if file in WORKER:
+            return FileResponse(EXPLORER / file)
         try:
             if file == "checkpoint.json":
                 return JSONResponse(known(studio, name))
-            if file == "generator.onnx":
-                onnx, tag = model(name)
+            if file == "generator.safetensors":
+                content, tag = weights(name)
                 headers = {"ETag": tag, "Cache-Control": "no-cache"}  # kept, and asked for whether it is the same
                 if request.headers.get("If-None-Match") == tag:
                     return Response(None, 304, headers)
-                return Response(onnx, 200, headers, "application/octet-stream")
+                return Response(content, 200, headers, "application/octet-stream")
         except ValueError as error:
             return PlainTextResponse(str(error), 404)
         return PlainTextResponse("no such file", 404)

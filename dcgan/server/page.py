@@ -9,22 +9,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dcgan import onnx_runtime
 from dcgan.explorer import bundle, source
 from dcgan.studio import Studio
 
 SCRIPTS = (
-    *("parts.js", "engine.js", "latents.js", "onnx_engine.js", "own_engine.js", "tabbar.js", "explorer.js", "ahead.js"),
-    *("interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js"),
+    *("parts.js", "engine.js", "latents.js", "worker_engine.js", "own_engine.js", "tabbar.js", "explorer.js"),
+    *("ahead.js", "interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js"),
 )
 STYLES = ("colours.css", "page.css", "explorer.css", "ahead.css")
+ENGINE = "const engine = eitherEngine(serverEngine());"
 # What the components begin with. All else is the scripts' own.
 NAMES = "whenSeen, serverEngine, engine, ahead, tabbar, interpolator, realVsFake, replayer, finder, lab, about, facts"
-
-
-def engine() -> str:
-    """Where faces come from, in JavaScript: the server, or the visitor's own browser if what that takes is at hand."""
-    return "eitherEngine(serverEngine())" if onnx_runtime.at_hand() else "serverEngine()"
 
 
 class Page:
@@ -33,8 +28,8 @@ class Page:
     """
 
     def __init__(self, studio: Studio):
-        begin = f"const engine = {engine()};\nconst ahead = exploreAhead({json.dumps(studio.shelf.summary())}, engine);"
-        text = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\n{begin}\nreturn {{ {NAMES} }};\n}})();"
+        ahead = f"const ahead = exploreAhead({json.dumps(studio.shelf.summary())}, engine);"
+        text = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\n{ENGINE}\n{ahead}\nreturn {{ {NAMES} }};\n}})();"
         self.script = text.encode()
         self.address = f"page-{hashlib.sha256(self.script).hexdigest()[:12]}.js"
 

@@ -1,12 +1,12 @@
-/* The engine of a page without a server: as engine.js says, with workers that run the generator. What needs the
+/* The engine of a page without a server: as engine.js says, with a worker that runs the generator. What needs the
    discriminator, other generators or files of animations is not here.
 
    known: {summary, directions: {name: vector}} of dcgan/server/browser.py, {ranking, replay, signal} of dcgan/static.py */
 
 const SHEET_COLUMNS = 8;
 
-/* A worker that draws one face after the other. draw(z) -> ImageBitmap; waiting() -> how many it has yet to draw;
-   stop() ends it, and refuses these. */
+/* A worker that draws one face after the other. draw(z) -> ImageBitmap; stop() ends it, and refuses what it has yet to
+   draw. */
 function painter(worker) {
   const asked = [];
   let stopped = false;
@@ -27,25 +27,10 @@ function painter(worker) {
     asked.push({ resolve, reject });
     worker.postMessage(z);
   });
-  return { draw, waiting: () => asked.length, stop };
+  return { draw, stop };
 }
 
-/* begin() -> a new worker; there is one at first, and a second one when that has drawn a face. */
-function onnxEngine({ summary, directions, ranking, replay, signal }, first, begin) {
-  const painters = [painter(first)];
-  const draw = (z) => painters.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).draw(z);
-  const nothing = new Float32Array(summary.nz);
-  const begun = draw(nothing);
-  let stopped = false;
-  async function help() {
-    await begun;
-    if (stopped || navigator.hardwareConcurrency < 2) return;
-    const second = painter(begin());
-    await second.draw(nothing);
-    if (stopped) second.stop();
-    else painters.push(second);
-  }
-  help().catch(() => {}); // whoever asks for a face is told
+function workerEngine({ summary, directions, ranking, replay, signal }, { draw, stop }) {
   const plain = { truncation: 1, edits: {}, directions: {} };
   const latentOf = (face) => stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, summary.nz, directions);
 
@@ -63,12 +48,9 @@ function onnxEngine({ summary, directions, ranking, replay, signal }, first, beg
   }
 
   return {
-    begun, // settled when the first face has been drawn, or cannot be
-    stop: () => {
-      stopped = true;
-      for (const one of painters) one.stop();
-    },
-    lanes: 2, // more would wait, and be shown together with the next one
+    begun: draw(new Float32Array(summary.nz)), // settled when the first face has been drawn, or cannot be
+    stop,
+    lanes: 2, // one is drawn while the other is shown
     latent: async (state) => [...walkedLatent(state, summary.nz)],
     ranking: async () => ranking,
     face: async (state) => draw(latentOf(state)),
