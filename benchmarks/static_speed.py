@@ -1,4 +1,5 @@
-"""The static page in Chromium: how soon its first face is there, and how many faces a second are painted in a drag.
+"""The static page in Chromium: how soon its first face is there, and how many faces a second are painted in a drag:
+by a slider that moves before each frame, and by the mouse, whose driver needs a part of the same cores.
 
 python -m benchmarks.static_speed [checkpoint]
 """
@@ -13,7 +14,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 from dcgan.hub import main as hub
 from tests.browser import ARGUMENTS, MISSING, find_chromium
@@ -33,10 +34,38 @@ DRAG = """async ([slider, seconds]) => {
   const passed = (performance.now() - begun) / 1000;
   return [painted / passed, frames / passed];
 }"""
+# Counts the faces painted from now on.
+COUNT = """() => {
+  const canvas = document.querySelector('canvas.face');
+  let before = canvas.dataset.shown;
+  window.painted = 0;
+  const look = () => {
+    if (canvas.dataset.shown !== before) window.painted++;
+    before = canvas.dataset.shown;
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
 
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
+
+
+def mouse_drag(page: Page, slider: Locator, moves: int = 120) -> tuple[float, float]:
+    """Moves of the mouse and faces painted, a second, on the way along a slider."""
+    box = slider.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 9, y)
+    page.mouse.down()
+    page.evaluate(COUNT)
+    begun = time.perf_counter()
+    page.mouse.move(box["x"] + box["width"] - 9, y, steps=moves)
+    passed = time.perf_counter() - begun
+    painted = page.evaluate("window.painted")
+    page.mouse.up()
+    return moves / passed, painted / passed
 
 
 def main() -> None:
@@ -56,7 +85,7 @@ def main() -> None:
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        ready, painted, frames = [], [], []
+        ready, painted, frames, by_mouse = [], [], [], []
         for _ in range(flags.visits):
             context = browser.new_context(viewport={"width": 1280, "height": 800})  # and with it an empty cache
             page = context.new_page()
@@ -71,13 +100,15 @@ def main() -> None:
             per_second = page.evaluate(f"seconds => ({DRAG})([window.slider, seconds])", flags.seconds)
             painted.append(per_second[0])
             frames.append(per_second[1])
+            by_mouse.append(mouse_drag(page, slider))
             context.close()
         browser.close()
         server.shutdown()
     print(
         f"folder {size / 1e6:.1f} MB; first face after {statistics.median(ready):.1f} s (best {min(ready):.1f}); "
         f"faces painted in a drag {statistics.median(painted):.0f}/s (best {max(painted):.0f}) of "
-        f"{statistics.median(frames):.0f} frames/s; medians of {flags.visits} visits, "
+        f"{statistics.median(frames):.0f} frames/s; by the mouse {statistics.median(m for _, m in by_mouse):.0f}/s of "
+        f"{statistics.median(m for m, _ in by_mouse):.0f} moves/s; medians of {flags.visits} visits, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
 
