@@ -27,6 +27,12 @@ def number(value: Any, name: str, low: float, high: float) -> float:
     raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {short(value)}")
 
 
+def switch(value: Any, name: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{name} must be true or false, not {short(value)}")
+
+
 def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     if value in choices:
         return value

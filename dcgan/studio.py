@@ -248,7 +248,7 @@ class Studio:
             raise ValueError(f"faces must be a list of 2 to {MAX_STOPS}, not {asked.short(faces)}")
         stops = latents_of(known, faces)
         spherical = asked.choice(kind, "path", PATHS) == "spherical"
-        way = latents.path(stops, asked.whole(frames, "frames", 2, MAX_FRAMES), spherical, bool(loop))
+        way = latents.path(stops, asked.whole(frames, "frames", 2, MAX_FRAMES), spherical, asked.switch(loop, "loop"))
         with self.long:
             return self.render(known.generator, way)
 

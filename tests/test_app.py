@@ -134,6 +134,8 @@ def test_two_visitors_get_files_of_their_own(demo: str) -> None:  # noqa: F811
         ("/face", {"checkpoint": "nobody"}, "checkpoint must be one of people, toons, not 'nobody'"),
         ("/interpolate", {"frames": 1000}, "frames must be a whole number from 2 to 300, not 1000"),
         ("/interpolate", {"seeds": [1]}, "faces must be a list of 2 to 8"),
+        ("/interpolate", {"seeds": []}, "faces must be a list of 2 to 8"),
+        ("/interpolate_file", {"loop": "false"}, "loop must be true or false, not 'false'"),
         ("/face", {"directions": {"age": 1}}, "direction must be"),
         ("/face", {"checkpoint": "toons", "directions": {"age": 9}}, "age must be a number from -3 to 3"),
         ("/face", {"walk": [-1]}, "a step of the walk must be"),

@@ -14,7 +14,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         seeds: list[int] | None = None, path: str = "spherical", frames: int = 9, checkpoint: str = ""
     ) -> gr.FileData:
         """The faces on the way through two to eight seeds side by side, as a PNG. `path` is "spherical" or "linear"."""
-        faces = studio.path(seeds or [0, 1], path, frames, checkpoint)
+        faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint)
         return served(encoded(grid(faces, len(faces))), "faces.png")
 
     def animation_file(
@@ -27,7 +27,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         checkpoint: str = "",
     ) -> gr.FileData:
         """The way through two to eight seeds and back, or, with `loop`, on to the first, as "gif", "webp" or "mp4"."""
-        faces = studio.path(seeds or [0, 1], path, frames, checkpoint, loop)
+        faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint, loop)
         return served(studio.animation(faces, format, seconds, loop), f"faces.{format}")
 
     gr.api(spoken(strip_file), api_name="interpolate")
