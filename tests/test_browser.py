@@ -88,10 +88,13 @@ def test_what_only_the_server_can_do_it_goes_on_doing(page: Page, demo: str, che
 
 @pytest.mark.browser
 @pytest.mark.parametrize("file", ["*.wasm", "worker.js*", "checkpoint.json*"])
-def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path, file: str) -> None:  # noqa: F811
-    page.route(f"**/browser/{file}", lambda route: route.abort())
+@pytest.mark.parametrize("busy", [False, True])
+def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path, file: str, busy: bool) -> None:  # noqa: F811
+    page.route(f"**/browser/{file}", lambda route: route.fulfill(status=503) if busy else route.abort())
     page.get_by_text("In my browser").click()
     expect(page.get_by_text("The server goes on.")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert page.workers == []
     expect(page.get_by_label("On the server")).to_be_checked()
     seed(page, 7)
     assert_shows(shown(page, "seed=7&"), Studio(checkpoints).face(7, checkpoint="toons"))
@@ -110,6 +113,7 @@ def test_the_demo_serves_the_generator_and_what_runs_it(demo: str, checkpoints: 
         answer = httpx.get(f"{demo}browser/{name}")
         assert answer.status_code == 200
         assert ("wasm" if name.endswith("wasm") else "javascript") in answer.headers["Content-Type"]
+        assert answer.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,24 @@ def test_seeds_have_the_pixels_that_they_have_in_python(page: Page, studio: Stud
         assert_shows(shown(page, f"seed={seed}&"), face)
 
 
+# Conditions in worker.js: whether the CPU plays the GPU, whether the CPU does not keep up, whether the GPU is slower.
+REAL, SLOW, SLOWER = "adapter.info?.isFallbackAdapter", "fastest > FRAME", "performance.now() - begun > fastest"
+TAKES_OVER, DRAWS = ("generator = (z)", "ready"), ("return toImage(images);", "on a GPU")
+KEEP_DEVICE = """
+const request = GPUAdapter.prototype.requestDevice;
+GPUAdapter.prototype.requestDevice = async function (...asked) {
+  return (self.device = await request.apply(this, asked));
+};"""
+
+
+def change_worker(page: Page, folder: Path, *changes: tuple[str, str]) -> None:
+    body = (folder / "worker.js").read_text() + KEEP_DEVICE
+    for old, new in changes:
+        assert old in body
+        body = body.replace(old, new)
+    page.context.route("**/worker.js", lambda route: route.fulfill(body=body, content_type="text/javascript"))
+
+
 @pytest.fixture
 def software_gpu(browser: Browser, served: tuple[Path, str]) -> Iterator[Page]:
     """A page in a browser whose WebGPU is played by the CPU."""
@@ -144,33 +162,32 @@ def software_gpu(browser: Browser, served: tuple[Path, str]) -> Iterator[Page]:
 def test_a_gpu_takes_over_and_draws_the_same_pixels_until_it_is_lost(
     software_gpu: Page, served: tuple[Path, str], studio: Studio, lost: bool
 ) -> None:
-    page, body = software_gpu, (served[0] / "worker.js").read_text()
-    drawn = "if (self.drawn++ && LOST) throw new Error('lost'); console.info('on a GPU'); return toImage(images);"
-    for old, new in (
-        ("adapter.info?.isFallbackAdapter", "false"),
-        ("return toImage(images);", drawn.replace("LOST", str(lost).lower())),
-    ):
-        assert old in body
-        body = body.replace(old, new)
-    body += "self.drawn = 0;"
-    page.context.route("**/worker.js", lambda route: route.fulfill(body=body, content_type="text/javascript"))
-    times: list[str] = []
-    page.on("console", lambda message: times.append(message.text) if message.text == "on a GPU" else None)
-    with page.expect_console_message(lambda message: message.text == "on a GPU"):
+    page, drawn = software_gpu, list[str]()
+    page.on("console", lambda message: drawn.append(message.text) if message.text == "on a GPU" else None)
+    saying = [(line, f"console.info('{word}'); {line}") for line, word in (TAKES_OVER, DRAWS)]
+    change_worker(page, served[0], (REAL, "false"), (SLOW, "true"), (SLOWER, "false"), *saying)
+    with page.expect_console_message(lambda message: message.text == "ready"):
         page.goto(f"{served[1]}#face=toons&seed=3")
-    before = len(times)
+    if lost:
+        [worker] = page.workers
+        worker.evaluate("device.destroy()")
+    before = len(drawn)
     for seed in (5, 6):
         field = page.get_by_label("Seed", exact=True)
         field.fill(str(seed))
         field.press("Enter")
         assert_shows(shown(page, f"seed={seed}&"), studio.face(seed))
-    assert (len(times) == before) == lost
+    assert (len(drawn) == before) == lost
 
 
 @needs_npm
 @pytest.mark.browser
-def test_a_gpu_that_the_cpu_plays_is_left_alone(software_gpu: Page, served: tuple[Path, str], studio: Studio) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_no_gpu_is_fetched_for_where_the_cpu_plays_it_or_keeps_up(
+    software_gpu: Page, served: tuple[Path, str], studio: Studio, fast: bool
+) -> None:
     page, asked = software_gpu, list[str]()
+    change_worker(page, served[0], (REAL, "false") if fast else (SLOW, "true"))
     page.context.on("request", lambda request: asked.append(request.url))
     page.goto(f"{served[1]}#face=toons&seed=3")
     assert_shows(shown(page, "seed=3&"), studio.face(3))
@@ -316,11 +333,30 @@ def test_it_speaks_korean_and_is_dark_where_the_visitor_is(browser: Browser, ser
 
 @needs_npm
 @pytest.mark.browser
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("kernel.wasm", "The generator cannot run here: kernel.wasm: 404"),
+        ("generator.safetensors", "The generator cannot run here: generator.safetensors: 404"),
+        ("cpu_generator.js", "The generator cannot run here: worker.js does not load"),
+        ("checkpoint.json", "The server does not give checkpoint.json: 404"),
+    ],
+)
+def test_a_page_that_is_not_whole_says_so(browser: Browser, served: tuple[Path, str], file: str, said: str) -> None:
+    page = browser.new_page()
+    page.route(f"**/{file}", lambda route: route.fulfill(status=404, body="<h1>not here</h1>"))
+    page.goto(served[1], timeout=PATIENCE)
+    expect(page.get_by_text(said)).to_be_visible()
+    page.close()
+
+
+@needs_npm
+@pytest.mark.browser
 def test_a_browser_that_cannot_run_it_says_so(browser: Browser, served: tuple[Path, str]) -> None:
     page = browser.new_page()
-    page.route("**/*.wasm", lambda route: route.abort())
+    page.route("**/*.wasm", lambda route: route.fulfill(body=b"\0asm\2\0\0\0"))
     page.goto(served[1], timeout=PATIENCE)
-    expect(page.get_by_text("This browser cannot run the generator")).to_be_visible()
+    expect(page.get_by_text("The generator cannot run here: WebAssembly")).to_be_visible()
     page.close()
 
 

@@ -36,14 +36,18 @@ export async function cpuGenerator(kernel, weights) {
     }
   }
 
+  return drawing(exports.convolve, memory.buffer, input, layers, tensors[`bias${layers.at(-1).i}`].shape[0]);
+}
+
+/* A function of its own, so that it does not keep the file of the weights. */
+function drawing(convolve, memory, input, layers, channels) {
   const last = layers.at(-1);
-  const channels = tensors[`bias${last.i}`].shape[0];
-  const pixels = new Float32Array(memory.buffer, last.output, last.toSide ** 2 * last.blocks * WIDTH);
+  const pixels = new Float32Array(memory, last.output, last.toSide ** 2 * last.blocks * WIDTH);
   return (z) => {
-    new Float32Array(memory.buffer, input).set(z);
+    new Float32Array(memory, input).set(z);
     let from = input;
     for (const { i, side, inputs, lists, kernel, bias, blocks, stride, padding, output } of layers) {
-      exports.convolve(from, side, inputs, i > 0, lists, kernel, bias, blocks, stride, padding, output);
+      convolve(from, side, inputs, i > 0, lists, kernel, bias, blocks, stride, padding, output);
       from = output;
     }
     return toImage(pixels, last.blocks * WIDTH, channels, last.toSide);

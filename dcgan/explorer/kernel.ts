@@ -1,7 +1,7 @@
 /* A transposed convolution with a 4 x 4 kernel, of one image, in float32. AssemblyScript: `npm run kernel` makes
    kernel.wasm of it.
 
-   Behind a ReLU three of four values are zeros. Those that are not are listed first, and no kernel is read for the
+   Behind a ReLU three of four values are zeros. Those that are not are listed first, and nothing is multiplied by the
    others: a few milliseconds a face, where products of matrices take more than twice as long (benchmarks/kernel_speed.py).
 
    Images are channels last, [side, side, channels], kernels [blocks, 4, 4, inputs, WIDTH]: a block of WIDTH outputs at

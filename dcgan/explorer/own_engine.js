@@ -17,37 +17,37 @@ function eitherEngine(server) {
 /* Where faces are drawn. Nothing is fetched before the visitor asks for it, and until it is there, the server draws.
    redraw() is called when the place has changed. */
 function placeChoice(redraw) {
-  let own = null; // {checkpoint, engine, ready, failed}
+  let own = null; // {checkpoint, engine, stop, ready, failed}
   const message = make("p", { className: "hint", role: "status" });
   const places = choice(t("Run"), [["server", t("On the server")], ["browser", t("In my browser")]], "server", (place) => {
     message.textContent = "";
-    own?.engine?.stop();
+    own?.stop?.();
     own = place === "browser" ? {} : null;
     redraw();
   });
 
   async function begin(checkpoint) {
-    const mine = { checkpoint, failed: (error) => giveUp(mine, error) };
-    own?.engine?.stop();
+    const query = new URLSearchParams({ name: checkpoint });
+    const { draw, stop } = painter(new Worker(`browser/worker.js?${query}`, { type: "module" }));
+    const mine = { checkpoint, stop, failed: (error) => giveUp(mine, error) };
+    own?.stop?.();
     own = mine;
     message.textContent = t("Fetching the generator …");
     try {
-      const query = new URLSearchParams({ name: checkpoint });
-      const drawing = painter(new Worker(`browser/worker.js?${query}`, { type: "module" }));
-      const known = await (await fetch(`browser/checkpoint.json?${query}`)).json();
-      mine.engine = workerEngine(known, drawing);
-      await mine.engine.begun;
+      const known = await fetchKnown(`browser/checkpoint.json?${query}`);
+      mine.engine = workerEngine(known, draw);
+      await draw(new Float32Array(known.summary.nz));
     } catch (error) {
       return giveUp(mine, error);
     }
-    if (own !== mine) return mine.engine.stop();
+    if (own !== mine) return;
     mine.ready = true;
     message.textContent = t("Your browser draws: the server is asked for the rest alone.");
     redraw();
   }
 
   function giveUp(mine, error) {
-    mine.engine?.stop();
+    mine.stop();
     if (own !== mine) return;
     own = null;
     places.querySelector("input").checked = true;

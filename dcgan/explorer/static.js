@@ -1,8 +1,11 @@
 /* The static page: the demo's components, with the generator in the visitor's browser. */
 
-const drawing = painter(new Worker("worker.js", { type: "module" })); // it has most to fetch
-const known = await (await fetch("checkpoint.json")).json();
-const engine = workerEngine(known, drawing);
+const { draw } = painter(new Worker("worker.js", { type: "module" })); // it has most to fetch
+const known = await fetchKnown("checkpoint.json").catch((error) => {
+  document.querySelector("footer").textContent = error.message;
+  throw error;
+});
+const engine = workerEngine(known, draw);
 const panel = (id) => document.getElementById(`panel-${id}`).firstElementChild;
 
 document.documentElement.lang = words === KOREAN ? "ko" : "en";

@@ -5,32 +5,40 @@
 
 const SHEET_COLUMNS = 8;
 
+/* What a page has to know of a checkpoint, from its address. */
+async function fetchKnown(address) {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(t("The server does not give {file}: {status}", { file: "checkpoint.json", status: response.status }));
+  return response.json();
+}
+
 /* A worker that draws one face after the other. draw(z) -> ImageBitmap; stop() ends it, and refuses what it has yet to
    draw. */
 function painter(worker) {
   const asked = [];
-  let stopped = false;
-  const refusal = (error) => new Error(t("This browser cannot run the generator: {error}", { error }));
+  let stopped = null; // why
+  const refusal = (error) => new Error(t("The generator cannot run here: {error}", { error }));
   worker.onmessage = ({ data: { bitmap, error } }) => {
     const { resolve, reject } = asked.shift();
     if (bitmap) resolve(bitmap);
     else reject(refusal(error));
   };
-  const stop = () => {
-    stopped = true;
+  const stop = (why = "stopped") => {
+    stopped = why;
     worker.terminate();
-    for (const { reject } of asked.splice(0)) reject(refusal("stopped"));
+    for (const { reject } of asked.splice(0)) reject(refusal(why));
   };
-  worker.onerror = stop;
+  worker.onerror = () => stop("worker.js does not load");
   const draw = (z) => new Promise((resolve, reject) => {
-    if (stopped) return reject(refusal("stopped"));
+    if (stopped) return reject(refusal(stopped));
     asked.push({ resolve, reject });
     worker.postMessage(z);
   });
   return { draw, stop };
 }
 
-function workerEngine({ summary, directions, ranking, replay, signal }, { draw, stop }) {
+/* draw: a painter's */
+function workerEngine({ summary, directions, ranking, replay, signal }, draw) {
   const plain = { truncation: 1, edits: {}, directions: {} };
   const latentOf = (face) => stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, summary.nz, directions);
 
@@ -48,8 +56,6 @@ function workerEngine({ summary, directions, ranking, replay, signal }, { draw, 
   }
 
   return {
-    begun: draw(new Float32Array(summary.nz)), // settled when the first face has been drawn, or cannot be
-    stop,
     lanes: 2, // one is drawn while the other is shown
     latent: async (state) => [...walkedLatent(state, summary.nz)],
     ranking: async () => ranking,

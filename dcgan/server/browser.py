@@ -26,7 +26,7 @@ def routes(studio: Studio) -> list[Route]:
     def answer(request: Request) -> Response:
         file, name = request.path_params["file"], request.query_params.get("name", "")
         if file in WORKER:
-            return FileResponse(EXPLORER / file)
+            return FileResponse(EXPLORER / file, headers={"Cache-Control": "no-cache"})  # it must fit the weights
         try:
             if file == "checkpoint.json":
                 return JSONResponse(known(studio, name))

@@ -17,7 +17,6 @@ SCRIPTS = (
     *("ahead.js", "interpolate.js", "real_vs_fake.js", "replay.js", "find.js", "lab.js", "about.js"),
 )
 STYLES = ("colours.css", "page.css", "explorer.css", "ahead.css")
-ENGINE = "const engine = eitherEngine(serverEngine());"
 # What the components begin with. All else is the scripts' own.
 NAMES = "whenSeen, serverEngine, engine, ahead, tabbar, interpolator, realVsFake, replayer, finder, lab, about, facts"
 
@@ -28,8 +27,9 @@ class Page:
     """
 
     def __init__(self, studio: Studio):
-        ahead = f"const ahead = exploreAhead({json.dumps(studio.shelf.summary())}, engine);"
-        text = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\n{ENGINE}\n{ahead}\nreturn {{ {NAMES} }};\n}})();"
+        summary = json.dumps(studio.shelf.summary())
+        begin = f"const engine = eitherEngine(serverEngine());\nconst ahead = exploreAhead({summary}, engine);"
+        text = f"globalThis.page = (() => {{\n{bundle(SCRIPTS)}\n{begin}\nreturn {{ {NAMES} }};\n}})();"
         self.script = text.encode()
         self.address = f"page-{hashlib.sha256(self.script).hexdigest()[:12]}.js"
 
