@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from dcgan import avatars
 from dcgan.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.data import Images, load_images
 from dcgan.files import reason
+from dcgan.flags import filled, place
 from dcgan.model import ModelConfig
 from dcgan.ranks import Ranks, join, launched, leave
 from dcgan.runs import TrainingError, check_checkpoint, check_unused
@@ -44,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 def run_training(argv: list[str] | None) -> int:
     """What `main` does, where SIGTERM and Ctrl-C end it well."""
     flags = build_parser().parse_args(argv)
-    run = Path(flags.out or time.strftime("runs/%Y%m%d-%H%M%S"))
+    run = flags.out or Path(time.strftime("runs/%Y%m%d-%H%M%S"))
     try:
         saved = saved_settings(run, flags.resume)
         model, config = choose_settings(flags, saved)
@@ -69,7 +71,8 @@ def run_training(argv: list[str] | None) -> int:
             "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
             "source": avatars.SOURCE if drawn else None,
         }
-        private = {"dataroot": dataroot, "limit": limit}
+        found = Path(dataroot).expanduser()  # so that a run is resumed from any folder
+        private = {"dataroot": str(found.resolve()) if found.exists() else dataroot, "limit": limit}
         name = flags.name or saved.get("name", "")
         checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks)
         leave()
@@ -77,7 +80,7 @@ def run_training(argv: list[str] | None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     if ranks.first:
-        print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {run}")
+        print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {shlex.quote(str(run))}")
     return 0
 
 
@@ -119,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=filled,
         help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (default: avatars)",
     )
-    parser.add_argument("--out", type=filled, help="run folder (default: runs/ and the time)")
+    parser.add_argument("--out", type=place, help="run folder (default: runs/ and the time)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
     parser.add_argument("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
     parser.add_argument("--limit", type=positive, help="use only the first so many images")
@@ -145,13 +148,6 @@ def build_parser() -> argparse.ArgumentParser:
             kind, choices = type(field.default), field.metadata.get("choices")
             parser.add_argument(flag, type=kind, choices=choices, help=text)
     return parser
-
-
-def filled(text: str) -> str:
-    """A flag's text, which must not be empty: as from a shell's variable that is not set."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("must not be empty")
-    return text
 
 
 def one_line(text: str) -> str:
@@ -193,18 +189,21 @@ def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[M
 
 def saved_settings(run: Path, resume: bool) -> dict[str, Any]:
     """What the run in this folder was started with, {} for a new one. Raises TrainingError where the two do not fit."""
-    path = run / SETTINGS
+    file = run / SETTINGS
     if not resume:
         check_unused(run)
         return {}
     check_checkpoint(run)
-    if not path.is_file():
+    if not file.is_file():
         raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        return {part: settings[part] for part in ("name", "model", "train", "data")}
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        parts = {part: settings[part] for part in ("name", "model", "train", "data")}
+        if wrong := [part for part, value in parts.items() if not isinstance(value, str if part == "name" else dict)]:
+            raise ValueError(f"its {wrong[0]} is none")
+        return parts
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"'{path}' is damaged ({reason(error)}): start again in another --out") from None
+        raise TrainingError(f"'{file}' is damaged ({reason(error)}): start again in another --out") from None
 
 
 if __name__ == "__main__":

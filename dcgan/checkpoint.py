@@ -134,10 +134,10 @@ def load_checkpoint(source: str | Path, **hub: Any) -> Checkpoint:
     Raises CheckpointError, in one line, if it is missing, damaged or written by a newer version.
     """
     folder = local_folder(source, **hub)
-    if not (folder / CONFIG).is_file() and (folder / "checkpoint" / CONFIG).is_file():
-        folder = folder / "checkpoint"
-    if not (folder / CONFIG).is_file():
+    found = _self_or_run(folder)
+    if not found:
         raise CheckpointError(f"no checkpoint at '{source}': there is no {CONFIG} in it; train.py --out makes one")
+    [folder] = found
     try:
         config = json.loads(read_text(folder / CONFIG))
         version = config["format"]
@@ -182,15 +182,17 @@ def local_folder(source: str | Path, **hub: Any) -> Path:
 def find_checkpoints(path: str | Path) -> list[Path]:
     """The checkpoint folders at `path`: itself, the one of a run, those one level below by name, or one on the Hub."""
     path = local_folder(path)
-    for folder in (path, path / "checkpoint"):
-        if (folder / CONFIG).is_file():
-            return [folder]
+    if found := _self_or_run(path):
+        return found
     below = sorted(path.iterdir()) if path.is_dir() else []
     return [found for child in below if child.is_dir() for found in _self_or_run(child)]
 
 
 def _self_or_run(folder: Path) -> list[Path]:
-    return [f for f in (folder, folder / "checkpoint") if (f / CONFIG).is_file()][:1]
+    try:
+        return [f for f in (folder, folder / "checkpoint") if (f / CONFIG).is_file()][:1]
+    except PermissionError:
+        raise CheckpointError(f"'{folder}' cannot be read: you may not look into it") from None
 
 
 def save_checkpoint(

@@ -1,10 +1,19 @@
 """A picture as training sees it: upright, opaque, resized and cropped."""
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 CROP_VERSION = 3  # part of the cache's key: raise it when the same file would come out as other pixels
 MAX_ASPECT = 4
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
@@ -24,7 +33,16 @@ def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
 
 def upright(image: Image.Image, nc: int) -> Image.Image:
     """A picture turned as its EXIF says, its colours made RGB or grey; transparent parts become white."""
-    return _opaque(ImageOps.exif_transpose(image)).convert("L" if nc == 1 else "RGB")
+    return _opaque(turned(image)).convert("L" if nc == 1 else "RGB")
+
+
+def turned(image: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF says.
+
+    Pillow's own way writes all of the EXIF anew, and fails where anything in it is odd.
+    """
+    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -168,11 +168,11 @@ def load_images(
         print(f"left out as no pictures: {kinds}")
     key = digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
     folder = (cache or cache_directory()) / f"{_short(found.name)}-{image_size}-{key}"
-    images = _open_packed(folder, found.name, image_size, nc)
+    images = _open_packed(folder, found.name, image_size, nc, True)
     if images is None:
         shutil.rmtree(folder, ignore_errors=True)
         _pack(found, image_size, nc, workers, folder, progress)
-        images = _open_packed(folder, found.name, image_size, nc)
+        images = _open_packed(folder, found.name, image_size, nc, False)
     if images is None:
         raise DataError(f"the image cache '{folder}' is damaged, and cannot be removed: do so, or set DCGAN_CACHE")
     if images.skipped and progress:  # of a visitor's pictures nothing is logged
@@ -192,7 +192,9 @@ def cache_directory() -> Path:
 
 
 class _Decoder(Dataset):
-    """Item i: the square image i and whether it had to be enlarged, or the reason why it cannot be read."""
+    """Item i: the square image i and whether it had to be enlarged, or the reason why it cannot be read and whether
+    that may pass: the system's, and not the file's.
+    """
 
     def __init__(self, source: Source, size: int, nc: int):
         self.source, self.size, self.nc = source, size, nc
@@ -200,14 +202,14 @@ class _Decoder(Dataset):
     def __len__(self) -> int:
         return len(self.source.names)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, bool] | str:
+    def __getitem__(self, index: int) -> tuple[np.ndarray | str, bool]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with self.source.open(index) as image:
                     return square(image, self.size, self.nc), min(image.size) < self.size
         except Exception as error:  # whatever a broken file makes a decoder say, the other files go on
-            return reason(error)
+            return reason(error), isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
 
 
 def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
@@ -217,7 +219,7 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
             source.open(0)
         except ImportError as error:  # before all images are found to be broken
             raise DataError(str(error)) from None
-    kept, skipped, small, content = [], [], 0, hashlib.sha256()
+    kept, skipped, small, again, content = [], [], 0, False, hashlib.sha256()
     loader: DataLoader = DataLoader(_Decoder(source, size, nc), 64, num_workers=workers, collate_fn=list)
     need = len(source.names) * nc * size * size
     try:
@@ -231,23 +233,23 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
         bar = tqdm(total=len(source.names), desc=f"reading {source.name}", unit="img", disable=not progress)
         with bar, writing(working / "pixels.u8") as path, path.open("wb") as pixels:
             names = iter(source.names)
-            for items in loader:
+            for items in _decoded(loader):
                 bar.update(len(items))
-                for item, name in zip(items, names, strict=False):
-                    if isinstance(item, str):
-                        skipped.append((name, item))
+                for (image, about), name in zip(items, names, strict=False):
+                    if isinstance(image, str):
+                        skipped.append((name, image))
+                        again |= about
                         continue
-                    image, enlarged = item
                     data = np.ascontiguousarray(image).tobytes()
                     pixels.write(data)
                     content.update(data)
                     kept.append(name)
-                    small += enlarged
+                    small += about
         if small:
             print(
                 f"warning: {small} of {len(kept)} images are smaller than {size} px and were enlarged: they look soft"
             )
-        index = {"names": kept, "skipped": skipped, "digest": content.hexdigest()[:16]}
+        index = {"names": kept, "skipped": skipped, "digest": content.hexdigest()[:16], "again": again or not kept}
         with writing(working / "index.json") as path:
             path.write_text(json.dumps(index), encoding="utf-8")
         try:
@@ -261,6 +263,21 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
         shutil.rmtree(working, ignore_errors=True)
 
 
+def _decoded(loader: DataLoader) -> Iterator[list[tuple[np.ndarray | str, bool]]]:
+    """What the loader's processes decode. Raises DataError where they cannot go on."""
+    try:
+        decoding = iter(loader)
+    except OSError as error:
+        raise DataError(
+            f"{loader.num_workers} processes that decode pictures cannot be started ({error.strerror}): lower --workers"
+        ) from None
+    try:
+        yield from decoding
+    except RuntimeError as error:  # a process of its own has died
+        why = "a process that decodes pictures was killed, perhaps for want of memory: lower --workers"
+        raise DataError(why) from error
+
+
 def _no_cache(folder: Path, need: int, error: OSError) -> DataError:
     return DataError(
         f"the image cache '{folder}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} MiB; "
@@ -268,13 +285,17 @@ def _no_cache(folder: Path, need: int, error: OSError) -> DataError:
     )
 
 
-def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images | None:
-    """What was packed there; None where there is nothing, or only what is damaged."""
+def _open_packed(folder: Path, name: str, size: int, nc: int, older: bool) -> Images | None:
+    """What was packed there; None where there is nothing, or only what is damaged, or where it is older and some of it
+    could not be read for a reason that may have passed.
+    """
     path = folder / "pixels.u8"
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         names, skipped, content = index["names"], [(name, why) for name, why in index["skipped"]], index["digest"]
         shape = (len(names), nc, size, size)
+        if older and index.get("again"):
+            return None
         if path.stat().st_size != math.prod(shape):
             return None
         pixels = np.memmap(path, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)

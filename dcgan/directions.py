@@ -20,6 +20,7 @@ from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_check
 from dcgan.data import load_images
 from dcgan.direction import REACH, Direction, save_directions
 from dcgan.files import reason
+from dcgan.flags import filled
 from dcgan.generate import render
 from dcgan.latents import MAX_SEED
 from dcgan.model import Discriminator, Generator
@@ -288,7 +289,7 @@ def main(argv: list[str] | None = None) -> int:
     """Fit and write. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan.directions", description="Fit directions for a checkpoint.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
-    parser.add_argument("--dataroot", help="its images, with labels (default: principal directions only)")
+    parser.add_argument("--dataroot", type=filled, help="its images, with labels (default: principal directions only)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faces looked at (default: 0)")
     flags = parser.parse_args(argv)
     try:

@@ -26,6 +26,7 @@ from dcgan.attributes import AttributeNet, attribute_net
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.data import Images, load_images
 from dcgan.files import reason
+from dcgan.flags import filled
 from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.metrics import FIRST_SEED, Features, MetricError, frechet_distance, nearest
@@ -264,7 +265,9 @@ def main(argv: list[str] | None = None) -> int:
     """Print the figures. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan.evaluate", description="Say how good checkpoints are.")
     parser.add_argument("checkpoint", nargs="+", help="checkpoint folder or run folder; several are set side by side")
-    parser.add_argument("--dataroot", required=True, help="what it was trained on: folder or zip of images, or avatars")
+    parser.add_argument(
+        "--dataroot", type=filled, required=True, help="what it was trained on: folder or zip of images, or avatars"
+    )
     parser.add_argument("--num", type=int, default=10_000, help="samples of each (default: 10000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
     parser.add_argument("--inception", type=Path, metavar="PATH", help="Inception's weights, where there is no network")
@@ -272,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the figures alone
             result = measure(flags)
-    except (CheckpointError, DataError, MetricError) as error:
+    except (CheckpointError, DataError, MetricError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     print(json.dumps(result, indent=2) if flags.json else "\n".join(report(result)).rstrip())

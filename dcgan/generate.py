@@ -6,6 +6,7 @@ python -m dcgan.generate checkpoints/faces --seeds 0-9999 --out faces.zip
 import argparse
 import io
 import math
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.direction import Direction
 from dcgan.files import writing
+from dcgan.flags import place
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
 from dcgan.pixels import to_uint8
@@ -73,8 +75,8 @@ def parse_seeds(text: str) -> list[range]:
     """ "0-9999,12345" -> ranges in order, with no seed twice. Raises ValueError for anything else."""
     ranges = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ValueError(f"--seeds takes numbers and ranges like 0-99,123, not '{text}'")
         ranges.append(range(int(first), int(last or first) + 1))
         if not ranges[-1] or ranges[-1].stop - 1 > MAX_SEED:
@@ -106,6 +108,8 @@ def parse_moves(moves: Iterable[str], directions: Iterable[Direction]) -> Tensor
 def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
     """A function that puts a named file into a folder, or into a zip if `out` ends in .zip."""
     if out.suffix.lower() == ".zip":
+        if out.exists() and not _is_ours(out):
+            raise ValueError(f"'{out}' is there already, and holds other things than faces: choose another --out")
         out.parent.mkdir(parents=True, exist_ok=True)
         # A PNG does not get smaller; half of the pictures do not get the zip's name.
         with writing(out) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
@@ -114,9 +118,21 @@ def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
         out.mkdir(parents=True, exist_ok=True)
 
         def write(name: str, data: bytes) -> None:
-            (out / name).write_bytes(data)
+            try:
+                (out / name).write_bytes(data)
+            except OSError:
+                (out / name).unlink(missing_ok=True)  # a part of it, on a full disk
+                raise
 
         yield write
+
+
+def _is_ours(out: Path) -> bool:
+    try:
+        with zipfile.ZipFile(out) as archive:
+            return all(re.fullmatch(r"\d{6,}\.png", name) for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _png(image: Tensor) -> bytes:
@@ -131,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dcgan.generate", description="Write a PNG for each seed.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
-    parser.add_argument("--out", type=Path, required=True, help="folder, or a name that ends in .zip")
+    parser.add_argument("--out", type=place, required=True, help="folder, or a name that ends in .zip")
     parser.add_argument(
         "--truncation", type=float, default=1.0, help="0 to 2; below 1: safer, more alike faces (default: 1)"
     )

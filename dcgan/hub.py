@@ -10,6 +10,8 @@ Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 import argparse
 import math
 import re
+import secrets
+import shlex
 import shutil
 import sys
 import tempfile
@@ -40,7 +42,7 @@ from dcgan.checkpoint import (
     CheckpointError,
     load_checkpoint,
 )
-from dcgan.files import replacing
+from dcgan.flags import place
 from dcgan.hub_errors import TROUBLE, HubError, trouble
 from dcgan.signals import interruptible
 
@@ -211,13 +213,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--title", help="the Space's title (default: the README's)")
     one.add_argument("--private", action="store_true", help="make it private (only when it is made)")
-    one.add_argument("--out", type=Path, help="write the Space to this folder instead of uploading it")
+    one.add_argument("--out", type=place, help="write the Space to this folder instead of uploading it")
     one.set_defaults(run_command=make_space)
 
     one = commands.add_parser(
         "static", help="make a page that needs no server", description="Make a page of plain files, for a static Space."
     )
-    one.add_argument("out", type=Path, help="folder to write; it must be new or empty")
+    one.add_argument("out", type=place, help="folder to write; it must be new or empty")
     one.add_argument(
         "--checkpoint",
         default="checkpoints/faces",
@@ -243,7 +245,7 @@ def make_space(flags: argparse.Namespace) -> str:
     if flags.out:
         with new_folder(flags.out) as folder:
             write_space(folder, flags.repo, flags.checkpoint, flags.title)
-        return f"wrote {flags.out}; try it with:  cd {flags.out} && python app.py"
+        return f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py"
     with tempfile.TemporaryDirectory() as staged:
         write_space(Path(staged), flags.repo, flags.checkpoint, flags.title)
         return upload(Path(staged), flags.repo, "space", flags.private, SPACE_FILES, "The demo", "gradio")
@@ -252,14 +254,15 @@ def make_space(flags: argparse.Namespace) -> str:
 def make_static(flags: argparse.Namespace) -> str:
     from dcgan.static import MAX_SIZE, STATIC_FILES, write_static
 
-    with new_folder(flags.out) as folder:
-        write_static(folder, flags.checkpoint, flags.title)
+    with new_folder(flags.out) as new:
+        write_static(new, flags.checkpoint, flags.title)
     if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
         large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
         print(f"hub: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
     if flags.push:
         return upload(flags.out, flags.push, "space", flags.private, STATIC_FILES, "The page", "static")
-    return f"wrote {flags.out}; try it with:  python -m http.server --bind 127.0.0.1 --directory {flags.out}"
+    folder = shlex.quote(str(flags.out))
+    return f"wrote {flags.out}; try it with:  python -m http.server --bind 127.0.0.1 --directory {folder}"
 
 
 @contextmanager
@@ -267,11 +270,17 @@ def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder that becomes `out` when the block ends well. Raises HubError where `out` holds something."""
     if out.exists() and (out.samefile(".") or not out.is_dir() or any(out.iterdir())):
         raise HubError(f"'{out}' is there already: name a new folder")
+    half = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
     try:
-        with replacing(out) as folder:
-            yield folder
+        half.mkdir(parents=True)
+        yield half
+        if out.exists():
+            out.rmdir()
+        half.rename(out)
     except OSError as error:
         raise HubError(f"'{out}' cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
 
 
 if __name__ == "__main__":

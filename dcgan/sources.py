@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import Any, Protocol
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dcgan import avatars
+from dcgan.crop import turned
 from dcgan.files import reason
 
 SUFFIXES = (
@@ -174,7 +175,8 @@ def open_photo(path: str | Path, largest: int) -> Image.Image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
                 raise Image.DecompressionBombError
             image.draft(None, (largest, largest))  # a JPEG need not be decoded whole
-            photo = ImageOps.exif_transpose(image)
+            image.load()
+            photo = turned(image)
         photo.thumbnail((largest, largest))
         return photo
     except Image.DecompressionBombError:
@@ -196,8 +198,8 @@ def is_image(name: str) -> bool:
 
 def is_junk(name: str) -> bool:
     """Whether it is hidden, or what macOS packs beside each file: nobody misses it."""
-    path = PurePosixPath(name)
-    return path.name.startswith(".") or "__MACOSX" in path.parts
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return "__MACOSX" in parts or any(part.startswith(".") and part != ".." for part in parts)
 
 
 def _formats() -> list[str]:

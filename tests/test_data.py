@@ -26,7 +26,7 @@ from torchvision import transforms
 from dcgan import data
 from dcgan.crop import square
 from dcgan.data import Images, cache_directory, is_heldout, load_images
-from dcgan.sources import DataError, open_source, printable
+from dcgan.sources import DataError, FolderSource, open_source, printable
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
@@ -35,6 +35,18 @@ def blot(width: int = 24, height: int = 24, seed: int = 0) -> Image.Image:
     """Soft random colours."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, names: list[str], fail: Callable[[], object]) -> None:
+    """Opening files of these names fails."""
+    whole = FolderSource.open
+
+    def open(source: FolderSource, index: int) -> Image.Image:
+        if source.names[index] in names:
+            fail()
+        return whole(source, index)
+
+    monkeypatch.setattr(FolderSource, "open", open)
 
 
 def put(folder: Path, *names: str, size: tuple[int, int] = (24, 24)) -> Path:
@@ -1026,3 +1038,53 @@ def test_some_are_always_the_same_training_images_from_all_over_the_set():
 def test_the_fingerprint_of_a_source_is_the_same_at_every_start(tmp_path):
     put(tmp_path, "a.png", "x/b.png")
     assert open_source(str(tmp_path)).fingerprint == open_source(str(tmp_path)).fingerprint
+
+
+@pytest.mark.parametrize("names", [["b.png"], ["a.png", "b.png", "c.png"]])
+def test_what_the_system_would_not_let_be_read_is_tried_again(tmp_path, monkeypatch, names):
+    put(tmp_path / "photos", "a.png", "b.png", "c.png")
+
+    def refuse():
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        failing(patch, names, refuse)
+        for _ in range(2):
+            if len(names) == 3:
+                with pytest.raises(DataError, match=r"none of the 3 images .* Permission denied"):
+                    load_images(str(tmp_path / "photos"), 16, workers=0, cache=tmp_path / "cache")
+            else:
+                assert len(load_images(str(tmp_path / "photos"), 16, workers=0, cache=tmp_path / "cache")) == 2
+    for _ in range(2):
+        images = load_images(str(tmp_path / "photos"), 16, workers=0, cache=tmp_path / "cache")
+        assert (len(images), images.skipped) == (3, [])
+
+
+def test_a_decoding_process_that_is_killed_is_one_line(tmp_path, monkeypatch):
+    put(tmp_path / "photos", "a.png", "b.png")
+    failing(monkeypatch, ["b.png"], lambda: os._exit(9))
+    with pytest.raises(DataError, match=r"a process that decodes pictures was killed.* lower --workers"):
+        load_images(str(tmp_path / "photos"), 16, workers=1, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_photo_is_turned_whatever_else_its_exif_holds(tmp_path):
+    (tmp_path / "photos").mkdir()
+    tags = [(0x010F, 3, 1, b"\7\0\0\0"), (0x0112, 3, 1, b"\6\0\0\0"), (0x0128, 2, 3, b"ab\0\0")]  # maker, turned, unit
+    entries = b"".join(struct.pack("<HHI", tag, kind, count) + value for tag, kind, count, value in tags)
+    exif = b"Exif\0\0II*\0\10\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+    picture = Image.new("RGB", (32, 32), RED)
+    picture.paste(BLUE, (0, 16, 32, 32))  # the lower half, which is the left one once turned
+    picture.save(tmp_path / "photos" / "a.jpg", exif=exif, quality=95)
+    [pixels] = load_images(str(tmp_path / "photos"), 32, workers=0, cache=tmp_path / "cache").pixels
+    assert pixels[2, :, :12].mean() > 200
+    assert pixels[0, :, -12:].mean() > 200
+
+
+def test_hidden_pictures_of_a_zip_are_left_out_as_of_a_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for name in ("a.png", ".hidden/b.png", "__MACOSX\\._a.png", "folder/.c.png"):
+            file = io.BytesIO()
+            blot().save(file, "PNG")
+            archive.writestr(name, file.getvalue())
+    assert open_source(str(tmp_path / "photos.zip")).names == ["a.png"]

@@ -240,13 +240,39 @@ def test_seeds_named_twice_are_drawn_once(text, seeds):
     assert [seed for seeds in parse_seeds(text) for seed in seeds] == seeds
 
 
-@pytest.mark.parametrize("seeds", ["", "a", "5-2", "-3", "1,,2", "4294967296", "1.5", "0-99999999999", "²", "1-²"])
+@pytest.mark.parametrize(
+    "seeds", ["", "a", "5-2", "-3", "0-", "1,,2", "4294967296", "1.5", "0-99999999999", "²", "1-²"]
+)
 def test_seeds_that_are_none_are_refused_in_one_line(checkpoint, tmp_path, capsys, seeds):
     assert main([str(checkpoint), f"--seeds={seeds}", "--out", str(tmp_path / "faces")]) == 2
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert "seeds" in errors
     assert not (tmp_path / "faces").exists()
+
+
+def test_a_zip_of_other_things_is_left_alone_and_one_of_faces_is_replaced(checkpoint, tmp_path, capsys):
+    out = tmp_path / "mine.zip"
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("holiday.png", b"mine")
+    before = out.read_bytes()
+    assert main([str(checkpoint), "--seeds=0", f"--out={out}"]) == 2
+    assert "holds other things than faces" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    out.unlink()
+    for seeds in ("0-1", "2"):
+        assert main([str(checkpoint), f"--seeds={seeds}", f"--out={out}"]) == 0
+    with zipfile.ZipFile(out) as archive:
+        assert archive.namelist() == ["000002.png"]
+
+
+def test_an_empty_place_is_refused_and_a_tilde_is_the_home(checkpoint, tmp_path, capsys, monkeypatch):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(checkpoint), "--out="])
+    assert "--out: must not be empty" in capsys.readouterr().err
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main([str(checkpoint), "--seeds=0", "--out=~/faces"]) == 0
+    assert (tmp_path / "faces" / "000000.png").is_file()
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path, capsys):

@@ -493,7 +493,7 @@ def refused(command: Command, out: Path, checkpoint: Path) -> str:
     """The one line; nothing may be left behind."""
     code, line = command("static", out, "--checkpoint", checkpoint)
     assert (code, line.count("\n")) == (2, 1)
-    assert not [left for left in out.parent.iterdir() if left.name.startswith(out.name) and left != out]
+    assert not [left for left in out.parent.iterdir() if out.name in left.name and left != out]
     return line
 
 
@@ -503,6 +503,19 @@ def test_a_folder_that_holds_something_is_left_alone(checkpoints: Path, tmp_path
     (out / "precious.txt").write_text("x")
     assert "is there already: name a new folder" in refused(command, out, checkpoints / "toons")
     assert (out / "precious.txt").read_text() == "x"
+
+
+@needs_npm
+def test_folders_beside_it_are_left_alone(checkpoints: Path, tmp_path: Path, command: Command) -> None:  # noqa: F811
+    beside = [tmp_path / f"page.{name}" / "photo.txt" for name in ("old", "new")]
+    for file in beside:
+        file.parent.mkdir()
+        file.write_text("precious")
+    for checkpoint, code in ((checkpoints / "wreck", 2), (checkpoints / "toons", 0)):
+        assert command("static", tmp_path / "page", "--checkpoint", checkpoint)[0] == code
+        assert (tmp_path / "page").exists() == (code == 0)
+        assert [file.read_text() for file in beside] == ["precious"] * 2
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_broken_checkpoint_is_one_line(checkpoints: Path, tmp_path: Path, command: Command) -> None:  # noqa: F811

@@ -437,7 +437,7 @@ def test_resuming_where_the_photos_are_gone_names_where_they_were(run, tmp_path,
     assert str(tmp_path / "gone") in refused(capsys, "--out", str(run), "--resume")
 
 
-@pytest.mark.parametrize("content", ["", "{", "\xff"])
+@pytest.mark.parametrize("content", ["", "{", "\xff", '{"name": "a", "model": [], "train": {}, "data": {}}'])
 def test_damaged_settings_are_one_line_that_names_them(run, capsys, content):
     (run / "state" / "settings.json").write_text(content)
     assert "settings.json" in refused(capsys, "--out", str(run), "--resume")
