@@ -20,7 +20,7 @@ async function bytes(file) {
 }
 
 /* Where the CPU does not keep up with the screen, a GPU takes over if the browser has both WebGPU and JSPI, and it is
-   faster: it has 17 MB more to fetch. A browser may play a GPU on the CPU, which takes seconds a face. */
+   faster: it has 24 MB more to fetch. A browser may play a GPU on the CPU, which takes seconds a face. */
 async function onGpu(z) {
   const adapter = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter());
   if (!adapter || adapter.info?.isFallbackAdapter) return;
