@@ -14,7 +14,7 @@ from dcgan.server.browser import WORKER
 from dcgan.studio import Studio
 from tests.browser import opened
 from tests.demo_fixtures import MOMENTS, checkpoints, demo  # noqa: F401
-from tests.test_static import DESK, assert_shows, shown
+from tests.test_static import DESK, assert_shows, choose, shown
 
 DRAWS = "Your browser draws"
 
@@ -35,17 +35,11 @@ def asked(page: Page) -> list[str]:
     return names
 
 
-def seed(page: Page, number: int) -> None:
-    field = page.get_by_label("Seed", exact=True)
-    field.fill(str(number))
-    field.press("Enter")
-
-
 @pytest.mark.browser
 def test_a_visitors_browser_draws_the_same_face(page: Page, checkpoints: Path) -> None:  # noqa: F811
     studio = Studio(checkpoints)
     names = asked(page)
-    seed(page, 5)
+    choose(page, 5)
     assert_shows(shown(page, "seed=5&"), studio.face(5, checkpoint="toons"))
     assert names == []  # nothing is fetched before the visitor wants it
     page.get_by_text("In my browser").click()
@@ -53,7 +47,7 @@ def test_a_visitors_browser_draws_the_same_face(page: Page, checkpoints: Path) -
     assert {"generator.safetensors?name=toons", "checkpoint.json?name=toons"} <= set(names)
     page.route("**/gradio_api/**", lambda route: route.abort())  # whoever draws from now on, it is not the server
     for number in (6, 2**32 - 1):
-        seed(page, number)
+        choose(page, number)
         assert_shows(shown(page, f"seed={number}&"), studio.face(number, checkpoint="toons"))
     slider = page.get_by_role("slider", name="age, from younger to older", exact=True)
     slider.fill("1.5")
@@ -82,7 +76,7 @@ def test_what_only_the_server_can_do_it_goes_on_doing(page: Page, demo: str, che
     assert np.abs(then.astype(int) - studio.face(4, checkpoint="people")).max() > 10
     page.get_by_text("On the server").click()
     expect(page.get_by_text(DRAWS)).to_be_hidden()
-    seed(page, 8)
+    choose(page, 8)
     shown(page, "seed=8&")
 
 
@@ -96,7 +90,7 @@ def test_where_a_browser_cannot_the_server_goes_on(page: Page, checkpoints: Path
     page.wait_for_timeout(500)
     assert page.workers == []
     expect(page.get_by_label("On the server")).to_be_checked()
-    seed(page, 7)
+    choose(page, 7)
     assert_shows(shown(page, "seed=7&"), Studio(checkpoints).face(7, checkpoint="toons"))
 
 

@@ -98,6 +98,12 @@ def shown(page: Page, link: str) -> Locator:
     return canvas
 
 
+def choose(page: Page, seed: int) -> None:
+    field = page.get_by_label("Seed", exact=True)
+    field.fill(str(seed))
+    field.press("Enter")
+
+
 def assert_shows(canvas: Locator, face: np.ndarray) -> None:
     """face: [H, W, 3]."""
     png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
@@ -116,9 +122,7 @@ def test_seeds_have_the_pixels_that_they_have_in_python(page: Page, studio: Stud
     seeds = (3, 0, 41, 123_456, 2**32 - 1)
     faces = sample(load_checkpoint(checkpoints / "toons").generator, seeds).numpy()
     for seed, face in zip(seeds, faces, strict=True):
-        field = page.get_by_label("Seed", exact=True)
-        field.fill(str(seed))
-        field.press("Enter")
+        choose(page, seed)
         assert_shows(shown(page, f"seed={seed}&"), face)
 
 
@@ -173,9 +177,7 @@ def test_a_gpu_takes_over_and_draws_the_same_pixels_until_it_is_lost(
         worker.evaluate("device.destroy()")
     before = len(drawn)
     for seed in (5, 6):
-        field = page.get_by_label("Seed", exact=True)
-        field.fill(str(seed))
-        field.press("Enter")
+        choose(page, seed)
         assert_shows(shown(page, f"seed={seed}&"), studio.face(seed))
     assert (len(drawn) == before) == lost
 
