@@ -118,10 +118,12 @@ def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
         out.mkdir(parents=True, exist_ok=True)
 
         def write(name: str, data: bytes) -> None:
+            half = out / f"{name}.tmp"
             try:
-                (out / name).write_bytes(data)
-            except OSError:
-                (out / name).unlink(missing_ok=True)  # a part of it, on a full disk
+                half.write_bytes(data)
+                half.replace(out / name)
+            except BaseException:  # a full disk: neither half a picture, nor one less
+                half.unlink(missing_ok=True)
                 raise
 
         yield write
