@@ -22,14 +22,13 @@ from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
 from dcgan.checkpoint import CheckpointError
-from dcgan.malloc import M_ARENA_MAX, tune_malloc
-from dcgan.server import browser
-from dcgan.server.channel import Channel
-from dcgan.server.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep
-from dcgan.server.page import Early, Page
-from dcgan.sources import DataError
-from dcgan.studio import Studio
-from dcgan.tabs import (
+from dcgan.data.sources import DataError
+from dcgan.demo.server import browser
+from dcgan.demo.server.channel import Channel
+from dcgan.demo.server.gate import KEPT, Gate, guarded, keep_little, keep_sweeping, sweep
+from dcgan.demo.server.page import Early, Page
+from dcgan.demo.studio import Studio
+from dcgan.demo.tabs import (
     about,
     explore,
     find,
@@ -43,6 +42,7 @@ from dcgan.tabs import (
     tabbar,
     words,
 )
+from dcgan.training.malloc import M_ARENA_MAX, tune_malloc
 
 gc.freeze()
 gc.enable()

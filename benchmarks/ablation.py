@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import read_history
-from dcgan.config import RECIPES, configure
-from dcgan.data import load_images
-from dcgan.runs import STATE
-from dcgan.training import train
+from dcgan.data.images import load_images
+from dcgan.training.config import RECIPES, configure
+from dcgan.training.loop import train
+from dcgan.training.run import STATE
 
 FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}

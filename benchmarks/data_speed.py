@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.data import Images, load_images
+from dcgan.data.images import Images, load_images
 
 CELEBA = 202_599  # images in CelebA
 

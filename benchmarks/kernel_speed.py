@@ -16,15 +16,15 @@ import torch
 from playwright.sync_api import sync_playwright
 
 from benchmarks.static_speed import Quiet
-from dcgan.browser_weights import browser_weights
 from dcgan.checkpoint import load_checkpoint
-from dcgan.explorer import EXPLORER
+from dcgan.demo.explorer import EXPLORER
+from dcgan.demo.explorer.weights import browser_weights
+from dcgan.demo.server.browser import WORKER
+from dcgan.folded import folded
+from dcgan.hub.onnx_model import to_onnx
+from dcgan.hub.onnx_runtime import fetched_runtime
 from dcgan.latents import latents
 from dcgan.model import Generator
-from dcgan.onnx_model import to_onnx
-from dcgan.onnx_runtime import fetched_runtime
-from dcgan.sampler import folded
-from dcgan.server.browser import WORKER
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 
 RUN = """async ([nz, faces]) => {

@@ -31,10 +31,10 @@ import websockets
 from app import HERE
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
+from dcgan.demo.server.channel import LENGTH, PATH
+from dcgan.demo.studio import WARM_UP_AFTER
 from dcgan.model import Generator
 from dcgan.pictures import encoded, enlarged, picture
-from dcgan.server.channel import LENGTH, PATH
-from dcgan.studio import WARM_UP_AFTER
 
 LANES = 4  # faces that a page has on their way at once
 SETTLED = 0.2  # cores: what the demo takes when nobody asks it for anything

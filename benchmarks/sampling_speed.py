@@ -15,10 +15,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan import load_checkpoint
+from dcgan.folded import folded, sampler
 from dcgan.latents import latents
-from dcgan.malloc import keep_freed_memory
 from dcgan.pixels import to_uint8
-from dcgan.sampler import folded, sampler
+from dcgan.training.malloc import keep_freed_memory
 
 
 @torch.inference_mode()

@@ -25,9 +25,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import train
-from dcgan import training
 from dcgan.checkpoint import read_history
-from dcgan.runs import STATE
+from dcgan.training import loop as training
+from dcgan.training.run import STATE
 
 TICK, BATCH = 400, 8
 SMALL = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", f"--batch-size={BATCH}", f"--tick={TICK}", "--ema=100"]

@@ -14,15 +14,15 @@ from statistics import median
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.config import RECIPES, configure
-from dcgan.data import load_images
-from dcgan.malloc import keep_freed_memory
-from dcgan.networks import Networks
+from dcgan.data.images import load_images
 from dcgan.pixels import normalised
-from dcgan.precision import autocast
-from dcgan.ranks import join
-from dcgan.runs import Writer
-from dcgan.training import stepper
+from dcgan.training.config import RECIPES, configure
+from dcgan.training.distributed import join
+from dcgan.training.loop import stepper
+from dcgan.training.malloc import keep_freed_memory
+from dcgan.training.networks import Networks
+from dcgan.training.precision import autocast
+from dcgan.training.run import Writer
 
 
 def main() -> None:

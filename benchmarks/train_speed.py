@@ -25,16 +25,16 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.config import RECIPES, TrainConfig, configure
-from dcgan.data import load_images
-from dcgan.malloc import keep_freed_memory
+from dcgan.data.images import load_images
+from dcgan.data.sources import DrawnSource, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
-from dcgan.networks import Networks
 from dcgan.pixels import normalised
-from dcgan.precision import autocast, layout
-from dcgan.ranks import join
-from dcgan.sources import DrawnSource, open_source
-from dcgan.training import adversarial_step, stepper
+from dcgan.training.config import RECIPES, TrainConfig, configure
+from dcgan.training.distributed import join
+from dcgan.training.loop import adversarial_step, stepper
+from dcgan.training.malloc import keep_freed_memory
+from dcgan.training.networks import Networks
+from dcgan.training.precision import autocast, layout
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-    from dcgan.generate import sample, sample_batches
     from dcgan.model import Discriminator, Generator, ModelConfig
-    from dcgan.training import train
+    from dcgan.sampling import sample, sample_batches
+    from dcgan.training.loop import train
 else:
 
     def __getattr__(name: str) -> Any:
-        # Imported when first asked for, as python -m dcgan.generate must not find its module imported already.
+        # Imported when first asked for, as python -m dcgan.sampling must not find its module imported already.
         if name not in __all__:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        modules = (import_module(f"{__name__}.{module}") for module in ("model", "checkpoint", "generate", "training"))
+        modules = (
+            import_module(f"{__name__}.{module}") for module in ("model", "checkpoint", "sampling", "training.loop")
+        )
         return next(getattr(module, name) for module in modules if hasattr(module, name))
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from dcgan.augment import names
+from dcgan.training.augment import names
 
-FIGURES = {  # of dcgan.metrics.Quality: what they are called, and what is better
+FIGURES = {  # of dcgan.metrics.distances.Quality: what they are called, and what is better
     "ffd": ("Fréchet distance of face features", "lower"),
     "fd": ("Fréchet distance of random features", "lower"),
     "swd": ("sliced Wasserstein distance x 1000", "lower"),
@@ -82,6 +82,6 @@ def figures(config: dict[str, Any]) -> str:
 {chr(10).join(lines)}
 
 The right column is what a perfect generator would get. Crop: the centre square; resizer: Pillow's antialiased
-bilinear filter. `python -m dcgan.evaluate` measures more.
+bilinear filter. `python -m dcgan.metrics.evaluate` measures more.
 
 """

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dcgan.avatars import SOURCE
+from dcgan.data.avatars import SOURCE
 from dcgan.direction import Direction, load_directions
 from dcgan.files import reason, replacing, writing
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
@@ -171,7 +171,7 @@ def local_folder(source: str | Path, **hub: Any) -> Path:
     if not HUB_ID.fullmatch(path.as_posix()) or path.exists():
         return path
     try:
-        from dcgan.hub import pull
+        from dcgan.hub.push import pull
     except ImportError:
         raise CheckpointError(
             f"no folder '{source}', and models on the Hub need: pip install huggingface-hub"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dcgan.asked import choice, number, whole
+from dcgan.demo.requests import choice, number, whole
 
 Pixels = NDArray[np.uint8]
 

@@ -12,10 +12,10 @@ import torch
 
 from dcgan.checkpoint import list_moments, load_checkpoint, save_checkpoint, save_moment
 from dcgan.direction import Direction, save_directions
-from dcgan.figures import save_montage
-from dcgan.generate import render
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.sampling import render
+from dcgan.training.figures import save_montage
 
 FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
 MOMENTS = FRAMES[:3]  # of which `people` keeps the generators
@@ -76,13 +76,13 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running demo."""
     from app import build_demo, launch_options
-    from dcgan.studio import Studio
+    from dcgan.demo.studio import Studio
 
     with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("served")))
-        patch.setattr("dcgan.reals.DRAWN", 70)  # drawing takes time, and one grid is enough
-        patch.setattr("dcgan.inversion.SAMPLES", 64)
-        patch.setattr("dcgan.search.LIMITS", (math.inf, 12))
+        patch.setattr("dcgan.demo.real_images.DRAWN", 70)  # drawing takes time, and one grid is enough
+        patch.setattr("dcgan.latent.inversion.SAMPLES", 64)
+        patch.setattr("dcgan.demo.inversion.LIMITS", (math.inf, 12))
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()

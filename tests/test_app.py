@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 
 import app
 from dcgan import load_checkpoint, sample
-from dcgan.explorer import source
+from dcgan.demo.explorer import source
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo  # noqa: F401
 
 
@@ -109,8 +109,8 @@ def test_face_takes_edits_truncation_and_checkpoint(
     client: Client,
     checkpoints: Path,  # noqa: F811
 ) -> None:
-    from dcgan.generate import render
     from dcgan.latents import latent
+    from dcgan.sampling import render
 
     z = 0.5 * latent(7, NZ)
     z[3] = 2.0

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from dcgan import attributes, avatars
-from dcgan.attributes import Attribute, AttributeNet, altered, attribute_loss, attribute_net, labels
-from dcgan.data import Images
+from dcgan.data import avatars
+from dcgan.data.images import Images
+from dcgan.metrics import attributes
+from dcgan.metrics.attributes import Attribute, AttributeNet, altered, attribute_loss, attribute_net, labels
 
 
 def images_named(names: list[str], name: str = "faces", pixels: np.ndarray | None = None, folder: Path | None = None):

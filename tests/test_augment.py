@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcgan.augment import ALTERATIONS, augment, color, cutout, translation
-from dcgan.config import TrainConfig
+from dcgan.training.augment import ALTERATIONS, augment, color, cutout, translation
+from dcgan.training.config import TrainConfig
 
 POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
 

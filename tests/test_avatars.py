@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan import avatars
-from dcgan.data import load_images
-from dcgan.sources import DataError
+from dcgan.data import avatars
+from dcgan.data.images import load_images
+from dcgan.data.sources import DataError
 
 needs_drawing = pytest.mark.skipif(
     find_spec("python_avatars") is None or find_spec("resvg_py") is None,
@@ -40,7 +40,7 @@ def background(picture: np.ndarray) -> np.ndarray:
 def test_factors_are_the_same_everywhere_and_need_no_drawing_package():
     """In a fresh interpreter; another digest means another data set, not comparable with results on this one."""
     code = (
-        "import json, sys; from dcgan import avatars; "
+        "import json, sys; from dcgan.data import avatars; "
         "print(json.dumps([avatars.factors(index) for index in range(1000)])); "
         "print([name for name in ('python_avatars', 'resvg_py') if name in sys.modules])"
     )

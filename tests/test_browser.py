@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from dcgan.browser_weights import browser_weights
 from dcgan.checkpoint import load_checkpoint
-from dcgan.server.browser import WORKER
-from dcgan.studio import Studio
+from dcgan.demo.explorer.weights import browser_weights
+from dcgan.demo.server.browser import WORKER
+from dcgan.demo.studio import Studio
 from tests.browser import opened
 from tests.demo_fixtures import MOMENTS, checkpoints, demo  # noqa: F401
 from tests.test_static import DESK, assert_shows, choose, shown

@@ -14,11 +14,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from dcgan.demo.server import channel
+from dcgan.demo.server.channel import LANES, LENGTH, LONGEST, PATH, TOGETHER, Channel
+from dcgan.demo.studio import Studio
+from dcgan.demo.turns import BUSY
 from dcgan.pictures import Pixels
-from dcgan.server import channel
-from dcgan.server.channel import LANES, LENGTH, LONGEST, PATH, TOGETHER, Channel
-from dcgan.studio import Studio
-from dcgan.turns import BUSY
 from tests.demo_fixtures import MOMENTS, NZ, checkpoints, demo  # noqa: F401
 from tests.test_trust import GOOD, HOSTILE, STATE, is_a_sentence
 

@@ -34,11 +34,11 @@ from dcgan.checkpoint import (
     thin_snapshots,
     write_history,
 )
-from dcgan.config import TrainConfig, configure
 from dcgan.direction import Direction, save_directions
 from dcgan.files import recover, replacing, writing
-from dcgan.generate import sample
 from dcgan.model import D_NORMS, IMAGE_SIZES, Discriminator, Generator, ModelConfig
+from dcgan.sampling import sample
+from dcgan.training.config import TrainConfig, configure
 
 MODEL = {"image_size": 16, "nc": 3, "nz": 6, "ngf": 4, "ndf": 4, "d_norm": "batch"}
 

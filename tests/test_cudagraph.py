@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcgan.config import TrainConfig
-from dcgan.cudagraph import WARM_UP, GraphedStep
 from dcgan.model import ModelConfig
-from dcgan.networks import Networks
-from dcgan.precision import autocast
-from dcgan.training import adversarial_step, stepper
+from dcgan.training.config import TrainConfig
+from dcgan.training.cudagraph import WARM_UP, GraphedStep
+from dcgan.training.loop import adversarial_step, stepper
+from dcgan.training.networks import Networks
+from dcgan.training.precision import autocast
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 MODEL = ModelConfig(image_size=32, nz=16, ngf=16, ndf=16)

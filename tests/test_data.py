@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from torchvision import transforms
 
-from dcgan import data
-from dcgan.crop import square
-from dcgan.data import Images, cache_directory, is_heldout, load_images
-from dcgan.sources import DataError, FolderSource, open_source, printable
+from dcgan.data import images as data
+from dcgan.data.crop import square
+from dcgan.data.images import Images, cache_directory, is_heldout, load_images
+from dcgan.data.sources import DataError, FolderSource, open_source, printable
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
@@ -533,7 +533,7 @@ def test_a_file_of_a_gigabyte_is_skipped_unread(tmp_path):
 
 
 def test_a_file_in_a_zip_that_unpacks_to_too_much_is_skipped_packed(tmp_path, monkeypatch):
-    monkeypatch.setattr("dcgan.sources.MAX_FILE", 4 * 2**20)
+    monkeypatch.setattr("dcgan.data.sources.MAX_FILE", 4 * 2**20)
     source = zipped(tmp_path / "z.zip", {"a.png": png(), "vast.webp": WEBP + bytes(5 * 2**20)})
     assert source.stat().st_size < 2**14
     images = load(source)

@@ -9,14 +9,24 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dcgan import avatars
-from dcgan import directions as module
-from dcgan.attributes import Attribute, AttributeNet
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from dcgan.data import avatars
 from dcgan.direction import REACH, Direction, load_directions, save_directions
-from dcgan.directions import DRAWN, Ordinary, disentangled, extent, fit_directions, main, principal, table, traits
-from dcgan.generate import render
+from dcgan.latent import directions as module
+from dcgan.latent.directions import (
+    DRAWN,
+    Ordinary,
+    disentangled,
+    extent,
+    fit_directions,
+    main,
+    principal,
+    table,
+    traits,
+)
+from dcgan.metrics.attributes import Attribute, AttributeNet
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
+from dcgan.sampling import render
 
 NZ = 12
 MODEL = {"image_size": 16, "nc": 3, "nz": NZ, "ngf": 4, "ndf": 4}

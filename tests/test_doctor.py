@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dcgan.doctor import PATIENCE, Doctor
+from dcgan.training.doctor import PATIENCE, Doctor
 
 
 def faces(spread: float) -> torch.Tensor:

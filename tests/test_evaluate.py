@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan import attributes, evaluate, metrics
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
-from dcgan.data import Images, load_images
-from dcgan.evaluate import Metric, Reference, Row, compare, covered_pairs, main, memorised, references
-from dcgan.metrics import MetricError, frechet_distance, random_features
+from dcgan.data.images import Images, load_images
+from dcgan.metrics import attributes, evaluate
+from dcgan.metrics import distances as metrics
+from dcgan.metrics.distances import MetricError, frechet_distance, random_features
+from dcgan.metrics.evaluate import Metric, Reference, Row, compare, covered_pairs, main, memorised, references
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 

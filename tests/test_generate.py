@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dcgan import generate
+from dcgan import sampling as generate
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
 from dcgan.direction import Direction, save_directions
-from dcgan.generate import main, parse_seeds, render, sample, sample_batches
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
 from dcgan.pixels import to_uint8
+from dcgan.sampling import main, parse_seeds, render, sample, sample_batches
 
 ROOT = Path(__file__).parents[1]
 
@@ -173,7 +173,7 @@ def test_the_command_line_writes_the_same_pngs_into_a_zip(checkpoint, tmp_path):
 
 
 def test_the_command_says_nothing_but_how_far_it_is(checkpoint, tmp_path):
-    command = [sys.executable, "-m", "dcgan.generate", checkpoint, "--seeds", "0", "--out", tmp_path / "faces"]
+    command = [sys.executable, "-m", "dcgan.sampling", checkpoint, "--seeds", "0", "--out", tmp_path / "faces"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, "")
     assert [line for line in done.stderr.splitlines() if line and "img" not in line] == []

@@ -25,11 +25,11 @@ from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
 
 from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
+from dcgan.demo.server.browser import WORKER
+from dcgan.demo.studio import Studio
 from dcgan.direction import save_directions
-from dcgan.hub import main
-from dcgan.server.browser import WORKER
-from dcgan.space import problems
-from dcgan.studio import Studio
+from dcgan.hub.push import main
+from dcgan.hub.space import problems
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub
 
@@ -72,7 +72,7 @@ Command = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """python -m dcgan.hub, as its exit code and what it says on stderr or, when all is well, on stdout."""
+    """python -m dcgan.hub.push, as its exit code and what it says on stderr or, when all is well, on stdout."""
 
     def call(*arguments: object) -> tuple[int, str]:
         capsys.readouterr()
@@ -457,7 +457,7 @@ def test_a_token_goes_to_the_hub_and_no_further(hub: Hub, run: Path, monkeypatch
 
 
 def test_a_machine_without_huggingface_hub_still_opens_folders(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dcgan.hub", None)
+    monkeypatch.setitem(sys.modules, "dcgan.hub.push", None)
     assert load_checkpoint(run).images_seen == 20_000
     assert "pip install huggingface-hub" in refusal("maker/faces")
 
@@ -481,9 +481,9 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
         name for name in names if name.startswith("checkpoints/")
     }
     code = {name for name in names if name.startswith("dcgan/")}
-    assert {"dcgan/__init__.py", "dcgan/studio.py", "dcgan/tabs/explore.py", "dcgan/hub_data.py"} <= code
-    assert {f"dcgan/explorer/{name}" for name in ("explorer.js", *WORKER)} <= code
-    assert not {"dcgan/training.py", "dcgan/losses.py", "train.py"} & names
+    assert {"dcgan/__init__.py", "dcgan/demo/studio.py", "dcgan/demo/tabs/explore.py", "dcgan/data/hub.py"} <= code
+    assert {f"dcgan/demo/explorer/{name}" for name in ("explorer.js", *WORKER)} <= code
+    assert not {"dcgan/training/loop.py", "dcgan/training/losses.py", "train.py"} & names
     assert "datasets>=" in (tmp_path / "space" / "requirements.txt").read_text()
 
 
@@ -554,7 +554,7 @@ def test_errors_are_one_line_when_it_runs_as_a_module_too(
     arguments = ["--checkpoint", str(run), "--title", "\n", "--out", str(tmp_path / "space")]
     monkeypatch.setattr("sys.argv", ["hub", "space", "maker/demo", *arguments])
     with pytest.raises(SystemExit) as raised:
-        runpy.run_module("dcgan.hub", run_name="__main__")
+        runpy.run_module("dcgan.hub.push", run_name="__main__")
     assert raised.value.code == 2
     assert capsys.readouterr().err.startswith("hub: the Hub would not take this Space: title must not be")
     assert not (tmp_path / "space").exists()
@@ -669,7 +669,7 @@ def test_the_workflow_mirrors_the_repository_to_a_space(hub: Hub, tmp_path: Path
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "space.yml").read_text())
     (job,) = workflow["jobs"].values()
     upload = job["steps"][-1]
-    for name in ("README.md", "app.py", "dcgan/studio.py", "docs/faces.webp", ".github/workflows/space.yml"):
+    for name in ("README.md", "app.py", "dcgan/demo/studio.py", "docs/faces.webp", ".github/workflows/space.yml"):
         (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / "clone" / name)
     (tmp_path / "clone" / ".git").mkdir()
@@ -687,4 +687,4 @@ def test_the_workflow_mirrors_the_repository_to_a_space(hub: Hub, tmp_path: Path
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(repo.files) == [".gitattributes", "README.md", "app.py", "dcgan/studio.py", "docs/faces.webp"]
+    assert sorted(repo.files) == [".gitattributes", "README.md", "app.py", "dcgan/demo/studio.py", "docs/faces.webp"]

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 import train
-from dcgan import comparison
-from dcgan.data import Images, is_heldout, load_images
-from dcgan.sentences import spelled
-from dcgan.sources import DataError, open_source
-from dcgan.studio import Studio
+from dcgan.data.images import Images, is_heldout, load_images
+from dcgan.data.sources import DataError, open_source
+from dcgan.demo import real_vs_fake as comparison
+from dcgan.demo.sentences import spelled
+from dcgan.demo.studio import Studio
 from tests.demo_fixtures import make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub
 
@@ -321,7 +321,7 @@ def test_without_the_datasets_library_parquet_says_what_to_install(
 
 
 def test_without_the_hubs_client_the_address_says_what_to_install(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dcgan.hub_data", None)
+    monkeypatch.setitem(sys.modules, "dcgan.data.hub", None)
     assert "pip install huggingface-hub" in refusal("hf://datasets/faces/zip")
 
 
@@ -356,8 +356,8 @@ def people(checkpoint: Path, tmp_path: Path, faces: Hub) -> Path:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.reals.PATIENCE", 120)
-    monkeypatch.setattr("dcgan.reals.STREAMED", 30)
+    monkeypatch.setattr("dcgan.demo.real_images.PATIENCE", 120)
+    monkeypatch.setattr("dcgan.demo.real_images.STREAMED", 30)
 
 
 @pytest.mark.usefixtures("patient")
@@ -375,7 +375,7 @@ def test_a_space_streams_its_reals_and_keeps_them(faces: Hub, people: Path, monk
 @pytest.mark.usefixtures("patient")
 def test_a_space_tries_again_once_the_hub_is_back(faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "maker/demo")
-    monkeypatch.setattr("dcgan.reals.DRAWN", 4)
+    monkeypatch.setattr("dcgan.demo.real_images.DRAWN", 4)
     studio = Studio(people)
     with faces.unreachable():
         assert "the Hub cannot be reached" in spelled(comparison.real_vs_fake(studio).note)
@@ -386,7 +386,7 @@ def test_a_space_tries_again_once_the_hub_is_back(faces: Hub, people: Path, monk
 def test_elsewhere_the_demo_asks_nothing_of_the_network(
     faces: Hub, people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcgan.reals.DRAWN", 4)
+    monkeypatch.setattr("dcgan.demo.real_images.DRAWN", 4)
     assert "--dataroot" in spelled(comparison.real_vs_fake(Studio(people)).note)
     assert faces.requests == []
 
@@ -411,7 +411,7 @@ def test_looking_a_source_up_fetches_nothing(faces: Hub, tmp_path: Path) -> None
 def test_a_file_too_large_to_be_a_picture_is_not_fetched_into_memory(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr("dcgan.hub_data.MAX_FILE", 10_000)
+    monkeypatch.setattr("dcgan.data.hub.MAX_FILE", 10_000)
     members = {"face.jpg": jpeg(1), "vast.jpg": bytes(10_001)}
     hub.add("datasets", "a/b", {"a.tar.gz": tar(members)} if form == "tar" else {"a.zip": zipped(members)})
     images = load("hf://datasets/a/b")

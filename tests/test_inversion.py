@@ -9,13 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dcgan import avatars, inversion
 from dcgan.checkpoint import CheckpointError
-from dcgan.crop import square
-from dcgan.generate import render
-from dcgan.inversion import Box, Finder, find_face, framed, own_frame
+from dcgan.data import avatars
+from dcgan.data.crop import square
+from dcgan.latent import inversion
+from dcgan.latent.inversion import Box, Finder, find_face, framed, own_frame
 from dcgan.latents import latent, latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.sampling import render
 
 FOREVER = math.inf
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from playwright.sync_api import Browser
 
-from dcgan.browser_weights import WIDTH, browser_weights
-from dcgan.explorer import EXPLORER
+from dcgan.demo.explorer import EXPLORER
+from dcgan.demo.explorer.weights import WIDTH, browser_weights
+from dcgan.hub.onnx_runtime import ROOT
 from dcgan.latents import latents
 from dcgan.model import ModelConfig
-from dcgan.onnx_runtime import ROOT
 from dcgan.pixels import to_uint8
 from tests.test_generate import vivid
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dcgan import lab
+from dcgan.latent import arithmetic as lab
 from dcgan.model import Generator, ModelConfig, init_weights
 
 NZ = 50

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from dcgan import metrics
-from dcgan.data import Images
-from dcgan.metrics import (
+from dcgan.data.images import Images
+from dcgan.metrics import distances as metrics
+from dcgan.metrics.distances import (
     MetricError,
     Quality,
     evenly,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dcgan.checkpoint import load_checkpoint
+from dcgan.hub.onnx_model import to_onnx
 from dcgan.latents import latents
-from dcgan.onnx_model import to_onnx
 from tests.demo_fixtures import NZ, make_checkpoint
 
 

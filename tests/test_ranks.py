@@ -13,12 +13,12 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
-from dcgan.config import TrainConfig
 from dcgan.model import ModelConfig
-from dcgan.networks import Networks
-from dcgan.precision import autocast
-from dcgan.ranks import Ranks, join, leave
-from dcgan.training import adversarial_step
+from dcgan.training.config import TrainConfig
+from dcgan.training.distributed import Ranks, join, leave
+from dcgan.training.loop import adversarial_step
+from dcgan.training.networks import Networks
+from dcgan.training.precision import autocast
 from train import main
 
 MODEL = ModelConfig(image_size=16, nz=8, ngf=4, ndf=4)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from dcgan.generate import render, sample
+from dcgan.folded import Products, folded, sampler
 from dcgan.latents import latents
 from dcgan.model import Generator, ModelConfig
 from dcgan.pixels import to_uint8
-from dcgan.sampler import Products, folded, sampler
+from dcgan.sampling import render, sample
 from tests.test_generate import vivid
 
 SHAPES = {
@@ -72,7 +72,7 @@ def test_products_give_a_face_the_same_pixels_in_any_batch(generator, threads):
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_sampling_is_the_same_within_two_levels_with_and_without_bfloat16(generator, bf16, monkeypatch):
-    monkeypatch.setattr("dcgan.sampler.has_bf16", lambda device: bf16)
+    monkeypatch.setattr("dcgan.folded.has_bf16", lambda device: bf16)
     copy = Generator(generator.config).eval()
     copy.load_state_dict(generator.state_dict())
     images = sample(copy, range(16)).permute(0, 3, 1, 2).int()
@@ -81,10 +81,10 @@ def test_sampling_is_the_same_within_two_levels_with_and_without_bfloat16(genera
 
 @needs_products
 def test_products_are_used_where_they_are_close_enough(monkeypatch):
-    monkeypatch.setattr("dcgan.sampler.has_bf16", lambda device: True)
-    monkeypatch.setattr("dcgan.sampler.TOLERANCE", 100)
+    monkeypatch.setattr("dcgan.folded.has_bf16", lambda device: True)
+    monkeypatch.setattr("dcgan.folded.TOLERANCE", 100)
     assert isinstance(sampler(vivid(SHAPES["small"])), Products)
-    monkeypatch.setattr("dcgan.sampler.TOLERANCE", 0.001)
+    monkeypatch.setattr("dcgan.folded.TOLERANCE", 0.001)
     assert isinstance(sampler(vivid(SHAPES["small"])), Generator)
 
 
@@ -92,8 +92,8 @@ def test_without_the_operators_of_onednn_the_generator_itself_is_used(monkeypatc
     def missing(*_):
         raise RuntimeError("not compiled with this")
 
-    monkeypatch.setattr("dcgan.sampler.has_bf16", lambda device: True)
-    monkeypatch.setattr("dcgan.sampler._arranged", missing)
+    monkeypatch.setattr("dcgan.folded.has_bf16", lambda device: True)
+    monkeypatch.setattr("dcgan.folded._arranged", missing)
     assert isinstance(sampler(vivid(SHAPES["small"])), Generator)
 
 

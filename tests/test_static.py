@@ -21,15 +21,15 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from dcgan.checkpoint import load_checkpoint
-from dcgan.explorer import EXPLORER
-from dcgan.generate import sample
-from dcgan.hub import main
+from dcgan.demo.explorer import EXPLORER
+from dcgan.demo.server.browser import WORKER
+from dcgan.demo.studio import Studio
+from dcgan.hub.onnx_runtime import BUILD, ROOT, RUNTIME
+from dcgan.hub.push import main
+from dcgan.hub.static import MAX_SIZE, STATIC_FILES
 from dcgan.latents import latents, path
-from dcgan.onnx_runtime import BUILD, ROOT, RUNTIME
 from dcgan.pictures import grid
-from dcgan.server.browser import WORKER
-from dcgan.static import MAX_SIZE, STATIC_FILES
-from dcgan.studio import Studio
+from dcgan.sampling import sample
 from tests.browser import ARGUMENTS, PATIENCE, find_chromium, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
 from tests.hub_stub import TOKEN, Hub
@@ -54,7 +54,7 @@ def served(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The page of `toons`: its folder, and its address."""
     folder = tmp_path_factory.mktemp("static") / "page"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dcgan.lab.SAMPLES", FEW)
+        patch.setattr("dcgan.latent.arithmetic.SAMPLES", FEW)
         assert main(["static", str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -262,7 +262,7 @@ def test_the_way_is_drawn_and_scrubbed(page: Page, studio: Studio) -> None:
 @needs_npm
 @pytest.mark.browser
 def test_a_slider_of_ones_own_is_that_of_python(page: Page, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.lab.SAMPLES", FEW)
+    monkeypatch.setattr("dcgan.latent.arithmetic.SAMPLES", FEW)
     page.get_by_role("tab", name="Lab").click()
     sheet = page.get_by_role("img", name="Faces to mark")
     expect(sheet).to_have_attribute("data-shown", re.compile("toons .*"))
@@ -455,7 +455,7 @@ def test_a_large_page_is_said_to_be_one(
     capsys: pytest.CaptureFixture[str],
     limit: int,
 ) -> None:
-    monkeypatch.setattr("dcgan.static.MAX_SIZE", limit)
+    monkeypatch.setattr("dcgan.hub.static.MAX_SIZE", limit)
     assert main(["static", str(tmp_path / "out"), "--checkpoint", str(checkpoints / "toons")]) == 0
     said = capsys.readouterr().err
     assert re.fullmatch(r"hub: '.*out' has 1\d\.\d MB: above 1 MB .*\n", said) if limit == 1_000_000 else said == ""
@@ -466,7 +466,7 @@ def test_the_page_of_the_shipped_faces_is_small_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Studio, "ranking", lambda self: [])  # a few hundred bytes that take time
-    monkeypatch.setattr("dcgan.lab.SAMPLES", FEW)
+    monkeypatch.setattr("dcgan.latent.arithmetic.SAMPLES", FEW)
     assert main(["static", str(tmp_path / "out"), "--checkpoint", str(ROOT / "checkpoints" / "faces")]) == 0
     assert capsys.readouterr().err == ""
     sizes = {file.name: file.stat().st_size for file in (tmp_path / "out").rglob("*") if file.is_file()}
@@ -553,7 +553,7 @@ def test_a_missing_npm_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(ROOT / "package.json", tmp_path)
-    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path)
+    monkeypatch.setattr("dcgan.hub.onnx_runtime.ROOT", tmp_path)
     monkeypatch.setattr("shutil.which", lambda name: None)
     line = refused(command, tmp_path / "out", checkpoints / "toons")
     assert "needs npm" in line
@@ -568,7 +568,7 @@ def test_an_npm_that_fails_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(ROOT / "package.json", tmp_path)  # and no lock, without which npm installs nothing
-    monkeypatch.setattr("dcgan.onnx_runtime.ROOT", tmp_path)
+    monkeypatch.setattr("dcgan.hub.onnx_runtime.ROOT", tmp_path)
     assert "onnxruntime-web could not be fetched (npm: " in refused(command, tmp_path / "out", checkpoints / "toons")
 
 

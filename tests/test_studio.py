@@ -10,26 +10,28 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan import CheckpointError, comparison, load_checkpoint, sample, search
-from dcgan.data import load_images
+from dcgan import CheckpointError, load_checkpoint, sample
+from dcgan.data.images import load_images
+from dcgan.data.sources import DataError
+from dcgan.demo import inversion as search
+from dcgan.demo import real_vs_fake as comparison
+from dcgan.demo.real_images import Reals
+from dcgan.demo.sentences import spelled
+from dcgan.demo.studio import PIECE, Studio
+from dcgan.demo.tabs import KOREAN
 from dcgan.direction import save_directions
-from dcgan.generate import render
-from dcgan.metrics import nearest
+from dcgan.metrics.distances import nearest
 from dcgan.pictures import encoded, grid, picture
-from dcgan.reals import Reals
-from dcgan.sentences import spelled
-from dcgan.sources import DataError
-from dcgan.studio import PIECE, Studio
-from dcgan.tabs import KOREAN
+from dcgan.sampling import render
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, NZ, checkpoints, make_checkpoint  # noqa: F401
 
 
 @pytest.fixture(scope="module")
 def studio(checkpoints: Path) -> Studio:  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dcgan.reals.DRAWN", 70)
-        patch.setattr("dcgan.inversion.SAMPLES", 64)
-        patch.setattr("dcgan.search.LIMITS", (math.inf, 12))
+        patch.setattr("dcgan.demo.real_images.DRAWN", 70)
+        patch.setattr("dcgan.latent.inversion.SAMPLES", 64)
+        patch.setattr("dcgan.demo.inversion.LIMITS", (math.inf, 12))
         yield Studio(checkpoints)
 
 
@@ -51,7 +53,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_studio_needs_no_gradio() -> None:
-    code = "import sys, dcgan.studio; sys.exit('gradio' in sys.modules)"
+    code = "import sys, dcgan.demo.studio; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -407,7 +409,7 @@ def test_two_visitors_may_give_the_same_photo(studio: Studio, tmp_path: Path) ->
 
 
 def test_photos_that_are_too_large_are_refused(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan.given.MAX_PHOTO", 100)
+    monkeypatch.setattr("dcgan.demo.uploads.MAX_PHOTO", 100)
     with pytest.raises(ValueError, match="larger than"):
         next(search.find(studio, photo_of(studio.face(1), tmp_path / "large.png")))
     monkeypatch.undo()
@@ -418,7 +420,7 @@ def test_photos_that_are_too_large_are_refused(studio: Studio, tmp_path: Path, m
 
 def test_many_faces_are_drawn_a_few_at_a_turn(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     studio, drawn = Studio(checkpoints), []
-    monkeypatch.setattr("dcgan.studio.render", lambda generator, z: drawn.append(len(z)) or render(generator, z))
+    monkeypatch.setattr("dcgan.demo.studio.render", lambda generator, z: drawn.append(len(z)) or render(generator, z))
     assert len(studio.path([1, 2], frames=70)) == 70
     assert sum(drawn) == 70
     assert max(drawn) <= PIECE

@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 import train
-from dcgan import data, figures, training
 from dcgan.checkpoint import load_checkpoint
-from dcgan.config import RESUMABLE, TrainConfig
-from dcgan.data import load_images
+from dcgan.data import images as data
+from dcgan.data.images import load_images
 from dcgan.model import ModelConfig
+from dcgan.training import figures
+from dcgan.training import loop as training
+from dcgan.training.config import RESUMABLE, TrainConfig
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", "--batch-size=8", "--workers=0", "--ngpu=0"]

@@ -29,21 +29,24 @@ from torch import Tensor, nn
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 import train
-from dcgan import checkpoint, figures, readings, runs, training
+from dcgan import checkpoint
 from dcgan.checkpoint import load_checkpoint
-from dcgan.config import RECIPES, TrainConfig, configure
-from dcgan.data import Images
-from dcgan.doctor import Doctor
+from dcgan.data.images import Images
+from dcgan.data.sources import DataError
 from dcgan.latents import latents
-from dcgan.losses import LOSSES
-from dcgan.metrics import Quality
+from dcgan.metrics.distances import Quality
 from dcgan.model import ModelConfig
-from dcgan.networks import Networks
 from dcgan.pixels import normalised
-from dcgan.runs import TrainingError
 from dcgan.signals import ending_well
-from dcgan.sources import DataError
-from dcgan.training import adversarial_step
+from dcgan.training import figures, readings
+from dcgan.training import loop as training
+from dcgan.training import run as runs
+from dcgan.training.config import RECIPES, TrainConfig, configure
+from dcgan.training.doctor import Doctor
+from dcgan.training.loop import adversarial_step
+from dcgan.training.losses import LOSSES
+from dcgan.training.networks import Networks
+from dcgan.training.run import TrainingError
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -917,7 +920,7 @@ DRIVER = """
 import json, os, signal, sys, time
 from pathlib import Path
 import torch, train
-from dcgan import training
+from dcgan.training import loop as training
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -26,12 +26,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import app
-from dcgan import comparison
-from dcgan import given as given_module
-from dcgan import search as search_module
-from dcgan.server.gate import KEPT, SWEPT, sweep
-from dcgan.studio import Studio
-from dcgan.turns import BUSY, Busy
+from dcgan.demo import inversion as search_module
+from dcgan.demo import real_vs_fake as comparison
+from dcgan.demo import uploads as given_module
+from dcgan.demo.server.gate import KEPT, SWEPT, sweep
+from dcgan.demo.studio import Studio
+from dcgan.demo.turns import BUSY, Busy
 from tests.demo_fixtures import NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 
 DEEP: Any = None
@@ -268,9 +268,9 @@ def test_a_request_has_a_size(visitor: Visitor, monkeypatch: pytest.MonkeyPatch)
     big = b"0" * (2**20 + 1)
     assert visitor.http.post("gradio_api/run/predict", content=big).status_code == 413
     assert visitor.http.post("gradio_api/queue/join", content=iter([b"1"])).status_code == 411
-    monkeypatch.setattr("dcgan.server.gate.MAX_UPLOADED", 1000)
+    monkeypatch.setattr("dcgan.demo.server.gate.MAX_UPLOADED", 1000)
     assert visitor.http.post("gradio_api/upload", files={"files": ("a.png", bytes(1001))}).status_code == 413
-    monkeypatch.setattr("dcgan.server.gate.RESERVE", 2**60)
+    monkeypatch.setattr("dcgan.demo.server.gate.RESERVE", 2**60)
     assert visitor.http.post("gradio_api/upload", files={"files": ("a.png", b"a")}).status_code == 507
 
 
@@ -325,7 +325,7 @@ def test_the_studio_draws_or_says_in_a_line_why_not(studio: Studio, asked: dict,
 
 def test_a_flood_is_answered_politely_and_faces_go_on(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's questions go past Gradio's queue."""
-    monkeypatch.setattr("dcgan.turns.PATIENCE", 0.5)
+    monkeypatch.setattr("dcgan.demo.turns.PATIENCE", 0.5)
     way = {name: GOOD[name] for name in QUESTIONS["animation"]} | {"frames": 60, "format": "mp4"}
     answers: list[dict] = []
     threads = [threading.Thread(target=lambda: answers.append(visitor.ask("animation", way))) for _ in range(40)]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dcgan import turns
-from dcgan.turns import Busy, Turns
+from dcgan.demo import turns
+from dcgan.demo.turns import Busy, Turns
 
 
 def until(true: Callable[[], object]) -> None:

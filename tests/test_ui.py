@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Route, WebSocketRoute, expect
 
 from app import build_demo, launch_options
-from dcgan.explorer import EXPLORER
-from dcgan.studio import Studio
+from dcgan.demo.explorer import EXPLORER
+from dcgan.demo.studio import Studio
 from tests.browser import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, demo, make_checkpoint  # noqa: F401
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dcgan import search
+from dcgan.demo import inversion as search
+from dcgan.demo.studio import Studio
+from dcgan.demo.zerogpu import LENT
 from dcgan.pictures import picture
-from dcgan.studio import Studio
-from dcgan.zerogpu import LENT
 from tests.demo_fixtures import make_checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +49,10 @@ import json, math, os, sys
 import torch
 torch.set_num_threads(1)
 import spaces
-from dcgan import inversion, pictures, search, studio
+from dcgan import pictures
+from dcgan.latent import inversion
+from dcgan.demo import inversion as search
+from dcgan.demo import studio
 inversion.SAMPLES, search.LIMITS = 64, (math.inf, 12)
 demo = studio.Studio(sys.argv[1])
 demo.around(), demo.ranking(), demo.path(), demo.arithmetic([1], [2], [3])
@@ -83,8 +86,8 @@ def test_the_search_alone_asks_for_a_gpu_and_is_done_without_where_none_is_to_be
     assert before == []
     assert lent == [["search_with_gpu", 20]]
     assert refused == 2 * lent
-    monkeypatch.setattr("dcgan.inversion.SAMPLES", 64)
-    monkeypatch.setattr("dcgan.search.LIMITS", (math.inf, 12))
+    monkeypatch.setattr("dcgan.latent.inversion.SAMPLES", 64)
+    monkeypatch.setattr("dcgan.demo.inversion.LIMITS", (math.inf, 12))
     studio = Studio(people)
     picture(studio.face(9)).save(tmp_path / "photo.png")
     *_, here = search.find(studio, tmp_path / "photo.png")

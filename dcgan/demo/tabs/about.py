@@ -1,0 +1,21 @@
+"""About: what a GAN is, the checkpoint's model card, and how to train one's own."""
+
+import gradio as gr
+
+from dcgan.demo.studio import Studio
+from dcgan.demo.tabs import PRIVATE, component, spoken, words
+
+YOUR_OWN = """## Train your own
+```sh
+pip install -r requirements.txt
+python train.py --dataroot my_photos --out runs/mine    # a folder or a zip; hours on a CPU, minutes on a GPU
+python app.py --checkpoints runs/mine                   # this page, with your faces
+```"""
+
+
+def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    component("about(element)", {})
+    gr.Markdown(words(YOUR_OWN))
+    card = gr.Markdown(studio.shelf.card())
+    public = {**PRIVATE, "api_visibility": "public"}
+    checkpoint.change(spoken(studio.shelf.card), checkpoint, card, api_name="model_card", **public)

@@ -1,0 +1,23 @@
+"""Training replay: the fixed-noise faces as they came to be, beside the curves of that time."""
+
+from typing import Any
+
+import gradio as gr
+
+from dcgan.demo.studio import Studio
+from dcgan.demo.tabs import of_checkpoint, served, spoken
+
+
+def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    of_checkpoint("replayer(element, props.value, serverEngine())", studio, checkpoint)
+
+    def course(checkpoint: str = "") -> dict[str, Any]:
+        """The course of the training: the images seen at each frame, and the curves of losses and beliefs."""
+        return studio.shelf.replay(checkpoint)
+
+    def frame_file(index: int = 0, checkpoint: str = "") -> gr.FileData:
+        """One frame of the replay, as a WebP of 8 x 8 faces."""
+        return served(studio.shelf.snapshot(index, checkpoint), f"frame-{index:.0f}.webp")
+
+    gr.api(spoken(course), api_name="replay")
+    gr.api(spoken(frame_file), api_name="replay_frame")

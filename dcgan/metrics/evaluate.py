@@ -1,0 +1,290 @@
+"""How good a checkpoint is, or several side by side.
+
+python -m dcgan.metrics.evaluate checkpoints/faces --dataroot my_photos --num 10000
+
+Samples are compared with the held-out tenth of the data and with half of the training images. Beside each figure
+stands its floor: what real images get in place of samples, as many of them. FID and KID want torch-fidelity and its
+Inception weights; all else wants no download.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import combinations, groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dcgan.cli import filled
+from dcgan.data.images import Images, load_images
+from dcgan.data.sources import DataError, printable
+from dcgan.files import reason
+from dcgan.latents import latents
+from dcgan.metrics import distances
+from dcgan.metrics.attributes import AttributeNet, attribute_net
+from dcgan.metrics.distances import FIRST_SEED, Features, MetricError, frechet_distance, nearest
+from dcgan.sampling import render
+from dcgan.signals import interruptible
+
+MIN_COUNT = 2 * distances.NEIGHBOURS  # images on each side, for anything to be said
+MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
+PREPARED = "shorter side resized (bilinear, antialiased), centre square cropped"
+
+
+class Reference(NamedTuple):
+    """Real images that samples are compared with, and as many others for the floor: uint8 [n, nc, S, S]."""
+
+    name: str
+    real: Tensor
+    others: Tensor
+
+
+class Metric(NamedTuple):
+    """What is compared, and how."""
+
+    by: str
+    features: Features
+    figures: Callable[[Tensor, Tensor], dict[str, float]]  # (features of fakes, of reals) -> by name
+    better: str = "lower"
+    most: int = sys.maxsize  # images on each side
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of every checkpoint, by name. n: images on each side. floor: what real images get in place of samples.
+
+    better: "lower", "higher", or "as floor" where the floor is what a good generator gets.
+    """
+
+    reference: str
+    figure: str
+    by: str
+    better: str
+    n: int
+    floor: float
+    values: dict[str, float]
+
+
+def evaluate(
+    checkpoints: dict[str, Checkpoint],
+    images: Images,
+    found: list[Reference],
+    num: int,
+    device: torch.device,
+    inception: Features | None,
+) -> list[Row]:
+    """All figures of `num` samples of each checkpoint against `references(images, num)`, of the checkpoints' size."""
+    net = attribute_net(images, device)
+    samples = {}
+    for name, checkpoint in checkpoints.items():
+        print(f"sampling {name}")
+        z = latents(range(FIRST_SEED, FIRST_SEED + num), checkpoint.model.nz)
+        samples[name] = render(checkpoint.generator.to(device), z)
+    rows = []
+    for reference in found:
+        for metric in metrics_for(reference.real.to(device), net, inception):
+            print(f"comparing with {reference.name} images by {metric.by}")
+            rows += compare(metric, reference, samples)
+    print("looking for the nearest training images")
+    return [*rows, *memorised(images, samples, device)]
+
+
+def references(images: Images, num: int) -> list[Reference]:
+    """The held-out images, with training images for the floor; and one half of the training images, with the other.
+
+    Raises MetricError where there are too few images.
+    """
+    random = np.random.default_rng(0)
+    one, other = np.array_split(random.permutation(images.training), 2)
+    heldout = random.permutation(np.flatnonzero(images.heldout))
+    found = []
+    for name, real, others in (("held-out", heldout, one), ("training", one, other)):
+        n = min(num, len(real), len(others))
+        if n >= MIN_COUNT:
+            found.append(Reference(name, images.batch(real[:n]), images.batch(others[:n])))
+    if not found:
+        raise MetricError(f"'{printable(images.name)}' has {len(images)} images: too few to compare with")
+    return found
+
+
+def metrics_for(real: Tensor, net: AttributeNet | None, inception: Features | None) -> Iterator[Metric]:
+    """All that can be measured against these real images, on their device."""
+    by, key, features = (
+        ("attributes", "FFD", net.features) if net else ("filters", "FD", distances.filter_features(real))
+    )
+    if inception:
+        yield Metric("Inception", inception, inception_figures)
+    yield Metric(by, features, lambda fake, real: {key: frechet_distance(fake, real)})
+    yield Metric("Laplacian levels", lambda images: images.to(real.device), wasserstein_figures)
+    for name, view in (("random VGG16", distances.random_features(real.device)), (by, features)):
+        yield Metric(name, view, lambda fake, real: distances.neighbourhoods(real, fake), "higher", MAX_NEIGHBOURS)
+    if net and all(attribute.values for attribute in net.attributes):
+        yield Metric(by, lambda images: torch.stack([*net.predict(images).values()], 1), covered_pairs, "higher")
+
+
+def compare(metric: Metric, reference: Reference, samples: dict[str, Tensor]) -> list[Row]:
+    """The metric's figures of samples against the reference, with the floor."""
+    n = min(len(reference.real), metric.most)
+    real = metric.features(reference.real[:n])
+    floors = metric.figures(metric.features(reference.others[:n]), real)
+    found = {name: metric.figures(metric.features(images[:n]), real) for name, images in samples.items()}
+    return [
+        Row(reference.name, figure, metric.by, metric.better, n, floor, {name: f[figure] for name, f in found.items()})
+        for figure, floor in floors.items()
+    ]
+
+
+def wasserstein_figures(fake: Tensor, real: Tensor) -> dict[str, float]:
+    levels = distances.sliced_wasserstein(fake, real)
+    return {"SWD x 1000": sum(levels.values()) / len(levels)} | {f"SWD x 1000, {s} px": d for s, d in levels.items()}
+
+
+def inception_figures(fake: Tensor, real: Tensor) -> dict[str, float]:
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+    kid = kid_features_to_metric(fake, real, kid_subset_size=min(1000, len(real)), verbose=False)
+    return {"FID": frechet_distance(fake, real), "KID x 1000": 1000 * float(kid[KEY_METRIC_KID_MEAN])}
+
+
+def covered_pairs(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """Of the combinations of two attributes' values that reals have, the share that fakes have: fake, real [N, A]."""
+    pairs = list(combinations(range(real.shape[1]), 2))
+    seen, there = (
+        {(pair, *values) for pair in pairs for values in faces[:, list(pair)].unique(dim=0).tolist()}
+        for faces in (fake, real)
+    )
+    return {"factor pairs covered": len(seen & there) / len(there)}
+
+
+def memorised(images: Images, samples: dict[str, Tensor], device: torch.device) -> list[Row]:
+    """How near samples come to training images, beside how near held-out images come to them."""
+
+    def gaps(pictures: Tensor) -> Tensor:
+        pieces = np.array_split(images.training, -(-len(images.training) // 4096))
+        return torch.stack([nearest(pictures.to(device), images.batch(p).to(device)) for p in pieces]).amin(dim=0)
+
+    def row(figure: str, of: Callable[[Tensor], Tensor]) -> Row:
+        values = {name: float(of(distances)) for name, distances in found.items()}
+        return Row("all training", figure, "pixels", "as floor", n, float(of(unseen)), values)
+
+    heldout, n = np.flatnonzero(images.heldout), min(map(len, samples.values()))
+    if len(heldout) < MIN_COUNT:
+        return []
+    unseen, found = gaps(images.batch(heldout)), {name: gaps(pictures) for name, pictures in samples.items()}
+    near = unseen.quantile(0.01)
+    return [
+        row("distance to the nearest, median", lambda distances: distances.median()),
+        row("nearer than 1% of held-out", lambda distances: (distances < near).float().mean()),
+    ]
+
+
+def inception_features(weights: Path | None, device: torch.device) -> Features:
+    """Inception's pool features [N, 2048], as torch-fidelity extracts them.
+
+    weights: a file, or None to download them. Raises MetricError where they or the library are missing.
+    """
+    try:
+        from torch_fidelity import FeatureExtractorInceptionV3
+
+        if weights:
+            torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever a pickle says
+        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights) if weights else None).to(device)
+    except ImportError:
+        raise MetricError("they need: pip install -r requirements-fid.txt") from None
+    except Exception as error:  # whatever a network, a disk or a broken file makes the library say
+        failed = f"read from '{weights}'" if weights else "downloaded"
+        raise MetricError(f"Inception's weights cannot be {failed} ({reason(error)}); see --inception") from None
+
+    @torch.inference_mode()
+    def features(images: Tensor) -> Tensor:
+        return torch.cat([net(piece.to(device).expand(-1, 3, -1, -1))[0] for piece in images.split(32)])
+
+    return features
+
+
+def report(result: dict[str, Any]) -> Iterator[str]:
+    """The result in lines: what was measured, a table for each reference, and notes."""
+    for about in ({"data": result["data"], "samples": result["samples"]}, result["checkpoints"]):
+        for name, facts in about.items():
+            yield f"{name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
+    for reference, rows in groupby(result["rows"], lambda row: row["reference"]):
+        head = f"against {reference} images", "better", "n", "floor", *result["checkpoints"]
+        lines = [head]
+        for row in rows:
+            values = (f"{value:,.3f}" for value in (row["floor"], *row["values"].values()))
+            lines.append((f"{row['figure']} ({row['by']})", row["better"], f"{row['n']:,}", *values))
+        yield ""
+        for label, *cells in lines:
+            yield f"{label:<42}" + "".join(f"{c:>{max(len(h), 8) + 2}}" for c, h in zip(cells, head[1:], strict=True))
+    yield from ("", *result["notes"])
+
+
+def measure(flags: argparse.Namespace) -> dict[str, Any]:
+    """All that the command line asks for, ready for JSON. Raises CheckpointError, DataError or MetricError."""
+    if flags.num < MIN_COUNT:
+        raise MetricError(f"--num must be at least {MIN_COUNT}, not {flags.num}")
+    checkpoints = {path: load_checkpoint(path) for path in flags.checkpoint}
+    kinds = {f"{c.model.image_size} px with {c.model.nc} channels" for c in checkpoints.values()}
+    if len(kinds) > 1:
+        raise MetricError(f"side by side all must make images of one kind, not {' and '.join(sorted(kinds))}")
+    model = checkpoints[flags.checkpoint[0]].model
+    images = load_images(flags.dataroot, model.image_size, model.nc)
+    notes = [
+        f"{name} was trained on other images than these: what is said of training images is not about its own"
+        for name, checkpoint in checkpoints.items()
+        if checkpoint.data.get("digest") != images.digest
+    ]
+    found = references(images, flags.num)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    inception = None
+    try:
+        inception = inception_features(flags.inception, device)
+    except MetricError as error:
+        if flags.inception:
+            raise
+        notes.append(f"FID and KID are missing: {error}")
+    rows = evaluate(checkpoints, images, found, flags.num, device, inception)
+    data = {"name": printable(images.name), "digest": images.digest, "training": len(images.training)}
+    data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc, "prepared": PREPARED}
+    return {
+        "data": data,
+        "samples": {"number": flags.num, "first_seed": FIRST_SEED},
+        "checkpoints": {name: {"images_seen": c.images_seen} for name, c in checkpoints.items()},
+        "rows": [asdict(row) for row in rows],
+        "notes": notes,
+    }
+
+
+@interruptible("evaluate: stopped")
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures. Exit code 2, after one line on stderr, for what the user can mend."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dcgan.metrics.evaluate", description="Say how good checkpoints are."
+    )
+    parser.add_argument("checkpoint", nargs="+", help="checkpoint folder or run folder; several are set side by side")
+    parser.add_argument(
+        "--dataroot", type=filled, required=True, help="what it was trained on: folder or zip of images, or avatars"
+    )
+    parser.add_argument("--num", type=int, default=10_000, help="samples of each (default: 10000)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
+    parser.add_argument("--inception", type=Path, metavar="PATH", help="Inception's weights, where there is no network")
+    flags = parser.parse_args(argv)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the figures alone
+            result = measure(flags)
+    except (CheckpointError, DataError, MetricError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result, indent=2) if flags.json else "\n".join(report(result)).rstrip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
