@@ -171,7 +171,7 @@ def local_folder(source: str | Path, **hub: Any) -> Path:
     if not HUB_ID.fullmatch(path.as_posix()) or path.exists():
         return path
     try:
-        from dcgan.hub.push import pull
+        from dcgan.hub.pull import pull
     except ImportError:
         raise CheckpointError(
             f"no folder '{source}', and models on the Hub need: pip install huggingface-hub"

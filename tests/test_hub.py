@@ -457,16 +457,16 @@ def test_a_token_goes_to_the_hub_and_no_further(hub: Hub, run: Path, monkeypatch
 
 
 def test_a_machine_without_huggingface_hub_still_opens_folders(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dcgan.hub.push", None)
+    monkeypatch.setitem(sys.modules, "dcgan.hub.pull", None)
     assert load_checkpoint(run).images_seen == 20_000
     assert "pip install huggingface-hub" in refusal("maker/faces")
 
 
 def test_only_what_needs_the_client_imports_it() -> None:
     """Training and the rest run without it: they import it, if at all, where they use it."""
-    eager = re.compile(r"^(from|import) (huggingface_hub|dcgan\.(hub|space))", re.MULTILINE)
-    files = [path for path in (ROOT / "dcgan").rglob("*.py") if eager.search(path.read_text())]
-    assert {path.name for path in files if not path.name.startswith(("hub", "onnx"))} == {"space.py", "static.py"}
+    eager = re.compile(r"^(from|import) (huggingface_hub|dcgan\.(hub|data\.hub))\b", re.MULTILINE)
+    users = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("dcgan/**/*.py") if eager.search(path.read_text())}
+    assert {name for name in users if not name.startswith("dcgan/hub/")} == {"dcgan/hub_errors.py", "dcgan/data/hub.py"}
 
 
 # A Space

@@ -26,65 +26,16 @@ from huggingface_hub import (
     EvalResult,
     HfApi,
     ModelCard,
-    snapshot_download,
 )
 from huggingface_hub.utils import filter_repo_objects, logging
 
-from dcgan.checkpoint import (
-    CONFIG,
-    DIRECTIONS,
-    DISCRIMINATOR,
-    GENERATOR,
-    HISTORY,
-    MOMENTS,
-    SNAPSHOTS,
-    Checkpoint,
-    CheckpointError,
-    load_checkpoint,
-)
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import place
+from dcgan.hub.pull import FILES
 from dcgan.hub_errors import TROUBLE, HubError, trouble
 from dcgan.signals import interruptible
 
-# All that a checkpoint consists of: nothing else is ever fetched or pushed.
-FILES = (
-    CONFIG,
-    GENERATOR,
-    DISCRIMINATOR,
-    DIRECTIONS,
-    HISTORY,
-    f"{SNAPSHOTS}/*.webp",
-    f"{MOMENTS}/*.safetensors",
-    "README.md",
-)
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 TASK = "unconditional-image-generation"
-# From the Hub
-
-
-def pull(source: str, **options: Any) -> Path:
-    """The checkpoint folder of the model `owner/name[@revision]`: from the Hub's cache, or fetched into it.
-
-    options: as huggingface_hub.snapshot_download takes them. Without a network, what is in the cache is opened.
-    Raises CheckpointError, in one line.
-    """
-    repo, _, revision = source.partition("@")
-    options = {"revision": revision or None, **options}
-    try:
-        folder = Path(snapshot_download(repo, allow_patterns=list(FILES), **options))
-        missing = [name for name in (CONFIG, GENERATOR) if not (folder / name).is_file()]
-        if missing:
-            there = HfApi(token=options.get("token")).list_repo_files(repo, revision=folder.name)
-            pickles = [name for name in there if name.endswith(PICKLES)]
-            raise CheckpointError(
-                f"'{source}' on the Hub is no checkpoint of this program: it has no {' and no '.join(missing)}"
-                + f"; pickles ({', '.join(pickles[:3])}) are never read" * bool(pickles)
-            )
-    except TROUBLE as error:
-        raise CheckpointError(
-            f"no checkpoint at '{source}': there is no such folder here, and {trouble(error, 'model of that name')}"
-        ) from None
-    return folder
 
 
 # To the Hub

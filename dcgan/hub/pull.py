@@ -1,0 +1,56 @@
+"""Open checkpoints of the Hugging Face Hub: `owner/name[@revision]` -> a folder in the Hub's own cache."""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, snapshot_download
+
+from dcgan.checkpoint import (
+    CONFIG,
+    DIRECTIONS,
+    DISCRIMINATOR,
+    GENERATOR,
+    HISTORY,
+    MOMENTS,
+    SNAPSHOTS,
+    CheckpointError,
+)
+from dcgan.hub_errors import TROUBLE, trouble
+
+# Patterns of the files of a checkpoint; no other file is ever fetched or pushed.
+FILES = (
+    CONFIG,
+    GENERATOR,
+    DISCRIMINATOR,
+    DIRECTIONS,
+    HISTORY,
+    f"{SNAPSHOTS}/*.webp",
+    f"{MOMENTS}/*.safetensors",
+    "README.md",
+)
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+
+
+def pull(source: str, **options: Any) -> Path:
+    """Return the checkpoint folder of the model `owner/name[@revision]`, downloaded unless it is in the Hub's cache.
+
+    options: as huggingface_hub.snapshot_download takes them (revision, token, cache_dir, local_files_only). Without a
+    network the cached folder is returned. Raises CheckpointError with a one-line message.
+    """
+    repo, _, revision = source.partition("@")
+    options = {"revision": revision or None, **options}
+    try:
+        folder = Path(snapshot_download(repo, allow_patterns=list(FILES), **options))
+        missing = [name for name in (CONFIG, GENERATOR) if not (folder / name).is_file()]
+        if missing:
+            names = HfApi(token=options.get("token")).list_repo_files(repo, revision=folder.name)
+            pickles = [name for name in names if name.endswith(PICKLES)]
+            raise CheckpointError(
+                f"'{source}' on the Hub is no checkpoint of this program: it has no {' and no '.join(missing)}"
+                + f"; pickles ({', '.join(pickles[:3])}) are never read" * bool(pickles)
+            )
+    except TROUBLE as error:
+        raise CheckpointError(
+            f"no checkpoint at '{source}': there is no such folder here, and {trouble(error, 'model of that name')}"
+        ) from None
+    return folder
