@@ -381,29 +381,6 @@ def test_dark_floats_stay_dark_and_what_is_no_number_is_black_or_white(tmp_path)
     assert [picture[4, 4], picture[12, 4], picture[4, 12], picture[12, 12]] == [0, 255, 0, 63]
 
 
-@pytest.mark.parametrize(
-    ("orientation", "stored_as"),
-    [
-        (2, Image.Transpose.FLIP_LEFT_RIGHT),
-        (3, Image.Transpose.ROTATE_180),
-        (4, Image.Transpose.FLIP_TOP_BOTTOM),
-        (6, Image.Transpose.ROTATE_90),
-        (8, Image.Transpose.ROTATE_270),
-    ],
-)
-def test_photos_that_a_camera_stored_turned_are_turned_upright(tmp_path, orientation, stored_as):
-    upright = Image.new("RGB", (32, 48), RED)
-    upright.paste(BLUE, (16, 0, 32, 48))  # the right half
-    upright.paste(BLACK, (0, 24, 32, 48))  # the lower half
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    upright.transpose(stored_as).save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=0)
-    picture = seen(tmp_path / "a.jpg", size=32).astype(int)
-    assert np.abs(picture[:, :12, :12] - np.reshape(RED, (3, 1, 1))).max() < 12
-    assert np.abs(picture[:, :12, 20:] - np.reshape(BLUE, (3, 1, 1))).max() < 12
-    assert np.abs(picture[:, 20:]).max() < 12
-
-
 def test_an_animation_gives_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
@@ -1066,19 +1043,6 @@ def test_a_decoding_process_that_is_killed_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"a process that decodes pictures was killed.* lower --workers"):
         load_images(str(tmp_path / "photos"), 16, workers=1, cache=tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
-
-
-def test_a_photo_is_turned_whatever_else_its_exif_holds(tmp_path):
-    (tmp_path / "photos").mkdir()
-    tags = [(0x010F, 3, 1, b"\7\0\0\0"), (0x0112, 3, 1, b"\6\0\0\0"), (0x0128, 2, 3, b"ab\0\0")]  # maker, turned, unit
-    entries = b"".join(struct.pack("<HHI", tag, kind, count) + value for tag, kind, count, value in tags)
-    exif = b"Exif\0\0II*\0\10\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
-    picture = Image.new("RGB", (32, 32), RED)
-    picture.paste(BLUE, (0, 16, 32, 32))  # the lower half, which is the left one once turned
-    picture.save(tmp_path / "photos" / "a.jpg", exif=exif, quality=95)
-    [pixels] = load_images(str(tmp_path / "photos"), 32, workers=0, cache=tmp_path / "cache").pixels
-    assert pixels[2, :, :12].mean() > 200
-    assert pixels[0, :, -12:].mean() > 200
 
 
 def test_hidden_pictures_of_a_zip_are_left_out_as_of_a_folder(tmp_path):

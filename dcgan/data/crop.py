@@ -14,6 +14,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ORIENTED = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")  # where Pillow looks for an orientation
 
 
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
@@ -37,12 +38,22 @@ def upright(image: Image.Image, nc: int) -> Image.Image:
 
 
 def turned(image: Image.Image) -> Image.Image:
-    """A picture turned as its EXIF says.
+    """The picture turned as its EXIF or XMP orientation says, and without that tag: safe to apply twice.
 
-    Pillow's own way writes all of the EXIF anew, and fails where anything in it is odd.
+    Metadata that cannot be read counts as upright. (ImageOps.exif_transpose writes the EXIF block anew, and fails
+    where anything in it is malformed.)
     """
-    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
+    image.load()  # Pillow turns a TIFF while it decodes it, and drops the tag
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever a malformed block makes the parser raise
+        turn = None
+    if turn is None:
+        return image
+    image = image.transpose(turn)
+    for block in ORIENTED:
+        image.info.pop(block, None)
+    return image
 
 
 def _opaque(image: Image.Image) -> Image.Image:
