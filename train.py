@@ -22,17 +22,17 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
-from dcgan.cli import filled, place
+from dcgan.cli import filled, interruptible, place
 from dcgan.data import avatars
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import SETTINGS, DataError, is_drawn
 from dcgan.files import reason
 from dcgan.model import ModelConfig
-from dcgan.signals import ending_well, interruptible
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.training.distributed import Ranks, join, launched, leave
 from dcgan.training.loop import train
 from dcgan.training.run import TrainingError, check_checkpoint, check_unused
+from dcgan.training.signals import ending_well
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 

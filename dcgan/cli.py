@@ -1,6 +1,9 @@
 """What several command lines ask of a flag's text, as argparse wants it."""
 
 import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -14,3 +17,13 @@ def filled(text: str) -> str:
 def place(text: str) -> Path:
     """A place of the user's own, who may have written `--out=~/faces`, which a shell leaves as it is."""
     return Path(filled(text)).expanduser()
+
+
+@contextlib.contextmanager
+def interruptible(message: str) -> Iterator[None]:
+    """Ctrl-C ends the program with one line on stderr and exit code 130, as shells have it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(message, file=sys.stderr)
+        sys.exit(130)

@@ -20,14 +20,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
-from dcgan.cli import place
+from dcgan.cli import interruptible, place
 from dcgan.direction import Direction
 from dcgan.files import writing
 from dcgan.folded import sampler
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
 from dcgan.pixels import to_uint8
-from dcgan.signals import interruptible
 
 MAX_TRUNCATION = 2.0  # as in the demo: farther out are no faces
 

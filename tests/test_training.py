@@ -37,7 +37,6 @@ from dcgan.latents import latents
 from dcgan.metrics.distances import Quality
 from dcgan.model import ModelConfig
 from dcgan.pixels import normalised
-from dcgan.signals import ending_well
 from dcgan.training import figures, readings
 from dcgan.training import loop as training
 from dcgan.training import run as runs
@@ -47,6 +46,7 @@ from dcgan.training.loop import adversarial_step
 from dcgan.training.losses import LOSSES
 from dcgan.training.networks import Networks
 from dcgan.training.run import TrainingError
+from dcgan.training.signals import ending_well
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")

@@ -30,10 +30,9 @@ from huggingface_hub import (
 from huggingface_hub.utils import filter_repo_objects, logging
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import place
+from dcgan.cli import interruptible, place
 from dcgan.hub.pull import FILES
 from dcgan.hub_errors import TROUBLE, HubError, trouble
-from dcgan.signals import interruptible
 
 TASK = "unconditional-image-generation"
 

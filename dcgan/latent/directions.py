@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from tqdm import tqdm
 
 from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import filled
+from dcgan.cli import filled, interruptible
 from dcgan.data.images import load_images
 from dcgan.data.sources import DataError
 from dcgan.direction import REACH, Direction, save_directions
@@ -26,7 +26,6 @@ from dcgan.metrics.attributes import Attribute, AttributeNet, attribute_net
 from dcgan.model import Discriminator, Generator
 from dcgan.pixels import normalised
 from dcgan.sampling import render
-from dcgan.signals import interruptible
 
 SAMPLES = 8_192  # faces that a fit looks at
 BATCH = 256

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import filled
+from dcgan.cli import filled, interruptible
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import DataError, printable
 from dcgan.files import reason
@@ -31,7 +31,6 @@ from dcgan.metrics import distances
 from dcgan.metrics.attributes import AttributeNet, attribute_net
 from dcgan.metrics.distances import FIRST_SEED, Features, MetricError, frechet_distance, nearest
 from dcgan.sampling import render
-from dcgan.signals import interruptible
 
 MIN_COUNT = 2 * distances.NEIGHBOURS  # images on each side, for anything to be said
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square

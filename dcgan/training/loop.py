@@ -17,7 +17,6 @@ from tqdm import tqdm
 from dcgan.data.images import Images
 from dcgan.model import ModelConfig
 from dcgan.pixels import normalised
-from dcgan.signals import stop_signals
 from dcgan.training.augment import augment
 from dcgan.training.config import TrainConfig
 from dcgan.training.cudagraph import GraphedStep
@@ -28,6 +27,7 @@ from dcgan.training.networks import RESCUE_RATE, Good, Networks
 from dcgan.training.precision import autocast, layout
 from dcgan.training.readings import Readings, statistics_line
 from dcgan.training.run import TrainingError, Writer, restore
+from dcgan.training.signals import stop_signals
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 SNAPSHOT_EVERY = 500  # iterations between two fixed-noise grids, as in the tutorial ...

@@ -40,10 +40,10 @@ from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, Quality
 from dcgan.model import Discriminator, Generator, parameter_count
 from dcgan.sampling import render
-from dcgan.signals import Stop
 from dcgan.training import figures
 from dcgan.training.doctor import Doctor
 from dcgan.training.logs import open_log
+from dcgan.training.signals import Stop
 
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 STATE = SETTINGS.with_name("state.pt")

@@ -72,16 +72,6 @@ def ending_well() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def interruptible(last_words: str) -> Iterator[None]:
-    """Ctrl-C ends the program with one line and 130, as shells have it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(last_words, file=sys.stderr)
-        sys.exit(130)
-
-
-@contextlib.contextmanager
 def handling(handler: Callable[[int, Any], None], *numbers: int) -> Iterator[None]:
     """These signals handled so; only a program's main thread can, and elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
