@@ -36,7 +36,6 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/train_speed.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/data_speed.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/tick_cost.py --dataroot $(DATAROOT)
-	$(BIN)/python benchmarks/sampling_speed.py checkpoints/faces
 	$(BIN)/python benchmarks/cost_table.py
 
 # 200 visitors at the demo for a minute: times, errors, memory and files left. Linux.

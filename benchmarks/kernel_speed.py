@@ -20,11 +20,11 @@ from dcgan.checkpoint import load_checkpoint
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.weights import browser_weights
 from dcgan.demo.server.browser import WORKER
-from dcgan.folded import folded
 from dcgan.hub.onnx_model import to_onnx
 from dcgan.hub.onnx_runtime import fetched_runtime
 from dcgan.latents import latents
 from dcgan.model import Generator
+from dcgan.sampling import folded
 from tests.browser import ARGUMENTS, MISSING, find_chromium
 
 RUN = """async ([nz, faces]) => {

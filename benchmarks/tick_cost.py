@@ -15,7 +15,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.data.images import load_images
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
 from dcgan.training.loop import stepper

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.distributed import join
 from dcgan.training.loop import adversarial_step, stepper

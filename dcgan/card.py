@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from dcgan.training.augment import names
-
 FIGURES = {  # of dcgan.metrics.distances.Quality: what they are called, and what is better
     "ffd": ("Fréchet distance of face features", "lower"),
     "fd": ("Fréchet distance of random features", "lower"),
@@ -23,7 +21,7 @@ def model_card(config: dict[str, Any]) -> str:
     tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2", "lecam") if train.get(name)]
     if train["augment"]:
         how = " where D overfits" if train.get("adapt") else ""
-        tweaks.append(f"augmented by {', '.join(names(train['augment']))}{how}")
+        tweaks.append(f"augmented by {', '.join(name.strip() for name in train['augment'].split(','))}{how}")
     if train.get("decay"):
         tweaks.append(f"learning rates falling to a tenth over the last {train['decay']:,} images")
     if train["ema"]:

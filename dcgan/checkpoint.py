@@ -9,7 +9,6 @@ import json
 import math
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -22,7 +21,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dcgan.data.avatars import SOURCE
 from dcgan.direction import Direction, load_directions
 from dcgan.files import reason, replacing, writing
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
@@ -42,7 +40,6 @@ MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
 MAX_TEXT = 16 * 2**20  # bytes of a JSON file; 2,000 rows of a history take a quarter of a MB
 KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
 
 
 class CheckpointError(Exception):
@@ -81,8 +78,8 @@ class Checkpoint:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether it learned from the built-in faces."""
-        return self.data.get("source") == SOURCE
+        """Whether it was trained on the built-in drawn faces."""
+        return self.data.get("source") == "avatars"
 
     @property
     def hub(self) -> str | None:
@@ -126,17 +123,14 @@ class Checkpoint:
         return _load_net(Generator, self.model, moment.path)
 
 
-def load_checkpoint(source: str | Path, **hub: Any) -> Checkpoint:
-    """Open a checkpoint folder, the checkpoint of a run folder or, where there is no folder, of a model on the Hub.
+def load_checkpoint(folder: str | Path) -> Checkpoint:
+    """Open a checkpoint folder, or the checkpoint of a run folder.
 
-    source: a path, or `owner/name[@revision]`, which is fetched into the Hub's cache once. hub: revision, token,
-    cache_dir, local_files_only, as huggingface_hub takes them.
     Raises CheckpointError, in one line, if it is missing, damaged or written by a newer version.
     """
-    folder = local_folder(source, **hub)
-    found = _self_or_run(folder)
+    found = _self_or_run(Path(folder))
     if not found:
-        raise CheckpointError(f"no checkpoint at '{source}': there is no {CONFIG} in it; train.py --out makes one")
+        raise CheckpointError(f"no checkpoint at '{folder}': there is no {CONFIG} in it; train.py --out makes one")
     [folder] = found
     try:
         config = json.loads(read_text(folder / CONFIG))
@@ -165,23 +159,9 @@ def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def local_folder(source: str | Path, **hub: Any) -> Path:
-    """The folder `source`; where there is none and it reads `owner/name`, that of the model on the Hub, fetched."""
-    path = Path(source)
-    if not HUB_ID.fullmatch(path.as_posix()) or path.exists():
-        return path
-    try:
-        from dcgan.hub.pull import pull
-    except ImportError:
-        raise CheckpointError(
-            f"no folder '{source}', and models on the Hub need: pip install huggingface-hub"
-        ) from None
-    return pull(path.as_posix(), **hub)
-
-
-def find_checkpoints(path: str | Path) -> list[Path]:
-    """The checkpoint folders at `path`: itself, the one of a run, those one level below by name, or one on the Hub."""
-    path = local_folder(path)
+def find_checkpoints(folder: str | Path) -> list[Path]:
+    """The checkpoint folders at `folder`: itself, the one of a run, or those one level below, by name."""
+    path = Path(folder)
     if found := _self_or_run(path):
         return found
     below = sorted(path.iterdir()) if path.is_dir() else []

@@ -7,8 +7,6 @@ layers in the same pattern: channels double with each halving of the resolution.
 import hashlib
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,13 +68,6 @@ class Generator(nn.Module):
         layers += [ConvTranspose2d(widths[-1], config.nc, 4, 2, 1, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
 
-    @classmethod
-    def from_pretrained(cls, source: str | Path, **hub: Any) -> "Generator":
-        """The generator of what `load_checkpoint` opens, by the name that libraries for the Hub give it."""
-        from dcgan.checkpoint import load_checkpoint  # which builds on this module
-
-        return load_checkpoint(source, **hub).generator
-
     def forward(self, z: Tensor) -> Tensor:
         return self.main(z)
 
@@ -110,13 +101,6 @@ class Discriminator(nn.Module):
         if self.config.d_norm == "spectral":  # Miyato et al. 2018
             return nn.utils.parametrizations.spectral_norm(conv)
         return conv
-
-    @classmethod
-    def from_pretrained(cls, source: str | Path, **hub: Any) -> "Discriminator":
-        """The discriminator of what `load_checkpoint` opens, by the name that libraries for the Hub give it."""
-        from dcgan.checkpoint import load_checkpoint  # which builds on this module
-
-        return load_checkpoint(source, **hub).discriminator
 
     def forward(self, images: Tensor) -> Tensor:
         return self.main(images).flatten()

@@ -1,14 +1,14 @@
-"""Faces as pictures: in grids, enlarged, and as files."""
+"""Pixels, grids, and picture and animation files."""
 
 import io
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
-
-from dcgan.demo.requests import choice, number, whole
+from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 
@@ -17,18 +17,33 @@ MAX_FRAMES = 300
 FORMATS = ("gif", "webp", "mp4")
 
 
+def normalised(pixels: Tensor) -> Tensor:
+    """uint8 of any shape -> float32 in [-1, 1], the range of the networks."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] -> 0 .. 255, with a fixed range: no picture's contrast depends on its neighbours."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
 def picture(pixels: Pixels) -> Image.Image:
-    """[H, W, nc] as a picture."""
+    """Pixels [H, W, nc] as a Pillow image, grey for nc = 1."""
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
 
 
 def enlarged(image: Image.Image, factor: int) -> Image.Image:
+    """The image `factor` times as wide and high."""
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
 
 
 def grid(images: Pixels, columns: int = GRID) -> Pixels:
-    """Images [N, S, S, nc] row by row in one [rows S, columns S, nc]; what is left of the last row is black."""
-    columns = whole(columns, "columns", 1, MAX_FRAMES)
+    """Images [N, S, S, nc] row by row in one [rows S, columns S, nc]; the rest of the last row is black.
+
+    Raises ValueError unless `columns` is a whole number from 1 to 300.
+    """
+    if not isinstance(columns, int) or not 1 <= columns <= MAX_FRAMES:
+        raise ValueError(f"columns must be a whole number from 1 to {MAX_FRAMES}, not {columns!r:.40}")
     rows = -(-len(images) // columns)
     n, size, _, channels = images.shape
     cells = np.zeros((rows * columns, size, size, channels), np.uint8)
@@ -38,7 +53,7 @@ def grid(images: Pixels, columns: int = GRID) -> Pixels:
 
 
 def encoded(pixels: Pixels, format: str = "png") -> bytes:
-    """[H, W, nc] as the bytes of a file: "png", which keeps every pixel, or "jpeg", for what is only looked at."""
+    """Pixels [H, W, nc] as a PNG, or as a JPEG of high quality ("jpeg")."""
     file = io.BytesIO()
     options = {"png": {"compress_level": 1}, "jpeg": {"quality": 93, "subsampling": 0}}[format]
     picture(pixels).save(file, format, **options)
@@ -46,19 +61,22 @@ def encoded(pixels: Pixels, format: str = "png") -> bytes:
 
 
 def animation(frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
-    """Frames [N, S, S, nc] as a GIF, animated WebP or MP4 (H.264) of about 256 px that takes `seconds`.
+    """Frames [N, S, S, nc] as a GIF, animated WebP or MP4 (H.264), about 256 px wide, that takes `seconds` to play.
 
-    It goes there and back, unless the frames are a `loop` themselves. GIF and WebP repeat for ever. Raises ValueError.
+    The frames run forwards and then backwards, unless they are a `loop` themselves. GIF and WebP repeat for ever.
+    Raises ValueError for another format, or a duration outside 0.5 .. 120 s.
     """
-    format = choice(format, "format", FORMATS)
-    seconds = number(seconds, "seconds", 0.5, 120.0)
+    if format not in FORMATS:
+        raise ValueError(f"format must be {' or '.join(FORMATS)}, not {format!r:.40}")
+    if not isinstance(seconds, int | float) or not 0.5 <= seconds <= 120:
+        raise ValueError(f"seconds must be a number from 0.5 to 120, not {seconds!r:.40}")
     factor = max(1, 256 // frames.shape[1])
-    there = [enlarged(picture(frame), factor) for frame in frames]
-    if format == "gif":  # one palette for all: nothing flickers, and Pillow's own is a hundred times slower
+    forwards = [enlarged(picture(frame), factor) for frame in frames]
+    if format == "gif":  # one palette for all frames: no flicker, and a hundred times faster than one for each
         palette = picture(grid(frames)).quantize()
-        there = [frame.quantize(palette=palette) for frame in there]
-    pictures = there if loop else there + there[-2:0:-1]
-    pace = max(20, round(1000 * seconds / len(pictures)))  # browsers slow down anything faster
+        forwards = [frame.quantize(palette=palette) for frame in forwards]
+    pictures = forwards if loop else forwards + forwards[-2:0:-1]
+    pace = max(20, round(1000 * seconds / len(pictures)))  # milliseconds; browsers slow down anything faster
     if format == "mp4":
         return _mp4(pictures, pace)
     file = io.BytesIO()
@@ -68,7 +86,7 @@ def animation(frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: b
 
 
 def _mp4(frames: list[Image.Image], pace: int) -> bytes:
-    """Frames of `pace` milliseconds each as H.264, in the colours that every player knows."""
+    # yuv420p: what every player decodes.
     import av
 
     file = io.BytesIO()

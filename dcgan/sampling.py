@@ -11,39 +11,63 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import accumulate, chain, islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, place
 from dcgan.direction import Direction
 from dcgan.files import writing
-from dcgan.folded import sampler
+from dcgan.hub.pull import local_folder
 from dcgan.latents import MAX_SEED, latents
 from dcgan.model import Generator
-from dcgan.pixels import to_uint8
+from dcgan.pictures import to_uint8
 
-MAX_TRUNCATION = 2.0  # as in the demo: farther out are no faces
+MAX_TRUNCATION = 2.0
 
 
+@torch.inference_mode()
 def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
-    """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU. The generator must be in eval mode."""
+    """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU.
+
+    The generator must be in eval mode: in train mode an image would change with the batch around it.
+    """
     assert not generator.training, "sample in eval mode"
-    fast, weight = sampler(generator), next(generator.parameters())
+    weight = next(generator.parameters())
     pieces = []
     for piece in z.split(batch_size):
         count = len(piece)
-        if count > 1 and count % 2:  # a CPU sums an odd batch's last image in another order: not quite the same pixels
+        if count > 1 and count % 2:  # CPU kernels sum an odd batch's last image in another order, with other rounding
             piece = torch.cat([piece, piece[-1:]])
-        images = fast(piece.to(weight.device, weight.dtype)[:, :, None, None])
+        images = generator(piece.to(weight.device, weight.dtype)[:, :, None, None])
         pieces.append(to_uint8(images[:count]).cpu())
     size = generator.config.image_size
     return torch.cat(pieces) if len(pieces) else torch.empty(0, generator.config.nc, size, size, dtype=torch.uint8)
+
+
+def folded(generator: Generator) -> Generator:
+    """A copy of a generator in eval mode with each BatchNorm multiplied into the convolution before it.
+
+    The images are the same but for rounding; the copy has convolutions and activations only.
+    """
+    assert not generator.training, "fold in eval mode"
+    copy = deepcopy(generator).requires_grad_(False)
+    layers: list[Any] = []
+    for layer in copy.main:
+        if isinstance(layer, nn.BatchNorm2d):
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
+        else:
+            layers.append(layer)
+    copy.main = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    return copy
 
 
 def sample_batches(
@@ -162,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     try:
         ranges = parse_seeds(flags.seeds)
-        checkpoint = load_checkpoint(flags.checkpoint)
+        checkpoint = load_checkpoint(local_folder(flags.checkpoint))
         shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
         digits = max(6, len(str(max(r.stop - 1 for r in ranges))))
         names = (f"{seed:0{digits}d}.png" for seed in chain(*ranges))

@@ -20,7 +20,7 @@ from dcgan.checkpoint import load_checkpoint, save_checkpoint
 from dcgan.direction import Direction, save_directions
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
-from dcgan.pixels import to_uint8
+from dcgan.pictures import to_uint8
 from dcgan.sampling import main, parse_seeds, render, sample, sample_batches
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from dcgan.demo.explorer.weights import WIDTH, browser_weights
 from dcgan.hub.onnx_runtime import ROOT
 from dcgan.latents import latents
 from dcgan.model import ModelConfig
-from dcgan.pixels import to_uint8
+from dcgan.pictures import to_uint8
 from tests.test_generate import vivid
 
 SHAPES = {

@@ -36,7 +36,7 @@ from dcgan.data.sources import DataError
 from dcgan.latents import latents
 from dcgan.metrics.distances import Quality
 from dcgan.model import ModelConfig
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.training import figures, readings
 from dcgan.training import loop as training
 from dcgan.training import run as runs

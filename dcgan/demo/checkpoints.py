@@ -10,6 +10,7 @@ from typing import Any
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.demo import requests
 from dcgan.demo.sentences import Sentences, spelled
+from dcgan.hub.pull import local_folder
 from dcgan.model import Generator, parameter_count
 
 MAX_CURVE = 400  # points of a curve: no screen shows more
@@ -28,7 +29,7 @@ class Shelf:
         self.broken: list[str] = []
         self._checkpoints: dict[str, Checkpoint] = {}
         self._generator_at = lru_cache(MAX_MOMENTS)(self._read_generator)
-        for folder in find_checkpoints(source):
+        for folder in find_checkpoints(local_folder(source)):
             try:
                 checkpoint = load_checkpoint(folder)
             except CheckpointError as error:

@@ -29,8 +29,7 @@ from dcgan.demo.turns import Turns
 from dcgan.latent import arithmetic
 from dcgan.latent.inversion import Finder
 from dcgan.model import Generator
-from dcgan.pictures import MAX_FRAMES, Pixels, animation
-from dcgan.pixels import normalised
+from dcgan.pictures import MAX_FRAMES, Pixels, animation, normalised
 from dcgan.sampling import render
 
 PIECE = 16  # faces in a turn

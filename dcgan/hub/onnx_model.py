@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from dcgan.folded import folded
 from dcgan.hub_errors import HubError
 from dcgan.model import Generator
+from dcgan.sampling import folded
 
 OPSET, IR = 17, 9
 

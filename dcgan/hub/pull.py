@@ -1,9 +1,8 @@
 """Open checkpoints of the Hugging Face Hub: `owner/name[@revision]` -> a folder in the Hub's own cache."""
 
+import re
 from pathlib import Path
 from typing import Any
-
-from huggingface_hub import HfApi, snapshot_download
 
 from dcgan.checkpoint import (
     CONFIG,
@@ -15,7 +14,6 @@ from dcgan.checkpoint import (
     SNAPSHOTS,
     CheckpointError,
 )
-from dcgan.hub_errors import TROUBLE, trouble
 
 # Patterns of the files of a checkpoint; no other file is ever fetched or pushed.
 FILES = (
@@ -28,7 +26,17 @@ FILES = (
     f"{MOMENTS}/*.safetensors",
     "README.md",
 )
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+
+
+def local_folder(source: str | Path, **options: Any) -> Path:
+    """Return `source` as a path; where nothing is there and it reads `owner/name[@revision]`, the folder of that model.
+
+    options: as `pull` takes them. Raises CheckpointError with a one-line message.
+    """
+    path = Path(source)
+    return path if path.exists() or not HUB_ID.fullmatch(path.as_posix()) else pull(path.as_posix(), **options)
 
 
 def pull(source: str, **options: Any) -> Path:
@@ -37,6 +45,10 @@ def pull(source: str, **options: Any) -> Path:
     options: as huggingface_hub.snapshot_download takes them (revision, token, cache_dir, local_files_only). Without a
     network the cached folder is returned. Raises CheckpointError with a one-line message.
     """
+    from huggingface_hub import HfApi, snapshot_download  # a quarter of a second that local folders do not wait
+
+    from dcgan.hub_errors import TROUBLE, trouble
+
     repo, _, revision = source.partition("@")
     options = {"revision": revision or None, **options}
     try:

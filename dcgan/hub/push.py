@@ -31,7 +31,7 @@ from huggingface_hub.utils import filter_repo_objects, logging
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, place
-from dcgan.hub.pull import FILES
+from dcgan.hub.pull import FILES, local_folder
 from dcgan.hub_errors import TROUBLE, HubError, trouble
 
 TASK = "unconditional-image-generation"
@@ -46,7 +46,7 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
     The card is completed on the way; the folder here stays as it is. What an older push left and this one has not is
     deleted. Raises CheckpointError or HubError.
     """
-    checkpoint = load_checkpoint(run)
+    checkpoint = load_checkpoint(local_folder(run))
     with tempfile.TemporaryDirectory() as staged:
         folder = Path(staged)
         copy_checkpoint(checkpoint.folder, folder)

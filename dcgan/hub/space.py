@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, SpaceCard
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
+from dcgan.hub.pull import local_folder
 from dcgan.hub.push import copy_checkpoint, dataset_id
 from dcgan.hub_errors import TROUBLE, HubError
 from dcgan.pictures import enlarged, grid, picture
@@ -52,7 +53,7 @@ def write_space(folder: Path, space: str, source: str, title: str | None = None)
     Checkpoints on this machine go along, and so does a single revision of one on the Hub. A model's id alone stays
     an id: the Space fetches it when it is built. Raises CheckpointError or HubError.
     """
-    checkpoints = [load_checkpoint(found) for found in find_checkpoints(source)]
+    checkpoints = [load_checkpoint(found) for found in find_checkpoints(local_folder(source))]
     if not checkpoints:
         raise CheckpointError(f"no checkpoint at '{source}': train.py --out makes one")
     model = source if re.fullmatch(ID, source) and not Path(source).exists() else None

@@ -17,6 +17,7 @@ from dcgan.demo.server.browser import WORKER, known
 from dcgan.demo.studio import Studio
 from dcgan.hub.onnx_model import to_onnx
 from dcgan.hub.onnx_runtime import BUILD, ROOT, fetched_runtime
+from dcgan.hub.pull import local_folder
 from dcgan.hub_errors import HubError
 from dcgan.latent import arithmetic
 from dcgan.pictures import enlarged, grid, picture
@@ -38,7 +39,7 @@ STYLES = ("colours.css", "page.css", "explorer.css", "static.css")
 
 def write_static(folder: Path, run: str, title: str | None = None) -> None:
     """Write the page that explores the checkpoint of `run` into a folder. Raises CheckpointError or HubError."""
-    checkpoint = load_checkpoint(run)
+    checkpoint = load_checkpoint(local_folder(run))
     studio = Studio(checkpoint.folder)
     if studio.shelf.broken:
         raise CheckpointError(studio.shelf.broken[0])

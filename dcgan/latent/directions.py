@@ -21,10 +21,11 @@ from dcgan.data.images import load_images
 from dcgan.data.sources import DataError
 from dcgan.direction import REACH, Direction, save_directions
 from dcgan.files import reason
+from dcgan.hub.pull import local_folder
 from dcgan.latents import MAX_SEED
 from dcgan.metrics.attributes import Attribute, AttributeNet, attribute_net
 from dcgan.model import Discriminator, Generator
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.sampling import render
 
 SAMPLES = 8_192  # faces that a fit looks at
@@ -296,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not 0 <= flags.seed <= MAX_SEED:
             raise ValueError(f"--seed must be a whole number from 0 to {MAX_SEED}, not {flags.seed}")
-        checkpoint = load_checkpoint(flags.checkpoint)
+        checkpoint = load_checkpoint(local_folder(flags.checkpoint))
         net = None
         if flags.dataroot:
             model = checkpoint.model

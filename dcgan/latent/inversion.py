@@ -20,11 +20,10 @@ from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.convolution import has_bf16
 from dcgan.data.crop import square, upright
 from dcgan.demo.zerogpu import on_gpu
-from dcgan.folded import folded
 from dcgan.latents import latents
 from dcgan.model import Discriminator
-from dcgan.pictures import Pixels, picture
-from dcgan.pixels import normalised
+from dcgan.pictures import Pixels, normalised, picture
+from dcgan.sampling import folded
 
 SAMPLES = 2048  # faces of its own that the encoder learns from, and that a search may begin with
 SIDE = 16  # pixels: the encoder looks at faces of this size

@@ -22,7 +22,7 @@ from dcgan.convolution import Conv2d, has_bf16
 from dcgan.data import avatars
 from dcgan.data.images import Images
 from dcgan.files import writing
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.training.augment import translation
 
 VERSION = 1  # part of the kept network's name: raise it when the same data would give another one

@@ -16,7 +16,7 @@ from dcgan.data.images import Images
 from dcgan.latents import latents
 from dcgan.metrics.attributes import attribute_net
 from dcgan.model import Generator
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.sampling import render
 
 Features = Callable[[Tensor], Tensor]

@@ -26,6 +26,7 @@ from dcgan.cli import filled, interruptible
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import DataError, printable
 from dcgan.files import reason
+from dcgan.hub.pull import local_folder
 from dcgan.latents import latents
 from dcgan.metrics import distances
 from dcgan.metrics.attributes import AttributeNet, attribute_net
@@ -229,7 +230,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     """All that the command line asks for, ready for JSON. Raises CheckpointError, DataError or MetricError."""
     if flags.num < MIN_COUNT:
         raise MetricError(f"--num must be at least {MIN_COUNT}, not {flags.num}")
-    checkpoints = {path: load_checkpoint(path) for path in flags.checkpoint}
+    checkpoints = {path: load_checkpoint(local_folder(path)) for path in flags.checkpoint}
     kinds = {f"{c.model.image_size} px with {c.model.nc} channels" for c in checkpoints.values()}
     if len(kinds) > 1:
         raise MetricError(f"side by side all must make images of one kind, not {' and '.join(sorted(kinds))}")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dcgan.data.images import Images
 from dcgan.model import ModelConfig
-from dcgan.pixels import normalised
+from dcgan.pictures import normalised
 from dcgan.training.augment import augment
 from dcgan.training.config import TrainConfig
 from dcgan.training.cudagraph import GraphedStep

@@ -4,8 +4,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from dcgan.folded import folded
 from dcgan.model import Generator
+from dcgan.sampling import folded
 
 WIDTH = 16
 
