@@ -80,6 +80,6 @@ def figures(config: dict[str, Any]) -> str:
 {chr(10).join(lines)}
 
 The right column is what a perfect generator would get. Crop: the centre square; resizer: Pillow's antialiased
-bilinear filter. `python -m dcgan.metrics.evaluate` measures more.
+bilinear filter. `python -m dcgan evaluate` measures more.
 
 """

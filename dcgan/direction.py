@@ -77,7 +77,7 @@ def load_directions(path: Path, generator: Generator) -> tuple[Direction, ...]:
         if int(metadata["format"]) != FORMAT:
             raise Unfit(f"'{path}' has format {metadata['format']}, this program reads {FORMAT}: update it")
         if metadata["generator"] != fingerprint(generator):
-            raise Unfit(f"'{path}' was fitted for other weights: fit it anew with python -m dcgan.directions")
+            raise Unfit(f"'{path}' was fitted for other weights: fit it anew with python -m dcgan directions")
         about = json.loads(metadata["directions"])
         if vectors.shape != (len(about), generator.config.nz):
             raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(about)} directions")

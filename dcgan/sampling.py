@@ -1,6 +1,6 @@
 """From seeds to pictures.
 
-python -m dcgan.sampling checkpoints/faces --seeds 0-9999 --out faces.zip
+python -m dcgan generate checkpoints/faces --seeds 0-9999 --out faces.zip
 """
 
 import argparse
@@ -169,7 +169,7 @@ def _png(image: Tensor) -> bytes:
 @interruptible("generate: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Write a PNG for each seed. Exit code 2, after one line on stderr, for what the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m dcgan.sampling", description="Write a PNG for each seed.")
+    parser = argparse.ArgumentParser(prog="python -m dcgan generate", description="Write a PNG for each seed.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
     parser.add_argument("--out", type=place, required=True, help="folder, or a name that ends in .zip")
@@ -203,7 +203,3 @@ def main(argv: list[str] | None = None) -> int:
         print(f"generate: '{flags.out}' cannot be written ({error.strerror})", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -173,7 +173,7 @@ def test_the_command_line_writes_the_same_pngs_into_a_zip(checkpoint, tmp_path):
 
 
 def test_the_command_says_nothing_but_how_far_it_is(checkpoint, tmp_path):
-    command = [sys.executable, "-m", "dcgan.sampling", checkpoint, "--seeds", "0", "--out", tmp_path / "faces"]
+    command = [sys.executable, "-m", "dcgan", "generate", checkpoint, "--seeds", "0", "--out", tmp_path / "faces"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, "")
     assert [line for line in done.stderr.splitlines() if line and "img" not in line] == []

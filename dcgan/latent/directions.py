@@ -1,6 +1,6 @@
 """Named ways through latent space: what makes a face older, gives it glasses, or simply changes it most.
 
-python -m dcgan.latent.directions checkpoints/faces --dataroot my_photos
+python -m dcgan directions checkpoints/faces --dataroot my_photos
 """
 
 import argparse
@@ -287,9 +287,7 @@ def table(directions: tuple[Direction, ...]) -> str:
 @interruptible("directions: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Fit and write. Exit code 2, after one line on stderr, for what the user can mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dcgan.latent.directions", description="Fit directions for a checkpoint."
-    )
+    parser = argparse.ArgumentParser(prog="python -m dcgan directions", description="Fit directions for a checkpoint.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--dataroot", type=filled, help="its images, with labels (default: principal directions only)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faces looked at (default: 0)")
@@ -316,7 +314,3 @@ def main(argv: list[str] | None = None) -> int:
     print(table(directions))
     print(f"saved {path}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

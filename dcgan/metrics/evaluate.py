@@ -1,6 +1,6 @@
 """How good a checkpoint is, or several side by side.
 
-python -m dcgan.metrics.evaluate checkpoints/faces --dataroot my_photos --num 10000
+python -m dcgan evaluate checkpoints/faces --dataroot my_photos --num 10000
 
 Samples are compared with the held-out tenth of the data and with half of the training images. Beside each figure
 stands its floor: what real images get in place of samples, as many of them. FID and KID want torch-fidelity and its
@@ -265,9 +265,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
 @interruptible("evaluate: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Print the figures. Exit code 2, after one line on stderr, for what the user can mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dcgan.metrics.evaluate", description="Say how good checkpoints are."
-    )
+    parser = argparse.ArgumentParser(prog="python -m dcgan evaluate", description="Say how good checkpoints are.")
     parser.add_argument("checkpoint", nargs="+", help="checkpoint folder or run folder; several are set side by side")
     parser.add_argument(
         "--dataroot", type=filled, required=True, help="what it was trained on: folder or zip of images, or avatars"
@@ -284,7 +282,3 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(json.dumps(result, indent=2) if flags.json else "\n".join(report(result)).rstrip())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
