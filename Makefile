@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/python app.py
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m tests.browser
+	$(BIN)/python -m tests.chromium
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/installed-dev

@@ -17,7 +17,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, sync_playwright
 
 from dcgan.hub.push import main as hub
-from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.chromium import ARGUMENTS, MISSING, find_chromium
 
 # The slider gets a new value before each frame; a frame counts if its face is another one than the frame's before.
 DRAG = """async ([slider, seconds]) => {

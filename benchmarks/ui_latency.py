@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from playwright.sync_api import Page, TimeoutError, ViewportSize, sync_playwright
 
 from app import HERE
-from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.chromium import ARGUMENTS, MISSING, find_chromium
 
 PATIENCE = 60_000  # milliseconds
 DESK = ViewportSize(width=1280, height=800)

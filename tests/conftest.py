@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
 from tests import hub_stub
-from tests.browser import ARGUMENTS, MISSING, find_chromium
+from tests.chromium import ARGUMENTS, MISSING, find_chromium
 
 # Background jobs of a shell ignore it, and tests press Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

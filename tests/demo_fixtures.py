@@ -75,19 +75,23 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running demo."""
-    from app import build_demo, launch_options
+    from app import build_demo, launch
     from dcgan.demo.studio import Studio
 
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as free:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("served")))
         patch.setattr("dcgan.demo.real_images.DRAWN", 70)  # drawing takes time, and one grid is enough
         patch.setattr("dcgan.latent.inversion.SAMPLES", 64)
         patch.setattr("dcgan.demo.inversion.LIMITS", (math.inf, 12))
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
         studio = Studio(checkpoints)
         blocks = build_demo(studio)
-        _, url, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_port=port, **launch_options(studio))
-        yield url
+        files = tmp_path_factory.mktemp("page")
+        yield launch(blocks, studio, files, prevent_thread_lock=True, quiet=True, server_port=free_port())
         blocks.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

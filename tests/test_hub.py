@@ -25,13 +25,14 @@ from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
 
 from dcgan import CheckpointError, load_checkpoint, sample
-from dcgan.demo.server.browser import WORKER
 from dcgan.demo.studio import Studio
 from dcgan.direction import save_directions
 from dcgan.hub.push import main
 from dcgan.hub.space import problems
 from tests.demo_fixtures import DIRECTIONS, FRAMES, MOMENTS, make_checkpoint
 from tests.hub_stub import READER, TOKEN, Fault, Hub
+
+WORKER = ("worker.js", "generator.js", "kernel.wasm")
 
 ROOT = Path(__file__).parent.parent
 FILES = [

@@ -22,7 +22,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from dcgan.checkpoint import load_checkpoint
 from dcgan.demo.explorer import EXPLORER
-from dcgan.demo.server.browser import WORKER
 from dcgan.demo.studio import Studio
 from dcgan.hub.onnx_runtime import BUILD, ROOT, RUNTIME
 from dcgan.hub.push import main
@@ -30,9 +29,11 @@ from dcgan.hub.static import MAX_SIZE, STATIC_FILES
 from dcgan.latents import latents, path
 from dcgan.pictures import grid
 from dcgan.sampling import sample
-from tests.browser import ARGUMENTS, PATIENCE, find_chromium, opened
+from tests.chromium import ARGUMENTS, PATIENCE, find_chromium, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints, make_checkpoint  # noqa: F401
 from tests.hub_stub import TOKEN, Hub
+
+WORKER = ("worker.js", "generator.js", "kernel.wasm")
 
 CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}

@@ -55,10 +55,10 @@ def edits(edits: Any, nz: int) -> dict[int, float]:
     return checked
 
 
-def latent(values: Any, name: str, nz: int) -> Tensor:
+def latent(values: Any, name: str, nz: int, most: float = MAX_Z) -> Tensor:
     if not isinstance(values, list) or len(values) != nz:
         raise ValueError(f"{name} must be a list of {nz} numbers, not {short(values)}")
-    return torch.tensor([number(value, f"a number of the {name}", -MAX_Z, MAX_Z) for value in values])
+    return torch.tensor([number(value, f"a number of the {name}", -most, most) for value in values])
 
 
 def walk(walk: Any) -> list[int]:

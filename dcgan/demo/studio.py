@@ -224,6 +224,14 @@ class Studio:
                 learned.response = arithmetic.response(known.generator)
         return [round(value, 3) for value in arithmetic.slider(sides[0], sides[1], learned.response).tolist()]
 
+    def signal(self, checkpoint: str = "") -> list[list[float]]:
+        """How far apart the latents of faces with and without some trait lie, as a covariance [nz, nz]."""
+        learned, known = self._learned[self.shelf.name(checkpoint)], self.shelf.checkpoint(checkpoint)
+        with learned.learning, self.long:
+            if learned.response is None:
+                learned.response = arithmetic.response(known.generator)
+        return arithmetic.expected(learned.response).tolist()
+
     def arithmetic(self, start: list[Any], minus: list[Any], plus: list[Any], checkpoint: str = "") -> list[float]:
         """The z [nz] of a sum of faces: mean of `start`, less the mean of `minus`, and that of `plus` added."""
         known = self.shelf.checkpoint(checkpoint)

@@ -1,16 +1,8 @@
-"""The page's own scripts, styles and translations: this folder."""
+"""The page's own components: JavaScript modules, styles and translations, for the demo and for the static page alike.
 
-from collections.abc import Iterable
+EXPLORER is the folder they lie in; `files.write_page` copies what a page needs of it.
+"""
+
 from pathlib import Path
 
 EXPLORER = Path(__file__).parent
-
-
-def source(name: str) -> str:
-    """A script or style."""
-    return (EXPLORER / name).read_text(encoding="utf-8")
-
-
-def bundle(scripts: Iterable[str]) -> str:
-    """Scripts in one, with the translations that they take."""
-    return "\n".join([f"const KOREAN = {source('ko.json')};", *map(source, scripts)])

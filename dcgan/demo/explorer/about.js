@@ -1,4 +1,6 @@
-/* About: what a GAN is, in five sentences and a picture; and what a checkpoint is, in three. */
+/* About: what a GAN is, in five sentences and a picture. */
+
+import { make, svg, t } from "./parts.js";
 
 const SENTENCES = [
   "A generative adversarial network is two networks that play against each other.",
@@ -8,7 +10,7 @@ const SENTENCES = [
   "So nobody you see here exists, and what you move in Explore are the numbers that a face is made of.",
 ];
 
-function about(root) {
+export function mount(root) {
   const text = (x, y, words) => svg("text", { x, y, "text-anchor": "middle" }, t(words));
   const box = (x, y, words, kind) => [svg("rect", { x: x - 70, y: y - 22, width: 140, height: 44, rx: 8, class: kind }), text(x, y + 6, words)];
   const arrow = (d) => svg("path", { d, class: "arrow", "marker-end": "url(#arrow-head)" });
@@ -21,13 +23,4 @@ function about(root) {
   root.replaceChildren(make("div", { className: "explorer single about" },
     make("h2", {}, t("What a GAN is")), make("p", {}, ...SENTENCES.map((sentence) => `${t(sentence)} `)), figure));
   return { open: () => {} };
-}
-
-/* A checkpoint in words. */
-function facts(root, { sentences }) {
-  const line = make("p", { className: "facts" });
-  const open = (known) => (line.textContent = spelled(known.sentences));
-  open({ sentences });
-  root.replaceChildren(line);
-  return { open };
 }

@@ -1,158 +1,165 @@
-/* Where pixels come from. A page's components ask an engine; this one asks the server.
+/* What draws the faces of all components of a page: a worker in the browser and, until that has its weights or where it
+   cannot run, the server.
 
-   summary(checkpoint)           -> what Shelf.summary says of it; not every engine has it
-   latent(state)                 -> [nz] the z before truncation and edits
-   ranking(checkpoint)           -> [nz] dimensions, the most effective first
-   face(state)                   -> ImageBitmap; state {checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment}:
-                                    origin, a z [nz], takes the place of the seed's, shift [nz] is added, moment: images seen; or null
-   around(state)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers, opinion: {realer_than, among} | null}
-   sheet(checkpoint, faces, columns) -> {sheet: ImageBitmap, columns, count} of faces, seeds or states
-   slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
-   arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
-   path(way)                     -> {sheet: ImageBitmap, columns, count}; way {checkpoint, faces, kind, frames, loop}
-   animation(way, format, seconds) -> Blob; not every engine has it
-   replay(checkpoint)            -> {frames: [images seen], curves: {name: [value]}}
-   snapshot(checkpoint, index)   -> Blob
+   engine.open(name)                -> the summary of a checkpoint ("": the first one), as checkpoint.json has it
+   engine.face(face)                -> ImageBitmap of a face, as address.js describes it
+   engine.sheet(checkpoint, faces, columns) -> ImageBitmap of faces, or of seeds, row by row
+   engine.around(face)              -> {sheet: ImageBitmap of its neighbours in a row, numbers: what leads to them}
+   engine.path(way)                 -> {sheet: ImageBitmap, columns, count}; way: {checkpoint, faces, kind, frames, loop}
+   engine.ranking(checkpoint)       -> [nz] dimensions, the most effective first
+   engine.slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
+   engine.arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
+   engine.replay(checkpoint)        -> {frames: [images seen], curves: {name: [value]}}
+   engine.snapshot(checkpoint, index) -> Blob
+   engine.latent(face, nz)          -> [nz] the z before truncation and edits
+   engine.onStatus(listener)        -> listener(line) hears now and later why the server has to draw; "" where it need not
 
-   lanes: how many faces may be on their way at once.
-   Each returns a promise; a refusal is an Error whose message is for the visitor. */
+   All but the last two return a promise; a refusal is an Error whose message is for the visitor. */
 
-const TRY_AGAIN = 5000; // milliseconds until a WebSocket that is shut is opened again
-const SILENT = 20000; // milliseconds until one that does not answer is given up: a network that is gone does not say so
+import { MAX_WALK } from "./address.js";
+import { NEIGHBOURS, latentPath, latentSum, stateLatent, traitDirection, walkedLatent } from "./latents.js";
+import { startPainter } from "./painter.js";
+import { asking, whenAnswering } from "./server.js";
+import { t } from "./parts.js";
 
-/* Asks the server, as dcgan/server/channel.py says. ask(name, request) -> the answer's head, with its bytes as `data`. */
-function serverChannel(address) {
-  const asked = new Map(); // number -> what the promise is to be settled with: an answer, or null
-  let socket = null;
-  let tried = 0;
-  let last = 0;
-  let looking = 0;
+const SHEET_COLUMNS = 8;
+const MOST = 64; // faces that the server draws at once
 
-  function open() {
-    tried = Date.now();
-    socket = new WebSocket(address.href.replace(/^http/, "ws"));
-    socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => {
-      const answer = read(data);
-      asked.get(answer.n)?.(answer);
-      asked.delete(answer.n);
-    };
-    socket.onclose = giveUp;
+let shared = null;
+
+/* The engine of the page. server: server functions of a component, if there is a server; those of the first one count. */
+export const engineOf = (server = {}) => (shared ??= createEngine(asking(server)));
+
+function createEngine(server) {
+  const painter = startPainter();
+  const opened = new Map(); // index of a checkpoint: promise of its checkpoint.json
+  const listeners = [];
+  let failed = ""; // why the worker cannot draw
+
+  const status = () => {
+    if (failed) return t("The server draws, since this browser cannot: {error}", { error: failed });
+    return painter.has(address(0)) ? "" : t("The server draws until the generator is here.");
+  };
+  const tell = () => listeners.forEach((listener) => listener(server.draw ? status() : ""));
+  const address = (index, file = "generator.safetensors") => new URL(`${index}/${file}`, import.meta.url).href;
+
+  function fetched(index) {
+    if (!opened.has(index)) {
+      opened.set(index, fetchKnown(index));
+      opened.get(index).catch(() => opened.delete(index));
+    }
+    return opened.get(index);
   }
 
-  /* Where the server was gone: asks until it is back, and tells all who wait for it. */
-  function lookOut() {
-    looking ||= setInterval(() => overPost({ n: 0, ask: "summary", checkpoint: "" }).then(isBack, () => {}), TRY_AGAIN / 2);
+  async function fetchKnown(index) {
+    const response = await fetch(address(index, "checkpoint.json"));
+    if (!response.ok) throw new Error(t("The server does not give {file}: {status}", { file: "checkpoint.json", status: response.status }));
+    return { index, ...(await response.json()) };
   }
 
-  function isBack() {
-    clearInterval(looking);
-    looking = 0;
-    dispatchEvent(new Event("answering"));
+  async function known(name) {
+    const first = await fetched(0);
+    return name && name !== first.summary.name ? fetched(Math.max(0, first.summary.names.indexOf(name))) : first;
   }
 
-  function giveUp() {
-    for (const settle of asked.values()) settle(null);
-    asked.clear();
-  }
+  /* The address of the weights that draw a checkpoint, as it was at a moment. */
+  const weights = ({ index }, moment) => address(index, moment == null ? "generator.safetensors" : `moments/${moment}.safetensors`);
 
-  function read(answer) {
-    const begin = 4 + new DataView(answer).getUint32(0, true);
-    const head = JSON.parse(new TextDecoder().decode(new Uint8Array(answer, 4, begin - 4)));
-    return { ...head, data: new Uint8Array(answer, begin) };
-  }
-
-  /* The answer over the WebSocket; null where there is no way through now, or it is shut meanwhile. */
-  async function overSocket(question) {
-    if (socket.readyState === WebSocket.CLOSED && Date.now() - tried > TRY_AGAIN) open();
-    if (socket.readyState !== WebSocket.OPEN) return null;
-    const answer = new Promise((settle) => asked.set(question.n, settle));
-    const mine = socket;
-    mine.send(JSON.stringify(question));
-    const silence = setTimeout(() => {
-      mine.close();
-      if (mine === socket) giveUp();
-    }, SILENT);
-    return answer.finally(() => clearTimeout(silence));
-  }
-
-  async function overPost(question) {
+  async function load(file) {
     try {
-      const answer = await fetch(address, { method: "POST", body: JSON.stringify(question) });
-      return answer.ok ? read(await answer.arrayBuffer()) : await answer.json();
-    } catch {
-      lookOut();
-      throw new Error(t("The server does not answer. Is it still running?"));
+      await painter.load(file);
+      failed = "";
+    } catch (error) {
+      failed = error.message;
+      throw error;
+    } finally {
+      tell();
     }
   }
 
-  async function ask(name, request) {
-    last = (last + 1) % 2 ** 32;
-    const question = { ...request, n: last, ask: name };
-    const answer = (await overSocket(question)) ?? (await overPost(question));
-    if (answer.error) throw new Error(answer.error);
-    return answer;
+  /* Latents, one at a time, so that a slider that is moved meanwhile waits for one face and not for all. */
+  async function draw(about, moment, latents, columns) {
+    const file = weights(about, moment);
+    if (!painter.has(file)) {
+      const loading = load(file);
+      if (!server.draw) await loading;
+      loading.catch(() => {});
+    }
+    if (latents.length === 1 && painter.has(file)) return painter.draw(file, latents[0]);
+    const size = about.summary.size;
+    const canvas = new OffscreenCanvas(columns * size, Math.ceil(latents.length / columns) * size);
+    const context = canvas.getContext("2d");
+    for (let i = 0; i < latents.length; ) {
+      const here = painter.has(file);
+      const faces = here ? latents.slice(i, i + 1) : latents.slice(i, i + MOST);
+      const pictures = here ? [await painter.draw(file, faces[0])] : await drawnByServer(about, moment, faces, size);
+      for (const picture of pictures) {
+        context.drawImage(picture, (i % columns) * size, Math.floor(i / columns) * size);
+        picture.close();
+        i++;
+      }
+    }
+    return canvas.transferToImageBitmap();
   }
 
-  open();
-  return ask;
-}
-
-/* Pixels, of one channel or three, as ImageBitmap. */
-function bitmapOf({ side, channels, data }) {
-  const image = new ImageData(side, side);
-  for (let from = 0, to = 0; from < data.length; from += channels, to += 4) {
-    image.data[to] = data[from];
-    image.data[to + 1] = data[from + (channels > 1)];
-    image.data[to + 2] = data[from + 2 * (channels > 1)];
-    image.data[to + 3] = 255;
+  async function drawnByServer({ summary }, moment, latents, size) {
+    const { picture } = await server.draw({ checkpoint: summary.name, moment, latents: latents.map((z) => [...z]) });
+    const row = await createImageBitmap(await (await fetch(picture)).blob());
+    return Promise.all(latents.map((_, i) => createImageBitmap(row, i * size, 0, size, size)));
   }
-  const canvas = new OffscreenCanvas(side, side);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas.transferToImageBitmap();
-}
 
-function serverEngine() {
-  const ask = (globalThis.askServer ??= serverChannel(new URL("ask", location.href))); // one for all components
-  const sheetOf = ({ data }) => createImageBitmap(new Blob([data], { type: "image/jpeg" }));
-  return {
-    lanes: 4,
-    summary: (checkpoint) => ask("summary", { checkpoint }),
-    latent: async ({ checkpoint, seed, walk, origin }) => (await ask("latent", { checkpoint, seed, walk, origin })).z,
-    ranking: async (checkpoint) => (await ask("ranking", { checkpoint })).ranking,
-    face: async (state) => bitmapOf(await ask("face", state)),
-    around: async (state) => {
-      const answer = await ask("around", state);
-      return { sheet: await sheetOf(answer), numbers: answer.numbers, opinion: answer.opinion };
+  const plain = { truncation: 1, edits: {}, directions: {} };
+  const latentOf = ({ summary, directions }, face) =>
+    stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, summary.nz, directions);
+
+  const engine = {
+    open: async (name) => (await known(name)).summary,
+    latent: (face, nz) => [...walkedLatent(face, nz)],
+    face: async (face) => {
+      const about = await known(face.checkpoint);
+      return draw(about, face.moment, [latentOf(about, face)], 1);
+    },
+    around: async (face) => {
+      const about = await known(face.checkpoint);
+      const numbers = Array.from({ length: NEIGHBOURS }, (_, i) => NEIGHBOURS * face.walk.length + i);
+      const latents = numbers.map((number) => latentOf(about, { ...face, walk: [...face.walk, number].slice(-MAX_WALK) }));
+      return { sheet: await draw(about, face.moment, latents, NEIGHBOURS), numbers };
     },
     sheet: async (checkpoint, faces, columns) => {
-      const answer = await ask("sheet", { checkpoint, faces, columns });
-      return { sheet: await sheetOf(answer), columns, count: faces.length };
+      const about = await known(checkpoint);
+      return draw(about, null, faces.map((face) => latentOf(about, face)), columns);
     },
-    slider: async (checkpoint, having, lacking) => (await ask("slider", { checkpoint, having, lacking })).vector,
-    arithmetic: async (checkpoint, start, minus, plus) => (await ask("arithmetic", { checkpoint, start, minus, plus })).origin,
-    path: async (way) => {
-      const answer = await ask("path", way);
-      return { sheet: await sheetOf(answer), columns: answer.columns, count: answer.count };
+    path: async ({ checkpoint, faces, kind, frames, loop }) => {
+      const about = await known(checkpoint);
+      const latents = latentPath(faces.map((face) => latentOf(about, face)), frames, kind === "spherical", loop);
+      return { sheet: await draw(about, null, latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
     },
-    animation: async (way, format, seconds) => {
-      const { data } = await ask("animation", { ...way, format, seconds });
-      return new Blob([data], { type: format === "mp4" ? "video/mp4" : `image/${format}` });
+    ranking: async (checkpoint) => (await known(checkpoint)).ranking ?? (await server.ranking({ checkpoint })),
+    slider: async (checkpoint, having, lacking) => {
+      const about = await known(checkpoint);
+      about.signal ??= await server.signal({ checkpoint });
+      return traitDirection(...[having, lacking].map((seeds) => seeds.map((seed) => latentOf(about, seed))), about.signal);
     },
-    replay: (checkpoint) => ask("replay", { checkpoint }),
-    snapshot: async (checkpoint, index) => new Blob([(await ask("snapshot", { checkpoint, index })).data], { type: "image/webp" }),
+    arithmetic: async (checkpoint, ...parts) => {
+      const about = await known(checkpoint);
+      return latentSum(...parts.map((seeds) => seeds.map((seed) => latentOf(about, seed))));
+    },
+    replay: async (checkpoint) => (await known(checkpoint)).replay,
+    snapshot: async (checkpoint, index) => (await fetch(address((await known(checkpoint)).index, `snapshots/${index}.webp`))).blob(),
+    onStatus: (listener) => {
+      listeners.push(listener);
+      tell();
+    },
   };
-}
-
-/* Calls `retry` when a server that was gone is back. */
-function whenAnswering(retry) {
-  addEventListener("answering", retry, { once: true });
+  load(address(0)).catch(() => {}); // in the background, as soon as the page is open
+  return engine;
 }
 
 /* Latest wins: at most `limit` requests are on their way, and an answer overtaken by a later one is not shown.
    Returns a function that takes a state; the last state given is always the last one shown. Of two answers that come
-   within a frame the second is shown in the next one: else nobody would see the first. */
-function latest(request, show, fail, limit) {
+   within a frame the second is shown in the next one: else nobody would see the first. A request that failed for want
+   of a server is made again when that answers. */
+export function latest(request, show, fail, limit = 2) {
   let ready = null;
   let painting = false;
   function showReady() {
@@ -170,36 +177,32 @@ function latest(request, show, fail, limit) {
   let sent = 0;
   let shown = 0;
   let flying = 0;
-  function pump() {
+  async function pump() {
     if (wanted === null || flying >= limit) return;
     const state = wanted;
     const number = ++sent;
     wanted = null;
     flying++;
-    request(state)
-      .then((answer) => {
-        if (number < shown) return;
+    try {
+      const answer = await request(state);
+      if (number > shown) {
         shown = number;
         ready = [answer, state];
         showReady();
-      })
-      .catch((error) => {
-        if (number !== sent) return;
+      }
+    } catch (error) {
+      if (number === sent) {
         ready = null;
         fail(error);
-        whenAnswering(() => {
-          if (number !== sent) return;
-          wanted = state;
-          pump();
-        });
-      })
-      .finally(() => {
-        flying--;
-        pump();
-      });
+        whenAnswering(() => number === sent && ask(state));
+      }
+    }
+    flying--;
+    pump();
   }
-  return (state) => {
+  function ask(state) {
     wanted = state;
     pump();
-  };
+  }
+  return ask;
 }

@@ -1,6 +1,11 @@
 /* Find my face: a photo's face beside the nearest one that the generator draws, while it is searched. Its value says
    how far the server is: {kind: "nothing" | "looking" | "found" | "refused", ...}; stop() ends the search. */
 
+import { openInExplore } from "./address.js";
+import { button, make, t } from "./parts.js";
+
+export const mount = (root, { trigger }) => finder(root, () => trigger("stop", {}));
+
 function finder(root, stop) {
   let found = null;
   let wanted = false; // a photo has been given, and not taken away

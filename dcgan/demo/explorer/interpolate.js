@@ -1,8 +1,19 @@
 /* Interpolate: the way through two to eight faces. One sheet holds every frame, so that scrubbing asks nobody. */
 
+import { linkedFace } from "./address.js";
+import { engineOf, latest } from "./engine.js";
+import { button, choice, cut, icon, make, messageLine, player, prefersStillness, randomSeed, save, seedField, slider, t } from "./parts.js";
+import { asking } from "./server.js";
+
 const MAX_STOPS = 8;
 
-function interpolator(root, checkpoint, engine) {
+/* value: {checkpoint: name}. gradio.server, where there is one: animation({...way, format, seconds}) -> address of the file */
+export async function mount(root, gradio) {
+  const engine = engineOf(gradio.server);
+  return interpolator(root, engine, await engine.open(gradio.value.checkpoint), asking(gradio.server));
+}
+
+function interpolator(root, engine, checkpoint, server) {
   const someone = (seed = randomSeed()) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
   let way = { checkpoint: checkpoint.name, faces: [someone(), someone()], kind: "spherical", frames: 16, loop: false };
   let shown = null; // the way that the sheet holds, and the sheet
@@ -27,7 +38,7 @@ function interpolator(root, checkpoint, engine) {
   const frames = slider(t("Frames between two faces"), { min: 4, max: 32, step: 4 }, (value) => change({ frames: value }));
   const add = button(t("Add a face"), () => change({ faces: [...way.faces, someone()] }));
   const addCurrent = button(t("Add the face of Explore"), () => {
-    const linked = readLink(checkpoint.names);
+    const linked = linkedFace(checkpoint.names);
     if (linked?.checkpoint !== way.checkpoint) return message.say(t("Open a face of this checkpoint in Explore first."));
     const { checkpoint: _, moment: __, ...face } = linked; // the way is drawn by the finished generator
     change({ faces: [...way.faces, face] });
@@ -51,7 +62,6 @@ function interpolator(root, checkpoint, engine) {
       message.clear();
     },
     (error) => message.say(error.message),
-    engine.lanes,
   );
 
   const download = (format, label) => {
@@ -59,7 +69,8 @@ function interpolator(root, checkpoint, engine) {
       self.disabled = true;
       try {
         const seconds = duration() * (way.loop ? 1 : 2);
-        save(await engine.animation(request(way), format, seconds), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
+        const file = await server.animation({ ...request(way), format, seconds });
+        save(await (await fetch(file)).blob(), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
         message.clear();
       } catch (error) {
         message.say(error.message);
@@ -85,7 +96,7 @@ function interpolator(root, checkpoint, engine) {
           choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
         make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
         make("div", { className: "field grow" }, make("div", { className: "caption" }, t("Frames between two faces"), count), frames),
-        make("div", { className: "bar wrap", hidden: !engine.animation }, download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
+        make("div", { className: "bar wrap", hidden: !server.animation }, download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
   );
 
   function change(part) {
@@ -139,5 +150,10 @@ function interpolator(root, checkpoint, engine) {
 
   change({});
   if (!prefersStillness()) play.set(true);
-  return { open: (summary) => { checkpoint = summary; change({ checkpoint: summary.name, faces: way.faces.map(({ seed }) => someone(seed)) }); } };
+  return {
+    open: async ({ checkpoint: name }) => {
+      checkpoint = await engine.open(name);
+      change({ checkpoint: name, faces: way.faces.map(({ seed }) => someone(seed)) });
+    },
+  };
 }

@@ -1,10 +1,21 @@
 /* Lab: a slider of one's own from a few marked faces, and the sums of faces that the DCGAN paper began with. */
 
+import { linkedFace, openInExplore } from "./address.js";
+import { engineOf } from "./engine.js";
+import { button, cut, icon, keepSliders, make, messageLine, ownSliders, pickable, randomSeed, save, t } from "./parts.js";
+import { whenAnswering } from "./server.js";
+
 const SHEET = 24;
 const COLUMNS = 6;
 const MARKS = ["", "has", "lacks"];
 
-function lab(root, checkpoint, engine) {
+/* value: {checkpoint: name} */
+export async function mount(root, gradio) {
+  const engine = engineOf(gradio.server);
+  return lab(root, engine, await engine.open(gradio.value.checkpoint));
+}
+
+function lab(root, engine, checkpoint) {
   let seeds = [];
   let marks = new Map(); // seed: "has" or "lacks"; they stay when other faces are shown
   let terms = { start: [], minus: [], plus: [] };
@@ -61,7 +72,7 @@ function lab(root, checkpoint, engine) {
     fit.disabled = marked("has").length < 2 || marked("lacks").length < 2;
   }
 
-  const draw = (target, { sheet }) => {
+  const draw = (target, sheet) => {
     target.width = sheet.width;
     target.height = sheet.height;
     target.getContext("2d").drawImage(sheet, 0, 0);
@@ -122,7 +133,7 @@ function lab(root, checkpoint, engine) {
     const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name);
     mine.replaceChildren(...own.map((one) => make("li", { className: "bar" },
       make("span", { className: "grow" }, one.name),
-      button(t("Try it in Explore"), () => openInExplore({ ...readLink(checkpoint.names), checkpoint: checkpoint.name })),
+      button(t("Try it in Explore"), () => openInExplore({ ...linkedFace(checkpoint.names), checkpoint: checkpoint.name })),
       button(t("Download"), () => save(new Blob([JSON.stringify(one)], { type: "application/json" }), `${one.name}.json`)),
       button(icon("close"), () => keepSliders(ownSliders().filter((other) => !same(one, other))),
         { className: "button square", "aria-label": t("Remove {name}", { name: one.name }), title: t("Remove") }))));
@@ -138,7 +149,7 @@ function lab(root, checkpoint, engine) {
   /* Three faces for a part; a click takes another. */
   async function fillBoard(part) {
     const asked = String(terms[part]);
-    const { sheet } = await engine.sheet(checkpoint.name, terms[part], 3);
+    const sheet = await engine.sheet(checkpoint.name, terms[part], 3);
     if (asked !== String(terms[part])) return; // others were asked for meanwhile
     boards[part].replaceChildren(...terms[part].map((seed, i) => {
       const one = button("", () => attempt(async () => {
@@ -196,5 +207,5 @@ function lab(root, checkpoint, engine) {
 
   addEventListener("sliders", showMine);
   open(checkpoint);
-  return { open };
+  return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
 }

@@ -3,8 +3,10 @@
 
    A z is a Float32Array [nz]. */
 
+import { t } from "./parts.js";
+
 const STEP = 0.35; // radians from a face to its neighbours
-const NEIGHBOURS = 8;
+export const NEIGHBOURS = 8;
 
 /* The Mersenne Twister (Matsumoto and Nishimura 1998) begun with a seed; each call gives 32 random bits. */
 function mersenneTwister(seed) {
@@ -31,7 +33,7 @@ function mersenneTwister(seed) {
 
 /* torch.randn(nz, generator=torch.Generator("cpu").manual_seed(seed)): Box and Muller's normal numbers, which torch
    makes of 16 uniform ones at a time, and of two where there are fewer than 16. */
-function seedLatent(seed, nz) {
+export function seedLatent(seed, nz) {
   const random = mersenneTwister(seed);
   const z = new Float32Array(nz);
   if (nz < 16) {
@@ -64,7 +66,7 @@ function seedLatent(seed, nz) {
 }
 
 /* The z of a state's seed or origin, and of the neighbours walked to from there. */
-function walkedLatent({ seed, walk = [], origin = null }, nz) {
+export function walkedLatent({ seed, walk = [], origin = null }, nz) {
   let z = origin ? Float32Array.from(origin) : seedLatent(seed, nz);
   for (const number of walk) {
     const other = seedLatent(number, nz);
@@ -74,7 +76,7 @@ function walkedLatent({ seed, walk = [], origin = null }, nz) {
 }
 
 /* The z of a face's whole state. directions: {name: vector} */
-function stateLatent(state, nz, directions) {
+export function stateLatent(state, nz, directions) {
   const z = walkedLatent(state, nz).map((value) => state.truncation * value);
   for (const [dimension, value] of Object.entries(state.edits)) z[dimension] = value;
   for (const [name, amount] of Object.entries(state.directions)) directions[name].forEach((value, i) => (z[i] += amount * value));
@@ -95,7 +97,7 @@ function slerp(a, b, part) {
 }
 
 /* `steps` latents evenly spaced along the stops, both ends included; with `loop` back to the first, not repeated. */
-function latentPath(stops, steps, spherical, loop) {
+export function latentPath(stops, steps, spherical, loop) {
   const all = loop ? [...stops, stops[0]] : stops;
   const legs = all.length - 1;
   const spaces = loop ? steps : steps - 1;
@@ -124,7 +126,7 @@ function solve(matrix, vector) {
 
 /* The direction, of length 1, from latents of faces that lack a trait to those that have it. signal: how far these lie
    apart, as a covariance. */
-function traitDirection(having, lacking, signal) {
+export function traitDirection(having, lacking, signal) {
   const [ofHaving, ofLacking] = [mean(having), mean(lacking)];
   const difference = ofHaving.map((value, i) => value - ofLacking[i]);
   if (Math.hypot(...difference) < 1e-4) throw new Error(t("The faces that have it and those that lack it are the same."));
@@ -136,7 +138,7 @@ function traitDirection(having, lacking, signal) {
 }
 
 /* The z of a sum of faces: a mean, less a mean, and a mean added. */
-function latentSum(start, minus, plus) {
+export function latentSum(start, minus, plus) {
   const [from, less, more] = [start, minus, plus].map(mean);
   return from.map((value, i) => Math.round(100 * Math.max(-6, Math.min(6, value - less[i] + more[i]))) / 100);
 }

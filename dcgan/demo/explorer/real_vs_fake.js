@@ -1,7 +1,12 @@
 /* Real vs fake: two grids, the reals nearest to a fake, and a quiz. Its value says what the server has answered:
    {kind: "grids" | "closest" | "quiz" | "error", id, ...}; send(what, {id, ...details}) asks for another.  */
 
+import { button, make, messageLine, pickable, prefersStillness, spelled, t } from "./parts.js";
+
+const SILENT = 20_000; // milliseconds
 const SIDE = 8; // a grid is SIDE x SIDE faces
+
+export const mount = (root, { value, trigger }) => realVsFake(root, value, trigger);
 
 function realVsFake(root, value, send) {
   let grids = null;

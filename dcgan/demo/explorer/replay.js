@@ -1,5 +1,10 @@
 /* Training replay: the same 64 latents again and again as the generator learned, beside the curves of that time. */
 
+import { linkedFace, openInExplore } from "./address.js";
+import { engineOf } from "./engine.js";
+import { button, choice, make, messageLine, pickable, player, slider, svg, t } from "./parts.js";
+import { whenAnswering } from "./server.js";
+
 const FRAMES_A_SECOND = 6;
 const GRID = 8; // a frame is GRID x GRID faces
 const CHARTS = [
@@ -8,7 +13,13 @@ const CHARTS = [
   { title: "Distance from reals, lower is better", low: 0, lines: { ffd: "of face features", fd: "of random features" } },
 ];
 
-function replayer(root, checkpoint, engine) {
+/* value: {checkpoint: name} */
+export async function mount(root, gradio) {
+  const engine = engineOf(gradio.server);
+  return replayer(root, engine, await engine.open(gradio.value.checkpoint));
+}
+
+function replayer(root, engine, checkpoint) {
   let frames = []; // images seen at each
   let blobs = []; // the frames as they arrive
   let charts = [];
@@ -23,7 +34,7 @@ function replayer(root, checkpoint, engine) {
   const whole = button(t("Show all faces"), () => follow(null));
   const mine = button(t("My own face at this moment"), () => {
     const moment = checkpoint.moments[nearest(checkpoint.moments, frames[Math.floor(position)])];
-    openInExplore({ ...readLink(checkpoint.names), checkpoint: checkpoint.name, moment });
+    openInExplore({ ...linkedFace(checkpoint.names), checkpoint: checkpoint.name, moment });
   });
   const message = messageLine();
   const seen = make("output", { className: "seen" });
@@ -217,5 +228,5 @@ function replayer(root, checkpoint, engine) {
   }
 
   open(checkpoint);
-  return { open };
+  return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
 }

@@ -1,19 +1,46 @@
-/* The static page: the demo's components, with the generator in the visitor's browser. */
+/* The static page: the demo's components without a server. */
 
-const { draw } = painter(new Worker("worker.js", { type: "module" })); // it has most to fetch
-const known = await fetchKnown("checkpoint.json").catch((error) => {
-  document.querySelector("footer").textContent = error.message;
-  throw error;
-});
-const engine = workerEngine(known, draw);
-const panel = (id) => document.getElementById(`panel-${id}`).firstElementChild;
+import { linkedTab, writeTab } from "./address.js";
+import { engineOf } from "./engine.js";
+import { language, make, spelled, t } from "./parts.js";
 
-document.documentElement.lang = words === KOREAN ? "ko" : "en";
+const TABS = { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", lab: "Lab", about: "About" };
+const ids = Object.keys(TABS);
+const panels = ids.map((id) => document.getElementById(`panel-${id}`));
+const tabs = ids.map((id, i) =>
+  make("button", { type: "button", id: `tab-${id}`, role: "tab", "aria-controls": `panel-${id}`, onclick: () => show(i) }, t(TABS[id])));
+
+function show(index, focus = false) {
+  for (const [i, panel] of panels.entries()) {
+    tabs[i].setAttribute("aria-selected", i === index);
+    tabs[i].tabIndex = i === index ? 0 : -1;
+    panel.hidden = i !== index;
+  }
+  if (focus) tabs[index].focus();
+  writeTab(ids[index]);
+  mount(ids[index], panels[index].firstElementChild);
+}
+
+/* A tab that nobody opens costs nothing. */
+async function mount(name, element) {
+  if (element.dataset.mounted) return;
+  element.dataset.mounted = "yes";
+  const component = await import(`./${name}.js`);
+  await component.mount(element, { value: { checkpoint: "", faces: {} }, server: {}, trigger: () => {} });
+}
+
+const follow = () => show(Math.max(0, ids.indexOf(linkedTab())));
+
+document.documentElement.lang = language;
 document.querySelector("h1").textContent = document.title = t("# Faces from noise").slice(2);
-facts(document.querySelector("footer"), known.summary);
-tabbar(document.getElementById("tabs"), { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", lab: "Lab", about: "About" });
-whenSeen(panel("explore"), () => explorer(panel("explore"), known.summary, engine, () => {}));
-whenSeen(panel("interpolate"), () => interpolator(panel("interpolate"), known.summary, engine));
-whenSeen(panel("replay"), () => replayer(panel("replay"), known.summary, engine));
-whenSeen(panel("lab"), () => lab(panel("lab"), known.summary, engine));
-whenSeen(panel("about"), () => about(panel("about")));
+const list = make("div", { role: "tablist", "aria-label": t("What to do") }, ...tabs);
+list.onkeydown = ({ key }) => {
+  const now = tabs.indexOf(document.activeElement);
+  const next = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: ids.length - 1 }[key];
+  if (next !== undefined) show((next + ids.length) % ids.length, true);
+};
+document.getElementById("tabs").append(list);
+addEventListener("popstate", follow);
+follow();
+const line = document.querySelector("footer");
+engineOf().open("").then(({ sentences }) => (line.textContent = spelled(sentences)), (error) => (line.textContent = error.message));

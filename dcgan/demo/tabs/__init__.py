@@ -1,7 +1,8 @@
-"""What the tabs share: the page's own components, and errors that a visitor can read."""
+"""What the tabs share: components of our own, server functions, and errors that a visitor can read."""
 
 import base64
 import json
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -9,12 +10,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.data_classes import ImageData, ListFiles
-from gradio.utils import get_upload_folder
 
-from dcgan.demo.explorer import source
-from dcgan.demo.server.gate import uploaded
-from dcgan.demo.server.page import NAMES
+from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
 
 P = ParamSpec("P")
@@ -22,40 +19,68 @@ R = TypeVar("R")
 
 # Of an event that only serves the page: at once, without a sign, and not for scripts.
 PRIVATE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Of endpoints for scripts: a few compute at once, the others wait in Gradio's queue.
+PUBLIC: dict[str, Any] = {"concurrency_id": "scripts", "concurrency_limit": 2}
 
-KOREAN = json.loads(source("ko.json"))  # {English: Korean}, for Gradio and for our components
+KOREAN = json.loads((EXPLORER / "ko.json").read_text(encoding="utf-8"))  # {English: Korean}
 words = gr.I18n(ko=KOREAN, en={text: text for text in KOREAN})
 
 
-def component(start: str, value: dict[str, Any], events: Sequence[str] = ()) -> gr.HTML:
-    """A component of our own, drawn by the scripts in dcgan/explorer/ when it is first seen.
+def component(
+    name: str, value: Any, server_functions: Sequence[Callable[..., Any]] = (), events: Sequence[str] = ()
+) -> gr.HTML:
+    """A component of our own: the module explorer/NAME.js, beside the page's link with the id "explorer".
 
-    start: the JavaScript call that makes it. A new value goes to its `open`. events: those that it triggers.
+    The module exports `mount(element, gradio)`, where gradio is {value, server, trigger}: the value, an object of the
+    server functions, and a function that triggers one of `events` with its data. It returns, or promises, an object
+    whose `open(value)` takes each later value. Server functions are made by `answering`; in JavaScript `asking` in
+    server.js wraps them, so that what they refuse is an Error.
     """
     script = f"""
-const {{ {NAMES} }} = globalThis.page;
-// {", ".join(f"'{event}'" for event in events)}: Gradio looks for their names here
-whenSeen(element, () => {{
-  const shown = {start};
-  watch('value', () => shown.open(props.value));
-}});"""
-    return gr.HTML(value, html_template="", js_on_load=script, apply_default_css=False)
+const module = new URL("{name}.js", document.getElementById("explorer").href);
+const gradio = {{ value: props.value, trigger, server: typeof server === "undefined" ? {{}} : server }};
+// Gradio looks here for the events: {", ".join(f'"{event}"' for event in events)}
+const mounted = import(module).then(({{ mount }}) => mount(element, gradio));
+mounted.catch((error) => (element.textContent = error.message));
+watch("value", () => mounted.then((shown) => shown.open(props.value)));
+"""
+    return gr.HTML(
+        value,
+        html_template="",
+        js_on_load=script,
+        apply_default_css=False,
+        server_functions=list(server_functions) or None,
+    )
 
 
-def of_checkpoint(start: str, studio: Studio, checkpoint: gr.Dropdown) -> gr.HTML:
-    """A component that is given the summary of the checkpoint chosen, and of each one chosen later."""
-    view = component(start, studio.shelf.summary())
-    checkpoint.change(spoken(studio.shelf.summary), checkpoint, view, **PRIVATE)
+def of_checkpoint(
+    name: str,
+    studio: Studio,
+    checkpoint: gr.Dropdown,
+    server_functions: Sequence[Callable[..., Any]] = (),
+    events: Sequence[str] = (),
+    **value: Any,
+) -> gr.HTML:
+    """A component of value {"checkpoint": its name, ...}, which hears of each checkpoint that is chosen later."""
+    view = component(name, {"checkpoint": studio.shelf.names[0], **value}, server_functions, events)
+    checkpoint.change(None, checkpoint, view, js="(name) => ({ checkpoint: name })")
     return view
 
 
-def tabbar(names: dict[str, str]) -> gr.HTML:
-    """The row of tabs, {id: title}; each opens the panel of its id. Gradio's own hides what does not fit a phone."""
-    return component("tabbar(element, props.value)", names)
+def answering(function: Callable[..., R]) -> Callable[[dict[str, Any]], R | dict[str, str]]:
+    """The function as a server function: its keyword arguments come as one mapping from a stranger.
 
+    A ValueError or TypeError is answered as {"error": its message}.
+    """
 
-def panel(id: str) -> gr.Column:
-    return gr.Column(elem_id=f"panel-{id}")
+    def answer(request: dict[str, Any]) -> R | dict[str, str]:
+        try:
+            return function(**request)
+        except (ValueError, TypeError) as error:
+            return {"error": str(error)}
+
+    answer.__name__ = function.__name__
+    return answer
 
 
 def spoken(function: Callable[P, R]) -> Callable[P, R]:
@@ -75,19 +100,14 @@ def base64_text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def photo_path(picture: ImageData | None) -> str | None:
-    """In the place of gr.Image's own preprocessing, which answers a file that is no picture with a traceback."""
-    return uploaded(picture.path) if picture and picture.path else None
-
-
-def photo_paths(files: ListFiles | None) -> list[str]:
-    """In the place of gr.UploadButton's own preprocessing, which leaves an empty file behind for each."""
-    return [uploaded(file.path) for file in files or ()]
+def data_url(data: bytes, kind: str) -> str:
+    """The bytes of a file as an address; kind: "image/png", say."""
+    return f"data:{kind};base64,{base64_text(data)}"
 
 
 def served(data: bytes, name: str) -> gr.FileData:
     """The data as a file of its own for one answer, in the folder that Gradio serves and tidies."""
-    file = Path(get_upload_folder()) / secrets.token_hex(16) / name  # nobody guesses it
+    file = Path(os.environ["GRADIO_TEMP_DIR"]) / secrets.token_hex(16) / name  # nobody guesses it
     file.parent.mkdir(parents=True)
     file.write_bytes(data)
     return gr.FileData(path=str(file))

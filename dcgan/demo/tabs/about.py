@@ -14,7 +14,7 @@ python app.py --checkpoints runs/mine                   # this page, with your f
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    component("about(element)", {})
+    component("about", {})
     gr.Markdown(words(YOUR_OWN))
     card = gr.Markdown(studio.shelf.card())
     public = {**PRIVATE, "api_visibility": "public"}

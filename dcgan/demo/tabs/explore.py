@@ -6,40 +6,43 @@ from typing import Any
 
 import gradio as gr
 
+from dcgan.demo import requests
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, of_checkpoint, served, spoken
+from dcgan.demo.tabs import PUBLIC, answering, data_url, of_checkpoint, served, spoken
+from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import encoded
+
+FIRST = 12  # faces that the page brings along, one of which it begins with
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    explorer = of_checkpoint("ahead.settle(element, (name) => trigger('checkpoint', { name }))", studio, checkpoint)
+    """Build the tab and its endpoints /face, /random_seed and /opinion."""
 
-    # A link that someone followed may lead to another checkpoint.
-    def follow(event: gr.EventData) -> str | dict[str, Any]:
-        return event.name if event.name in studio.shelf.names else gr.skip()
+    def opinion(**face: Any) -> dict[str, Any]:
+        """The discriminator's opinion of a face: {"realer_than": 0 to 1, "among": "reals" or "fakes"}, or {}."""
+        found = studio.opinion(**face)
+        return asdict(found) if found else {}
 
-    explorer.checkpoint(follow, None, checkpoint, **PRIVATE)
+    seeds = [studio.random_seed() for _ in range(FIRST)]
+    faces = {str(seed): data_url(encoded(studio.face(seed)), "image/png") for seed in seeds}
+    of_checkpoint("explore", studio, checkpoint, [*drawing(studio), answering(opinion)], faces=faces)
 
-    def face_file(face: dict[str, Any]) -> gr.FileData:
+    def face_file(**face: Any) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
 
         `directions` moves it along named ones: {"age": 2}. `walk` goes from neighbour to neighbour: [3, 12].
         `origin` is a whole latent in the seed's place, such as /find answers, `shift` one that is added. `moment` shows
         it as it was after so many images, where the checkpoint keeps generators of its training.
         """
-        return served(encoded(studio.face(**face)), f"face-{face['seed']:.0f}.png")
+        name = f"face-{requests.seed(face['seed'])}.png"
+        return served(encoded(studio.face(**face)), name)
 
-    def opinion(face: dict[str, Any]) -> dict[str, Any]:
-        """What the discriminator thinks of a face: {"realer_than": 0 to 1, "among": "reals" or "fakes"}."""
-        found = studio.opinion(**face)
-        return asdict(found) if found else {}
-
-    gr.api(spoken(of_a_face(face_file)), api_name="face")
-    gr.api(studio.random_seed, api_name="random_seed")
-    gr.api(spoken(of_a_face(opinion)), api_name="opinion")
+    gr.api(spoken(of_a_face(face_file)), api_name="face", **PUBLIC)
+    gr.api(studio.random_seed, api_name="random_seed", **PUBLIC)
+    gr.api(spoken(of_a_face(opinion)), api_name="opinion", **PUBLIC)
 
 
-def of_a_face(function: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
+def of_a_face(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of what makes a face, with the parameters that a client sees."""
 
     def endpoint(
@@ -55,7 +58,7 @@ def of_a_face(function: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
     ) -> Any:
         face: dict[str, Any] = {"seed": seed, "truncation": truncation, "edits": edits, "checkpoint": checkpoint}
         face |= {"directions": directions, "walk": walk, "origin": origin, "shift": shift, "moment": moment}
-        return function(face)
+        return function(**face)
 
     endpoint.__name__, endpoint.__doc__ = function.__name__, function.__doc__
     endpoint.__annotations__["return"] = function.__annotations__["return"]

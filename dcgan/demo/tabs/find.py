@@ -8,7 +8,7 @@ import gradio as gr
 
 from dcgan.demo import inversion as search
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, component, photo_path, words
+from dcgan.demo.tabs import PRIVATE, base64_text, component, words
 from dcgan.pictures import encoded
 
 AT_ONCE = 2  # searches; whoever comes later waits in Gradio's queue
@@ -23,8 +23,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             height=260,
             buttons=[],
         )
-        view = component("finder(element, () => trigger('stop', {}))", {})
-    photo.preprocess = photo_path  # type: ignore[method-assign, assignment]
+        view = component("find", {}, events=["stop"])
 
     def find(photo: str | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
         """The face nearest to that of a photo, better and better, a few times a second for about ten seconds.

@@ -1,14 +1,26 @@
-"""Interpolate: the way through a few faces, scrubbed in the browser, and as a file."""
+"""Interpolate: the path through a few faces, scrubbed in the browser, and as a file."""
+
+from typing import Any
 
 import gradio as gr
 
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import of_checkpoint, served, spoken
+from dcgan.demo.tabs import PUBLIC, answering, data_url, of_checkpoint, served, spoken
+from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import encoded, grid
+
+TYPES = {"gif": "image/gif", "webp": "image/webp", "mp4": "video/mp4"}
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    of_checkpoint("interpolator(element, props.value, engine)", studio, checkpoint)
+    """Build the tab and its endpoints /interpolate and /interpolate_file."""
+
+    @answering
+    def animation(format: str, seconds: float, loop: bool, **path: Any) -> str:
+        """An animation of `Studio.path`, as a data URL."""
+        return data_url(studio.animation(studio.path(loop=loop, **path), format, seconds, loop), TYPES[format])
+
+    of_checkpoint("interpolate", studio, checkpoint, [*drawing(studio), animation])
 
     def strip_file(
         seeds: list[int] | None = None, path: str = "spherical", frames: int = 9, checkpoint: str = ""
@@ -30,5 +42,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint, loop)
         return served(studio.animation(faces, format, seconds, loop), f"faces.{format}")
 
-    gr.api(spoken(strip_file), api_name="interpolate")
-    gr.api(spoken(animation_file), api_name="interpolate_file")
+    gr.api(spoken(strip_file), api_name="interpolate", **PUBLIC)
+    gr.api(spoken(animation_file), api_name="interpolate_file", **PUBLIC)

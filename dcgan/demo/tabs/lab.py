@@ -3,11 +3,13 @@
 import gradio as gr
 
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import of_checkpoint, spoken
+from dcgan.demo.tabs import PUBLIC, of_checkpoint, spoken
+from dcgan.demo.tabs.drawing import drawing
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    of_checkpoint("lab(element, props.value, serverEngine())", studio, checkpoint)
+    """Build the tab and its endpoints /slider and /arithmetic."""
+    of_checkpoint("lab", studio, checkpoint, drawing(studio))
 
     def own_slider(having: list[int] | None = None, lacking: list[int] | None = None, checkpoint: str = "") -> list:
         """A direction from the seeds of faces that have a trait and of faces that lack it: `shift` of /face is a
@@ -23,5 +25,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """The mean of some seeds' latents, less a mean, and a mean added: a latent, as `origin` of /face."""
         return studio.arithmetic(start or [], minus or [], plus or [], checkpoint)
 
-    gr.api(spoken(own_slider), api_name="slider")
-    gr.api(spoken(sum_of_faces), api_name="arithmetic")
+    gr.api(spoken(own_slider), api_name="slider", **PUBLIC)
+    gr.api(spoken(sum_of_faces), api_name="arithmetic", **PUBLIC)

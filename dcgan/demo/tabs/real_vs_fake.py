@@ -9,16 +9,16 @@ import numpy as np
 from dcgan.demo import real_vs_fake as comparison
 from dcgan.demo import requests
 from dcgan.demo.sentences import spelled
-from dcgan.demo.server.gate import KEPT
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, component, photo_paths, served, spoken, words
+from dcgan.demo.tabs import PRIVATE, base64_text, component, served, spoken, words
 from dcgan.pictures import Pixels, encoded, grid
+
+KEPT = 3000  # seconds that a visitor's pictures stay
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     own = gr.State(time_to_live=KEPT)  # the visitor's pictures, uint8 [N, nc, S, S]
-    start = "realVsFake(element, props.value, (what, details) => trigger(what, details))"
-    view = component(start, {}, ("grids", "closest", "quiz"))
+    view = component("real_vs_fake", {}, events=("grids", "closest", "quiz"))
     with gr.Row(elem_classes="own"):
         # Events of Gradio's: only these know whose pictures they are asked about.
         folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
@@ -65,7 +65,6 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view.quiz(show_quiz, [checkpoint, own], view, **PRIVATE)
     checkpoint.change(lambda *chosen: _answer(None, grids, 0, *chosen), [checkpoint, own], view, **PRIVATE)
     for upload in (folder, photos):
-        upload.preprocess = photo_paths  # type: ignore[method-assign, assignment]
         upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**PRIVATE, "queue": True})
     forget.click(
         lambda checkpoint: (None, _answer(None, grids, 0, checkpoint, None), gr.update(visible=False)),

@@ -5,11 +5,13 @@ from typing import Any
 import gradio as gr
 
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import of_checkpoint, served, spoken
+from dcgan.demo.tabs import PUBLIC, of_checkpoint, served, spoken
+from dcgan.demo.tabs.drawing import drawing
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    of_checkpoint("replayer(element, props.value, serverEngine())", studio, checkpoint)
+    """Build the tab and its endpoints /replay and /replay_frame."""
+    of_checkpoint("replay", studio, checkpoint, drawing(studio))
 
     def course(checkpoint: str = "") -> dict[str, Any]:
         """The course of the training: the images seen at each frame, and the curves of losses and beliefs."""
@@ -19,5 +21,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """One frame of the replay, as a WebP of 8 x 8 faces."""
         return served(studio.shelf.snapshot(index, checkpoint), f"frame-{index:.0f}.webp")
 
-    gr.api(spoken(course), api_name="replay")
-    gr.api(spoken(frame_file), api_name="replay_frame")
+    gr.api(spoken(course), api_name="replay", **PUBLIC)
+    gr.api(spoken(frame_file), api_name="replay_frame", **PUBLIC)

@@ -27,8 +27,8 @@ SHAPES = {
 }
 DRAW = """async ([program, kernel, weights, latents]) => {
   const bytes = async (data) => (await fetch(`data:;base64,${data}`)).arrayBuffer();
-  const { cpuGenerator } = await import(`data:text/javascript;base64,${program}`);
-  const draw = await cpuGenerator(await bytes(kernel), await bytes(weights));
+  const { generatorOf } = await import(`data:text/javascript;base64,${program}`);
+  const draw = await generatorOf(await bytes(kernel), await bytes(weights));
   return latents.map((z) => [...draw(Float32Array.from(z)).data]);
 }"""
 
@@ -37,7 +37,7 @@ DRAW = """async ([program, kernel, weights, latents]) => {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_draws_what_the_generator_draws(browser: Browser, shape: str) -> None:
     generator, z = vivid(SHAPES[shape]), latents([0, 1, 0], SHAPES[shape].nz)
-    files = [(EXPLORER / name).read_bytes() for name in ("cpu_generator.js", "kernel.wasm")]
+    files = [(EXPLORER / name).read_bytes() for name in ("generator.js", "kernel.wasm")]
     texts = [b64encode(file).decode() for file in (*files, browser_weights(generator))]
     page = browser.new_page()
     drawn = np.array(page.evaluate(DRAW, [*texts, z.tolist()]))
@@ -54,7 +54,7 @@ def test_it_draws_what_the_generator_draws(browser: Browser, shape: str) -> None
 
 
 def test_channels_are_counted_in_the_same_steps_everywhere() -> None:
-    for name in ("kernel.ts", "cpu_generator.js"):
+    for name in ("kernel.ts", "generator.js"):
         assert re.findall(r"const WIDTH = (\d+);", (EXPLORER / name).read_text()) == [str(WIDTH)]
 
 

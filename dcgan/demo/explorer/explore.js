@@ -1,15 +1,34 @@
 /* Explore: one large face, its neighbours, and sliders for what it is made of. */
 
+import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, writeFace } from "./address.js";
+import { engineOf, latest } from "./engine.js";
+import { button, choice, cut, icon, make, messageLine, ownSliders, randomSeed, save, seedField, slider, t } from "./parts.js";
+import { asking } from "./server.js";
+
 const TOP = 10; // raw dimensions that a visitor sees first
 const REACH = 3.5; // how far their sliders go: nearly all of a standard normal
 const ENLARGED = 512; // side of an enlarged picture, at least
-const CALM = 250; // milliseconds without a change, before the neighbours are asked for
+const CALM = 250; // milliseconds without a change, before the neighbours are drawn
 const MAX_UNDO = 200;
 const RANK_AGAIN = 5000; // milliseconds
 
-function explorer(root, checkpoint, engine, onCheckpoint) {
+/* value: {checkpoint: name, faces: {seed: address of its picture}}, the faces to begin with.
+   gradio.server, where there is one: opinion(face) -> {realer_than, among} or {} */
+export async function mount(root, gradio) {
+  const { checkpoint: name, faces } = gradio.value;
+  const seeds = Object.keys(faces);
+  const first = seeds[Math.floor(Math.random() * seeds.length)] ?? randomSeed();
+  if (faces[first] && !linkedFace([name])) {
+    const picture = make("img", { className: "face", alt: t("Generated face"), src: faces[first] });
+    root.replaceChildren(make("div", { className: "explorer" }, make("section", { className: "portrait" }, picture)));
+  }
+  const engine = engineOf(gradio.server);
+  return explorer(root, engine, await engine.open(name), Number(first), asking(gradio.server));
+}
+
+function explorer(root, engine, checkpoint, firstSeed, server) {
   const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
-  let state = { checkpoint: checkpoint.name, ...fresh(randomSeed()), ...readLink(checkpoint.names) };
+  let state = { checkpoint: checkpoint.name, ...fresh(firstSeed), ...linkedFace(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
   let future = [];
@@ -57,8 +76,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     make("summary", {}, t("The numbers themselves")),
     make("div", { className: "bar wrap" }, ordering, make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search)),
     dimensions, more);
-
-  const place = engine.place ? [engine.place(() => paint(state))] : []; // where faces are drawn, if there is a choice
+  const status = make("p", { className: "hint status", role: "status" });
 
   const paint = latest(
     (wanted) => engine.face(wanted),
@@ -71,12 +89,11 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
       message.clear();
     },
     (error) => message.say(error.message),
-    engine.lanes,
   );
 
   const lookAround = latest(
     (wanted) => engine.around(wanted),
-    ({ sheet, numbers, opinion: known }, shown) => {
+    ({ sheet, numbers }, shown) => {
       if (shown !== state) return;
       const focused = [...neighbours.children].indexOf(document.activeElement);
       neighbours.replaceChildren(...numbers.map((number, i) =>
@@ -84,16 +101,25 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
           cut(sheet, numbers.length, i, sheet.height))));
       if (focused >= 0) neighbours.children[focused].focus();
       sheet.close();
-      opinion.hidden = !known;
-      if (!known) return;
-      const percent = Math.round(100 * known.realer_than);
-      meter.value = known.realer_than;
+    },
+    (error) => message.say(error.message),
+    1,
+  );
+
+  const judge = latest(
+    (wanted) => server.opinion(wanted),
+    ({ realer_than: share, among }, shown) => {
+      if (shown !== state) return;
+      opinion.hidden = share === undefined;
+      if (opinion.hidden) return;
+      const percent = Math.round(100 * share);
+      meter.value = share;
       meter.setAttribute("aria-valuetext", `${percent}%`);
-      verdict.textContent = known.among === "reals"
+      verdict.textContent = among === "reals"
         ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
         : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
     },
-    (error) => message.say(error.message),
+    () => (opinion.hidden = true),
     1,
   );
 
@@ -113,7 +139,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
         named, raw,
         make("div", { className: "bar wrap" },
           saveNative, saveLarge,
-          choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")), ...place))),
+          choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")), status))),
   );
 
   /* A part of the state changes: many times in a drag. */
@@ -121,12 +147,17 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     const other = "seed" in part || "walk" in part || "origin" in part;
     state = { ...state, ...part };
     paint(state); // the face before all else
-    if (other) loadBase();
+    if (other) base = engine.latent(state, checkpoint.nz);
     show();
     clearTimeout(calming);
-    calming = setTimeout(() => lookAround(state), CALM);
+    calming = setTimeout(lookAgain, CALM);
     // Browsers allow a page only so many of these a second.
     remembering ||= setTimeout(() => remember("replaceState"), 400);
+  }
+
+  function lookAgain() {
+    lookAround(state);
+    if (server.opinion) judge(state);
   }
 
   /* What was changed is one step of undo. */
@@ -160,7 +191,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   function remember(how) {
     clearTimeout(remembering);
     remembering = 0;
-    history[how](history.state, "", `${location.pathname}${location.search}#${link(state)}`);
+    writeFace(state, how);
   }
 
   function show() {
@@ -234,7 +265,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   function dimensionRow(dimension) {
-    const unset = () => (base ? base[dimension] * state.truncation : 0);
+    const unset = () => (base[dimension] * state.truncation);
     return row(t("Dimension {n}", { n: dimension }), dimension, [-REACH, REACH], entry("edits", dimension, unset));
   }
 
@@ -269,18 +300,6 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     more.textContent = allShown ? t("Show fewer") : t("Show all {n}", { n: checkpoint.nz });
   }
 
-  async function loadBase() {
-    const wanted = state;
-    try {
-      const z = await engine.latent(wanted);
-      if (wanted.checkpoint !== state.checkpoint || wanted.seed !== state.seed || wanted.walk !== state.walk || wanted.origin !== state.origin) return;
-      base = z;
-      show();
-    } catch (error) {
-      message.say(error.message);
-    }
-  }
-
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   function open(summary) {
     checkpoint = summary;
@@ -288,13 +307,12 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     state = possible(state);
     timeMachine.hidden = !summary.moments.length;
     momentSlider.max = summary.moments.length;
-    [base, ranking, past, future, settled] = [null, null, [], [], state];
+    [base, ranking, past, future, settled] = [engine.latent(state, summary.nz), null, [], [], state];
     saveNative.textContent = t("Save {n} px", { n: summary.size });
     saveLarge.textContent = t("Save {n} px", { n: summary.size * enlargement() });
     fillNamed();
     fillDimensions();
     change({});
-    loadBase();
     rank(summary);
   }
 
@@ -322,12 +340,9 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
   }
 
   function followLink() {
-    const linked = readLink(checkpoint.names);
+    const linked = linkedFace(checkpoint.names);
     if (!root.isConnected || !linked || link(linked) === link(state)) return;
-    if (linked.checkpoint !== state.checkpoint) {
-      state = linked;
-      return onCheckpoint(linked.checkpoint);
-    }
+    if (linked.checkpoint !== checkpoint.name) return (state = linked); // whoever chooses checkpoints follows it
     change(possible(linked));
     settle();
   }
@@ -349,7 +364,7 @@ function explorer(root, checkpoint, engine, onCheckpoint) {
     event.preventDefault();
     travel(event.shiftKey ? 1 : -1);
   });
-  if (state.checkpoint === checkpoint.name) open(checkpoint);
-  else onCheckpoint(state.checkpoint);
-  return { open };
+  engine.onStatus((line) => (status.textContent = line));
+  if (state.checkpoint === checkpoint.name) open(checkpoint); // else a link leads to another, which will be opened
+  return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
 }

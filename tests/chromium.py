@@ -1,4 +1,4 @@
-"""A Chromium for the browser tests: found, or installed where that is possible (python -m tests.browser), and pages."""
+"""A Chromium for the browser tests: found, or installed where that is possible (python -m tests.chromium); pages."""
 
 import os
 import shutil

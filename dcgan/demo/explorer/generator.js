@@ -1,13 +1,13 @@
 /* The generator on the CPU: the layers' convolutions are kernel.wasm's, made of kernel.ts, where the layout of memory
    is said.
 
-   kernel: the bytes of kernel.wasm; weights: safetensors of dcgan/browser_weights.py
+   kernel: the bytes of kernel.wasm; weights: safetensors of weights.py
    -> a function: z [nz] -> ImageData */
 
 const WIDTH = 16; // kernel.ts
 const PAGE = 65536; // bytes, as WebAssembly counts them
 
-export async function cpuGenerator(kernel, weights) {
+export async function generatorOf(kernel, weights) {
   const tensors = read(weights);
   const layers = layersOf(tensors);
   let size = PAGE; // the first one is left to the program

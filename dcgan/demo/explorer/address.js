@@ -1,0 +1,83 @@
+/* The page's address: the tab that is open, and everything that the face of Explore is made of.
+
+   A face (here and in engine.js): {checkpoint, seed, truncation, edits: {dimension: value}, directions: {name: standard
+   deviations}, walk: [numbers of neighbours], origin: z in the seed's place or null, shift: z that is added or null,
+   moment: images seen or null}. */
+
+import { MAX_SEED } from "./parts.js";
+
+export const MAX_TRUNCATION = 2; // as in face_spec.py, and so are the next two
+export const MAX_WALK = 50;
+const MAX_Z = 6;
+
+/* A face as part of an address. */
+export function link({ checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment }) {
+  const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
+  const short = (values) => (values ?? []).map((value) => Math.round(value * 100)).join("."); // a hundred numbers, briefly
+  const rest = {
+    z: pairs(edits), d: pairs(directions), w: walk.join("."), o: short(origin), s: short(shift), t: String(moment ?? ""),
+  };
+  const there = Object.entries(rest).filter(([, value]) => value !== "");
+  return new URLSearchParams({ face: checkpoint, seed, truncation, ...Object.fromEntries(there) }).toString();
+}
+
+const hash = () => new URLSearchParams(location.hash.slice(1));
+
+/* The face of the address; null where it has none, or one of a checkpoint that is not among `names`. */
+export function linkedFace(names) {
+  const values = hash();
+  const checkpoint = values.get("face") ?? (values.has("seed") ? names[0] : null);
+  if (!names.includes(checkpoint)) return null;
+  const within = (text, low, high, otherwise) => {
+    const number = Number.parseFloat(text);
+    return Number.isNaN(number) ? otherwise : Math.max(low, Math.min(high, number));
+  };
+  const pairs = (text, pattern, most) => {
+    const found = (text ?? "").split(",").map((pair) => /^(.+):([^:]+)$/.exec(pair) ?? []);
+    const good = found.filter(([, key, value]) => pattern.test(key) && Number.isFinite(Number(value)));
+    return Object.fromEntries(good.map(([, key, value]) => [key, within(value, -most, most, 0)]));
+  };
+  const latent = (text) => {
+    const found = (text ?? "").split(".").filter((value) => /^-?\d{1,3}$/.test(value));
+    return found.length ? found.map((value) => within(value, -100 * MAX_Z, 100 * MAX_Z, 0) / 100) : null;
+  };
+  const walk = (values.get("w") ?? "").split(".").filter((step) => /^\d{1,9}$/.test(step));
+  return {
+    checkpoint,
+    seed: Math.floor(within(values.get("seed"), 0, MAX_SEED, 0)),
+    truncation: within(values.get("truncation"), 0, MAX_TRUNCATION, 1),
+    edits: pairs(values.get("z"), /^\d{1,4}$/, MAX_Z),
+    directions: pairs(values.get("d"), /^[^,:]+$/, 20),
+    walk: walk.slice(0, MAX_WALK).map(Number),
+    origin: latent(values.get("o")),
+    shift: latent(values.get("s")),
+    moment: /^\d{1,12}$/.test(values.get("t") ?? "") ? Number(values.get("t")) : null,
+  };
+}
+
+/* The tab of the address: a link that names none leads to Explore. */
+export const linkedTab = () => hash().get("tab") ?? "explore";
+
+function write(how, tab, face) {
+  const values = new URLSearchParams(face);
+  const tabbed = tab === "explore" ? {} : { tab };
+  const text = new URLSearchParams([...Object.entries(tabbed), ...values].filter(([name]) => name)).toString();
+  if (text !== location.hash.slice(1)) {
+    history[how](history.state, "", `${location.pathname}${location.search}${text ? "#" : ""}${text}`);
+  }
+}
+
+/* Write a face, or the tab that is open, into the address; how: "pushState", a step of the Back button, or "replaceState". */
+export const writeFace = (face, how) => write(how, linkedTab(), link(face));
+
+export function writeTab(tab) {
+  const values = hash();
+  values.delete("tab");
+  write("replaceState", tab, values.toString());
+}
+
+/* Show a face in Explore. What is left out of it is as in the plain face of a seed. */
+export function openInExplore(face) {
+  const plain = { seed: 0, truncation: 1, edits: {}, directions: {}, walk: [] };
+  location.hash = link({ ...plain, ...face }); // whoever shows faces and tabs follows it
+}

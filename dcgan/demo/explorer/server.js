@@ -1,0 +1,38 @@
+/* Server functions as components call them. */
+
+import { t } from "./parts.js";
+
+const TRY_AGAIN = 2500; // milliseconds
+let looking = 0;
+
+/* Server functions of a component, {name: function}: each takes one mapping and refuses with an Error whose message is
+   for the visitor. Where the server is gone, the window hears "answering" when it is back. */
+export function asking(server) {
+  const asked = (name) => async (request) => {
+    let answer;
+    try {
+      answer = await server[name](request);
+    } catch {
+      lookOut();
+      throw new Error(t("The server does not answer. Is it still running?"));
+    }
+    if (answer?.error) throw new Error(t(answer.error));
+    return answer;
+  };
+  return new Proxy({}, { get: (_, name) => server[name] && asked(name) });
+}
+
+function lookOut() {
+  looking ||= setInterval(async () => {
+    const answer = await fetch(document.baseURI, { method: "HEAD" }).catch(() => null);
+    if (!answer?.ok) return;
+    clearInterval(looking);
+    looking = 0;
+    dispatchEvent(new Event("answering"));
+  }, TRY_AGAIN);
+}
+
+/* Call `retry` once, when a server that was gone is back. */
+export function whenAnswering(retry) {
+  addEventListener("answering", retry, { once: true });
+}

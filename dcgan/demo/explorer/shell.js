@@ -1,0 +1,34 @@
+/* The line under the page that describes the checkpoint, and the address: which tab and which checkpoint it leads to.
+
+   value: {checkpoint: name}. Gradio chooses tabs and checkpoints: trigger("tab", {id}) and trigger("checkpoint", {name})
+   ask it to, and the window hears "tab-shown", with the id as detail, when it has shown a tab. */
+
+import { linkedFace, linkedTab, writeTab } from "./address.js";
+import { engineOf } from "./engine.js";
+import { make, spelled } from "./parts.js";
+
+export async function mount(root, { value, server, trigger }) {
+  const engine = engineOf(server);
+  const line = make("p", { className: "facts" });
+  root.replaceChildren(line);
+  let checkpoint = await engine.open(value.checkpoint);
+  let tab = "explore";
+
+  function follow() {
+    if (linkedTab() !== tab) trigger("tab", { id: linkedTab() });
+    const name = linkedFace(checkpoint.names)?.checkpoint ?? checkpoint.name;
+    if (name !== checkpoint.name) trigger("checkpoint", { name });
+  }
+
+  const show = () => (line.textContent = spelled(checkpoint.sentences));
+  addEventListener("popstate", follow);
+  addEventListener("tab-shown", ({ detail }) => writeTab((tab = detail)));
+  show();
+  follow();
+  return {
+    open: async ({ checkpoint: name }) => {
+      checkpoint = await engine.open(name);
+      show();
+    },
+  };
+}
