@@ -1,7 +1,7 @@
 """The checkpoint folder: what training writes and the demo opens. Safetensors and JSON, never a pickle.
 
-A folder is complete in itself (see README.md, "The checkpoint folder"), here and on the Hub alike. It is written beside
-its place under a temporary name and then moved there, so that a reader never sees half of one.
+A folder is complete in itself (see README.md, "The checkpoint folder"), here and on the Hub alike. A save is atomic: a
+reader sees the old folder or the new one. A folder may come from anybody: sizes, types and links are checked.
 """
 
 import filecmp
@@ -33,22 +33,29 @@ GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
 DIRECTIONS = "directions.safetensors"
 HISTORY = "history.jsonl"
+CARD = "README.md"
 SNAPSHOTS = "snapshots"
 MOMENTS = "generators"
-STEP = ".step"  # ends the name of a step's size, beside the int8 kernels that are counted in it
+# Patterns of all files of a checkpoint.
+FILES = (
+    *(CONFIG, GENERATOR, DISCRIMINATOR, DIRECTIONS, HISTORY, CARD),
+    *(f"{SNAPSHOTS}/*.webp", f"{MOMENTS}/*.safetensors"),
+)
+STEP = ".step"  # suffix of the tensor that holds the step size of int8 kernels
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
-MAX_TEXT = 16 * 2**20  # bytes of a JSON file; 2,000 rows of a history take a quarter of a MB
+MAX_TEXT = 16 * 2**20  # bytes of a JSON or Markdown file; 2,000 rows of a history take a quarter of a MB
+# Types of the fields of config.json; a missing or null field is the type's empty value.
 KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
 
 
 class CheckpointError(Exception):
-    """A checkpoint that is not there or cannot be read; the message is one line that says what to do."""
+    """A checkpoint that is missing or cannot be read; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a training looked like after `images_seen` images: the fixed-noise grid, or the generator itself."""
+    """A file that shows a training after `images_seen` images: the fixed-noise grid, or the generator itself."""
 
     images_seen: int
     path: Path
@@ -65,15 +72,17 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
+        """The name in config.json, or the folder's."""
         return self.config.get("name") or self.folder.name
 
     @property
     def images_seen(self) -> int:
+        """Number of real images that the discriminator has seen."""
         return int(self.config.get("images_seen", 0))
 
     @property
     def data(self) -> dict[str, Any]:
-        """What is known of the data: name, count, license, hub, source."""
+        """Facts about the training data: name, count, license, hub, source."""
         return self.config.get("data") or {}
 
     @property
@@ -83,19 +92,19 @@ class Checkpoint:
 
     @property
     def hub(self) -> str | None:
-        """Where the data is on the Hub, as OWNER/NAME[@revision][/file]."""
+        """Address of the training data on the Hub, OWNER/NAME[@revision][/file]; None if it is not there."""
         return (self.data.get("hub") or "").removeprefix("hf://datasets/") or None
 
     @cached_property
     def discriminator(self) -> Discriminator:
-        """The discriminator in eval mode, read when first asked for."""
-        return _load_net(Discriminator, self.model, self.folder / DISCRIMINATOR)
+        """The discriminator in eval mode, read on first access. Raises CheckpointError if it cannot be read."""
+        return load_net(Discriminator, self.model, self.folder / DISCRIMINATOR)
 
     @cached_property
     def directions(self) -> tuple[Direction, ...]:
-        """Ways through its latent space, read when first asked for; none where none were fitted.
+        """Named directions of latent space, read on first access; empty if none were fitted.
 
-        Raises CheckpointError, in one line, if they are damaged or were fitted for other weights.
+        Raises CheckpointError if they are damaged or were fitted for other weights.
         """
         path = self.folder / DIRECTIONS
         try:
@@ -105,33 +114,44 @@ class Checkpoint:
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
-        """Its training's figures; none where the file is larger than any that is written here."""
+        """The rows of history.jsonl; empty if there is no such file or it is larger than this program's."""
         path = self.folder / HISTORY
         return read_history(path) if path.is_file() and path.stat().st_size <= MAX_TEXT else []
 
     @cached_property
     def snapshots(self) -> list[Snapshot]:
+        """The fixed-noise grids of the training, oldest first."""
         return list_snapshots(self.folder / SNAPSHOTS)
 
     @cached_property
     def moments(self) -> list[Snapshot]:
-        """The generators of earlier moments that the checkpoint keeps, oldest first; often none."""
+        """The earlier generators that the checkpoint keeps, oldest first; often none."""
         return list_moments(self.folder / MOMENTS)
 
+    @property
+    def card(self) -> str:
+        """The text of the model card, README.md; empty if there is none or it cannot be read."""
+        try:
+            return read_text(self.folder / CARD)
+        except (OSError, ValueError):
+            return ""
+
     def generator_at(self, moment: Snapshot) -> Generator:
-        """The generator of one of `moments`. Raises CheckpointError where it cannot be read."""
-        return _load_net(Generator, self.model, moment.path)
+        """The generator of one of `moments`. Raises CheckpointError if it cannot be read."""
+        return load_net(Generator, self.model, moment.path)
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
     """Open a checkpoint folder, or the checkpoint of a run folder.
 
-    Raises CheckpointError, in one line, if it is missing, damaged or written by a newer version.
+    Raises CheckpointError if it is missing, damaged or of a newer format, or if one of its files is a link that leaves
+    the folder.
     """
     found = _self_or_run(Path(folder))
     if not found:
         raise CheckpointError(f"no checkpoint at '{folder}': there is no {CONFIG} in it; train.py --out makes one")
-    [folder] = found
+    folder = found[0].resolve()
+    checkpoint_files(folder)
     try:
         config = json.loads(read_text(folder / CONFIG))
         version = config["format"]
@@ -149,11 +169,30 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"'{folder}' has format {str(version)[:20]!r}, this program reads {FORMAT}: update the program"
         )
-    return Checkpoint(folder.resolve(), config, model, _load_net(Generator, model, folder / GENERATOR))
+    return Checkpoint(folder, config, model, load_net(Generator, model, folder / GENERATOR))
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The files of the checkpoint in a folder, without anything else that lies there.
+
+    Raises CheckpointError if one of them is a link that leaves the folder. The Hub's cache consists of links into its
+    own blobs; these may.
+    """
+    root = folder.resolve()
+    homes = [root]
+    if root.parent.name == "snapshots" and root.parents[1].name.startswith("models--"):
+        homes.append(root.parents[1] / "blobs")
+    files = [path for pattern in FILES for path in sorted(root.glob(pattern)) if path.is_file()]
+    for path in files:
+        if not any(path.resolve().is_relative_to(home) for home in homes):
+            raise CheckpointError(
+                f"'{path}' is a link out of the checkpoint, and no such link is followed: fetch it anew"
+            )
+    return files
 
 
 def read_text(path: Path) -> str:
-    """A JSON file's text. Raises ValueError where it is larger than any that is written here."""
+    """The text of a JSON or Markdown file. Raises ValueError if it has more than 16 MiB."""
     if (size := path.stat().st_size) > MAX_TEXT:
         raise ValueError(f"it has {size / 2**20:,.0f} MiB, and such files have less than {MAX_TEXT / 2**20:,.0f}")
     return path.read_text(encoding="utf-8")
@@ -187,14 +226,15 @@ def save_checkpoint(
 ) -> None:
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
-    snapshots: a folder with those of the run so far. moments: generators to keep, files of save_moment. `config` holds
-    the model, train and data settings, images_seen and metrics; format and versions are added here. Directions stay
-    only where the generator does: for other weights they would mean nothing.
+    snapshots: a folder with those of the run so far. moments: generators to keep, files of `save_moment`. config: the
+    model, train and data settings, images_seen and metrics; format and versions are added. Directions of the older
+    checkpoint stay if its generator had the same weights.
     """
     with replacing(folder) as new:
         save_net(generator, new / GENERATOR)
-        if (folder / DIRECTIONS).is_file() and _same(folder / GENERATOR, new / GENERATOR):
-            shutil.copyfile(folder / DIRECTIONS, new / DIRECTIONS)
+        old = folder / DIRECTIONS
+        if old.is_file() and not old.is_symlink() and _same(folder / GENERATOR, new / GENERATOR):
+            shutil.copyfile(old, new / DIRECTIONS)
         save_net(discriminator, new / DISCRIMINATOR)
         write_history(new / HISTORY, thin_history(history))
         (new / SNAPSHOTS).mkdir()
@@ -203,14 +243,14 @@ def save_checkpoint(
         for moment in moments:
             (new / MOMENTS).mkdir(exist_ok=True)
             _link(moment.path, new / MOMENTS / moment.path.name)
-        (new / "README.md").write_text(readme, encoding="utf-8")
+        (new / CARD).write_text(readme, encoding="utf-8")
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         whole = {"format": FORMAT, **config, "versions": versions}
         (new / CONFIG).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The lines of a history.jsonl; [] where there is none. What follows a line that is cut or no row is left out."""
+    """The rows of a history.jsonl up to the first that is cut or malformed; empty if there is no such file."""
     if not path.is_file():
         return []
     rows = []
@@ -230,12 +270,13 @@ def _is_figure(value: object) -> bool:
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write the rows of a history.jsonl, all or none."""
     with writing(path) as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def thin_history(rows: list[dict[str, float]], limit: int = MAX_HISTORY) -> list[dict[str, float]]:
-    """At most `limit` rows: where there are more, each stands for a stretch of the run and holds its means."""
+    """At most `limit` rows: where there are more, equal stretches of the run are averaged into one row each."""
     if len(rows) <= limit:
         return rows
     thinned = []
@@ -260,19 +301,15 @@ def list_moments(folder: Path) -> list[Snapshot]:
 
 
 def _numbered(folder: Path, suffix: str) -> list[Snapshot]:
-    found = [p for p in folder.glob(f"*{suffix}") if p.stem.isdecimal() and p.is_file() and _stays(p)]
-    return sorted((Snapshot(int(p.stem), p) for p in found), key=lambda s: s.images_seen)
-
-
-def _stays(path: Path) -> bool:
-    """Whether a file lies where it seems to, or is a link into the Hub's cache: the demo shows it to everyone."""
-    blobs = [model / "blobs" for model in path.absolute().parents[3:4]]  # of models--o--n/snapshots/commit/snapshots/
-    return not path.is_symlink() or path.resolve().parent in blobs
+    found = [path for path in folder.glob(f"*{suffix}") if path.stem.isdecimal() and path.is_file()]
+    return sorted((Snapshot(int(path.stem), path) for path in found), key=lambda snapshot: snapshot.images_seen)
 
 
 def thin_moments(moments: list[Snapshot], limit: int) -> list[Snapshot]:
-    """At most `limit` of them, with the first and the last: evenly on a logarithmic scale, as training changes less and
-    less. May be called again and again as moments are added."""
+    """At most `limit` moments, the first and the last among them, evenly spaced on a logarithmic scale of images seen.
+
+    The result stays even when moments are added and thinned again and again.
+    """
     kept = list(moments)
     while len(kept) > max(limit, 2):
         when = [math.log(moment.images_seen + 1000) for moment in kept]
@@ -281,7 +318,7 @@ def thin_moments(moments: list[Snapshot], limit: int) -> list[Snapshot]:
 
 
 def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> list[Snapshot]:
-    """At most `limit` of them: the dense first tenth whole, the rest evenly, always with the last."""
+    """At most `limit` snapshots: the first limit / 10 of them, and the rest evenly spaced up to the last."""
     if len(snapshots) <= limit:
         return snapshots
     head = limit // 10
@@ -295,7 +332,7 @@ def _same(a: Path, b: Path) -> bool:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under another name, or a copy where the file system cannot do that."""
+    # A hard link, or a copy where the file system has none.
     try:
         os.link(source, target)
     except OSError:
@@ -303,18 +340,19 @@ def _link(source: Path, target: Path) -> None:
 
 
 def save_net(net: nn.Module, path: Path, steps: Mapping[str, Tensor] | None = None) -> None:
-    """Write the network's weights in fp16, and their fingerprint. `steps` stand in the place of weights."""
+    """Write the weights of a network in fp16, with their fingerprint. steps: tensors in place of some weights."""
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()} | dict(steps or {})
     save_file(state, path, {"fingerprint": fingerprint(net)})
-    path.chmod(0o644)  # safetensors makes it readable by its owner alone; a checkpoint is there to be shared
+    path.chmod(0o644)  # safetensors writes 0o600
 
 
 @torch.no_grad()
 def save_moment(generator: Generator, path: Path) -> None:
-    """Write the generator in half of that: kernels in int8, as steps of a size of its own for each input channel.
+    """Write the generator in half the size of `save_net`, rounding its own weights to what is written.
 
-    It is left with what is written. The shipped faces' pixels are then off by 0.34 of 255 levels on average.
+    Kernels are int8, in steps of a size of its own for each input channel. On the shipped faces a pixel changes by 0.34
+    of 255 levels on average.
     """
     steps: dict[str, Tensor] = {}
     for name, kernels in generator.named_parameters():
@@ -327,9 +365,12 @@ def save_moment(generator: Generator, path: Path) -> None:
     save_net(generator, path, steps)
 
 
-def _load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
-    # A huge shape in a config takes no memory before weights of that shape are there.
-    with torch.device("meta"):
+def load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
+    """Read a file of `save_net` or `save_moment`: the network in eval mode, fp32, frozen, on the CPU.
+
+    Raises CheckpointError if the file is missing, damaged, of another shape, or has weights that are not finite.
+    """
+    with torch.device("meta"):  # a huge shape in a config takes no memory unless the file has weights of that shape
         net = kind(model)
     expected = net.state_dict()
     try:

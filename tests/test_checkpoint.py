@@ -516,7 +516,7 @@ def test_a_moment_takes_half_of_a_generator_and_may_be_one_of_before(tmp_path):
     module.save_moment(copy.deepcopy(generator), small)
     assert small.stat().st_size < 0.55 * whole.stat().st_size
     for path in (whole, small):
-        read = module._load_net(Generator, generator.config, path)
+        read = module.load_net(Generator, generator.config, path)
         assert (sample(read, range(9)).float() - sample(generator, range(9)).float()).abs().max() <= 2
 
 
@@ -527,7 +527,7 @@ def test_a_moment_whose_steps_do_not_fit_takes_no_memory(tmp_path):
     state["main.0.weight"], state["main.0.weight.step"] = torch.ones(1, 200_000), torch.ones(200_000, 1)
     save_file(state, tmp_path / "b.safetensors")
     with pytest.raises(CheckpointError, match="damaged"):
-        module._load_net(Generator, generator.config, tmp_path / "b.safetensors")
+        module.load_net(Generator, generator.config, tmp_path / "b.safetensors")
 
 
 def test_a_saved_checkpoint_has_at_most_100_snapshots(tmp_path):
@@ -544,7 +544,7 @@ def test_a_saved_checkpoint_has_at_most_100_snapshots(tmp_path):
 
 
 def test_snapshots_are_listed_by_images_seen_and_strangers_left_out(tmp_path):
-    for name in ("0000000900.webp", "0000010000.webp", "00.webp", "grid.webp", "0000000005.webp.tmp"):
+    for name in ("0000000900.webp", "0000010000.webp", "00.webp", "grid.webp", "0000000005.webp.tmp", "²³.webp"):
         (tmp_path / name).touch()
     assert [s.images_seen for s in list_snapshots(tmp_path)] == [0, 900, 10_000]
     assert list_snapshots(tmp_path / "none") == []
@@ -713,19 +713,55 @@ def test_a_line_that_is_no_row_of_figures_ends_a_history(tmp_path, line):
     assert read_history(tmp_path / "h") == [{"images_seen": 1}]
 
 
-def test_snapshots_that_are_links_out_of_the_folder_are_no_snapshots_but_those_into_the_hubs_cache_are(tmp_path):
-    secret = tmp_path / "secret.webp"
-    secret.write_bytes(b"secret")
+def relink(path: Path, target: Path, relative: bool = False) -> None:
+    """Move a file or folder away and leave a link to it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+    path.symlink_to(os.path.relpath(target, path.parent) if relative else target)
+
+
+@pytest.mark.parametrize("name", [*EVERY_FILE, "snapshots", "generators"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_checkpoint_with_a_link_that_leaves_it_is_refused_whatever_the_file(full, tmp_path, name, relative):
+    relink(full / name, tmp_path / "elsewhere" / Path(name).name, relative)
+    message = refused(full)
+    assert "link out of the checkpoint" in message
+    assert name in message
+
+
+def test_a_link_through_another_link_or_into_a_folder_with_the_hubs_names_is_refused(full, tmp_path):
+    relink(full / "README.md", tmp_path / "elsewhere" / "README.md")
+    (full / "README.md").rename(full / "within")
+    (full / "README.md").symlink_to("within")
+    assert "README.md" in refused(full)
     commit = tmp_path / "models--o--n" / "snapshots" / "c0ffee"
-    (commit / "snapshots").mkdir(parents=True)
-    (commit / "snapshots" / "0000000001.webp").symlink_to(secret)
-    (commit / "snapshots" / "0000000002.webp").mkdir()
-    (commit / "snapshots" / "²³.webp").write_bytes(b"no number")
-    assert list_snapshots(commit / "snapshots") == []
-    (tmp_path / "models--o--n" / "blobs").mkdir()
-    (tmp_path / "models--o--n" / "blobs" / "abc").write_bytes(b"frame")
-    (commit / "snapshots" / "0000000003.webp").symlink_to("../../../blobs/abc")
-    assert [snapshot.images_seen for snapshot in list_snapshots(commit / "snapshots")] == [3]
+    shutil.copytree(full, commit, symlinks=True)
+    assert "README.md" in refused(commit)
+    (tmp_path / "models--o--n" / "blobs").symlink_to(tmp_path / "elsewhere")
+    (commit / "README.md").unlink()
+    (commit / "README.md").symlink_to("../../blobs/README.md")
+    assert "README.md" in refused(commit)
+
+
+def test_links_inside_a_checkpoint_to_a_checkpoint_and_in_the_hubs_cache_are_followed(full, tmp_path):
+    relink(full / "README.md", full / "card.md")
+    (tmp_path / "link").symlink_to(full)
+    assert load_checkpoint(tmp_path / "link").card == "# tiny"
+    commit = tmp_path / "models--o--n" / "snapshots" / "c0ffee"
+    shutil.copytree(full, commit)
+    for i, name in enumerate(EVERY_FILE):
+        relink(commit / name, tmp_path / "models--o--n" / "blobs" / str(i), relative=True)
+    assert outcome(commit) == ""
+    assert len(load_checkpoint(commit).snapshots) == 1
+
+
+def test_the_card_is_text_of_a_moderate_size(folder):
+    assert load_checkpoint(folder).card == "# tiny"
+    for content in (b"\xff", b"x" * (module.MAX_TEXT + 1)):
+        (folder / "README.md").write_bytes(content)
+        assert load_checkpoint(folder).card == ""
+    (folder / "README.md").unlink()
+    assert load_checkpoint(folder).card == ""
 
 
 @given(

@@ -21,6 +21,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from dcgan.demo.server.gate import KEPT, SWEPT, sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,7 +30,6 @@ import app
 from dcgan.demo import inversion as search_module
 from dcgan.demo import real_vs_fake as comparison
 from dcgan.demo import uploads as given_module
-from dcgan.demo.server.gate import KEPT, SWEPT, sweep
 from dcgan.demo.studio import Studio
 from dcgan.demo.turns import BUSY, Busy
 from tests.demo_fixtures import NZ, checkpoints, demo, make_checkpoint  # noqa: F401

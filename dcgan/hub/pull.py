@@ -4,28 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dcgan.checkpoint import (
-    CONFIG,
-    DIRECTIONS,
-    DISCRIMINATOR,
-    GENERATOR,
-    HISTORY,
-    MOMENTS,
-    SNAPSHOTS,
-    CheckpointError,
-)
+from dcgan.checkpoint import CONFIG, FILES, GENERATOR, CheckpointError
 
-# Patterns of the files of a checkpoint; no other file is ever fetched or pushed.
-FILES = (
-    CONFIG,
-    GENERATOR,
-    DISCRIMINATOR,
-    DIRECTIONS,
-    HISTORY,
-    f"{SNAPSHOTS}/*.webp",
-    f"{MOMENTS}/*.safetensors",
-    "README.md",
-)
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 
