@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, sync_playwright
 
-from dcgan.hub.push import main as hub
+from dcgan.hub.static import main as static
 from tests.chromium import ARGUMENTS, MISSING, find_chromium
 
 # The slider gets a new value before each frame; a frame counts if its face is another one than the frame's before.
@@ -79,7 +79,7 @@ def main() -> None:
         parser.exit(2, MISSING + "\n")
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         folder = Path(temporary) / "page"
-        if code := hub(["static", str(folder), "--checkpoint", flags.checkpoint]):
+        if code := static([str(folder), "--checkpoint", flags.checkpoint]):
             parser.exit(code)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))

@@ -1,7 +1,7 @@
 """Images of a data set on the Hugging Face Hub: hf://datasets/OWNER/NAME[@revision][/file or folder].
 
-Parquet files, WebDataset tars, zips and plain picture files are streamed, no more of them than a limit asks for, into
-a zip in the cache. From then on that zip is the source.
+Parquet files, WebDataset tars, zips or plain image files are streamed once, up to a limit, into a zip in the cache,
+which is then the source.
 """
 
 import hashlib
@@ -18,9 +18,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from huggingface_hub import HfApi, HfFileSystem, hf_hub_url
+from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
 from PIL import Image
 from tqdm import tqdm
 
@@ -29,38 +28,37 @@ from dcgan.data.sources import MAX_FILE, DataError, ZipSource, is_image
 from dcgan.hub_errors import TROUBLE, trouble
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
-TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # as the Hub names the split to train on
-BROKEN = (*TROUBLE, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)  # half a file, or none of its kind
-PARALLEL = 8  # picture files fetched at a time
+TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # in the name of a file of the training split
+UNREADABLE = (*TROUBLE, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
+PARALLEL = 8  # image files downloaded at a time
 
-Pictures = Iterator[tuple[str, bytes]]  # names and the files' bytes
+Encoded = Iterator[tuple[str, bytes]]  # names and contents of image files
 
 
 class HubSource:
     """The first `limit` images, or all, of a data set on the Hub.
 
-    What is there is looked up now, and fetched when `names` are first asked for. Without a network, what was fetched
-    before is read. Both raise DataError, in one line that says what is wrong.
+    The constructor looks the data set up; the first use of `names` downloads it. Without a network, an earlier download
+    is used. Both raise DataError with a one-line message.
     """
 
     def __init__(self, source: str, limit: int | None = None):
         address = ADDRESS.fullmatch(source)
         if address is None:
             raise DataError(f"'{source}' must read hf://datasets/OWNER/NAME, then perhaps @REVISION, perhaps /FILE")
-        self.source, self.limit, self.repo = source, limit, address["repo"]
-        self.name = self.repo.partition("/")[2]
+        self.source, self.limit, self.name = source, limit, address["repo"].partition("/")[2]
         self.others: Counter[str] = Counter()
-        self.read: Callable[[HubSource], Pictures] = _pictures
-        self.files: list[str] = []
+        self.paths: list[str] = []  # as HfFileSystem takes them
         cache = cache_directory() / "hub"
-        key = f"{self.repo.replace('/', '--')}-{hashlib.sha256(f'{source} {limit}'.encode()).hexdigest()[:12]}"
+        key = f"{address['repo'].replace('/', '--')}-{hashlib.sha256(f'{source} {limit}'.encode()).hexdigest()[:12]}"
         try:
             revision = unquote(address["revision"] or "main")
-            self.commit = str(HfApi().dataset_info(self.repo, revision=revision, timeout=10).sha)
-            self.zip = cache / f"{key}-{self.commit}.zip"
+            commit = HfApi().dataset_info(address["repo"], revision=revision, timeout=10).sha
+            self.zip = cache / f"{key}-{commit}.zip"
             if not self.zip.is_file():
-                there = HfApi().list_repo_files(self.repo, repo_type="dataset", revision=self.commit)
-                self._choose(there, (address["path"] or "").strip("/"))
+                files = HfApi().list_repo_files(address["repo"], repo_type="dataset", revision=commit)
+                self.read, chosen = self._choose(files, (address["path"] or "").strip("/"))
+                self.paths = [f"datasets/{address['repo']}@{commit}/{file}" for file in chosen]
         except TROUBLE as error:
             fetched = sorted(cache.glob(f"{key}-*.zip"), key=lambda path: path.stat().st_mtime)
             if not fetched or isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
@@ -69,85 +67,76 @@ class HubSource:
             self.zip = fetched[-1]
         self.fingerprint = self.zip.name
 
-    def _choose(self, there: list[str], path: str) -> None:
-        """Which files to read, and how: those at `path`, a file or a folder, of the most telling kind there is."""
-        there = sorted(name for name in there if not path or name == path or name.startswith(f"{path}/"))
-        self.others.update(PurePosixPath(name).suffix.lower() for name in there)
-        for endings, self.read in KINDS.items():
-            self.files = [name for name in there if name.lower().endswith(endings)]
-            if self.files:
-                self.files = [name for name in self.files if TRAIN.search(name)] or self.files
-                return
-        self.read, self.files = _pictures, [name for name in there if is_image(name)]
+    def _choose(self, files: list[str], path: str) -> tuple["Reader", list[str]]:
+        """Return a reader and its files: those at `path`, a file or a folder, of the first kind in READERS."""
+        files = sorted(name for name in files if not path or name == path or name.startswith(f"{path}/"))
+        self.others.update(PurePosixPath(name).suffix.lower() for name in files)
+        for suffixes, reader in READERS.items():
+            if found := [name for name in files if name.lower().endswith(suffixes)]:
+                return reader, [name for name in found if TRAIN.search(name)] or found
+        return read_images, [name for name in files if is_image(name)]
 
     @cached_property
     def names(self) -> list[str]:
-        if not self.zip.is_file() and not self.files:
+        """The images' names, in a fixed order; downloads the images unless they are in the cache."""
+        if not self.zip.is_file() and not self.paths:
             return []
         if not self.zip.is_file():
-            self._fetch()
-        return self._opened.names
+            self._download()
+        return self._images.names
 
     @cached_property
-    def _opened(self) -> ZipSource:
+    def _images(self) -> ZipSource:
         return ZipSource(self.zip)
 
     def open(self, index: int) -> Image.Image:
-        return self._opened.open(index)
+        """Open an image by its place in `names`."""
+        return self._images.open(index)
 
-    def _fetch(self) -> None:
+    def _download(self) -> None:
         try:
             self.zip.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.zip.parent) as working:
-                half = Path(working, self.zip.name)
-                bar = tqdm(desc=f"fetching {self.repo}", total=self.limit, unit="img", disable=None)
-                with zipfile.ZipFile(half, "w") as archive, bar:
-                    for name, data in islice(_told_apart(self.read(self)), self.limit):
-                        archive.writestr(name, data)
+            with tempfile.TemporaryDirectory(dir=self.zip.parent) as folder:
+                part = Path(folder, self.zip.name)
+                bar = tqdm(desc=f"fetching {self.name}", total=self.limit, unit="img", disable=None)
+                with zipfile.ZipFile(part, "w") as archive, bar:
+                    seen: Counter[str] = Counter()
+                    for name, content in islice(self.read(self.paths, self.limit), self.limit):
+                        seen[name] += 1  # equal names go into folders: stems decide what is held out
+                        archive.writestr(name if seen[name] == 1 else f"{seen[name]}/{name}", content)
                         bar.update()
-                half.replace(self.zip)
+                part.replace(self.zip)
         except ImportError:
             raise DataError(f"'{self.source}' is stored as parquet, which needs: pip install datasets") from None
-        except BROKEN as error:
+        except UNREADABLE as error:
             raise DataError(f"'{self.source}' cannot be fetched: {trouble(error, 'data set')}") from None
 
-    def path(self, file: str) -> str:
-        """A file of this commit, as HfFileSystem has it."""
-        return f"datasets/{self.repo}@{self.commit}/{file}"
 
-
-def _told_apart(pictures: Pictures) -> Pictures:
-    """Names that no other has. Their stems, which decide what is held out, stay as they are."""
-    seen: Counter[str] = Counter()
-    for name, data in pictures:
-        seen[name] += 1
-        yield name if seen[name] == 1 else f"{seen[name]}/{name}", data
-
-
-def _parquet(source: HubSource) -> Pictures:
-    """The column `image`, else the first that holds pictures; named by their paths, else by their rows."""
-    from datasets import config, load_dataset
+def read_parquet(paths: list[str], limit: int | None) -> Encoded:
+    """Yield the column `image`, else the first that holds images; named by their paths, else by their rows."""
+    from datasets import load_dataset
     from pyarrow.dataset import ParquetFragmentScanOptions
 
-    config.STREAMING_READ_MAX_RETRIES = 1  # huggingface_hub, below, is patient enough
-    urls = [f"hf://{source.path(file)}" for file in source.files]
-    whole = source.limit is None  # else read no further than the rows that are wanted
-    options = {} if whole else {"fragment_scan_options": ParquetFragmentScanOptions(pre_buffer=False), "batch_size": 64}
-    rows = load_dataset("parquet", data_files=urls, split="train", streaming=True, **options).decode(False)
+    # With a limit, no more than the rows that are wanted is read ahead.
+    options = {"fragment_scan_options": ParquetFragmentScanOptions(pre_buffer=False), "batch_size": 64} if limit else {}
+    files = [f"hf://{path}" for path in paths]
+    rows = load_dataset("parquet", data_files=files, split="train", streaming=True, **options).decode(False)
     for number, row in enumerate(rows):
         columns = {name: value for name, value in row.items() if isinstance(value, dict) and value.get("bytes")}
-        if not columns:
-            continue
-        picture = columns.get("image") or next(iter(columns.values()))
-        path = PurePosixPath(picture.get("path") or "")
-        yield str(path) if is_image(path.name) else f"{number:06d}.png", picture["bytes"]
+        if columns:
+            image = columns.get("image") or next(iter(columns.values()))
+            name = image.get("path") or ""
+            yield name if is_image(name) else f"{number:06d}.png", image["bytes"]
 
 
-def _tars(source: HubSource) -> Pictures:
-    """WebDataset: the files of a sample share their name up to its first dot; the first picture of each."""
-    for file in source.files:
+def read_tars(paths: list[str], limit: int | None) -> Encoded:
+    """Yield the first image of each WebDataset sample: files that share their name up to its first dot.
+
+    Unlike the reader of `datasets`, this takes samples that differ in their files.
+    """
+    for tar in paths:
         last = None
-        stream = HfFileSystem().open(source.path(file), "rb", block_size=0)
+        stream = HfFileSystem().open(tar, "rb", block_size=0)
         with stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
             for member in archive:
                 path = PurePosixPath(member.name)
@@ -159,33 +148,34 @@ def _tars(source: HubSource) -> Pictures:
                     yield f"{key}{path.suffix}", content.read()
 
 
-def _zips(source: HubSource) -> Pictures:
-    """The first of each zip by name, as ever, but read in the order in which they lie there."""
-    for file in source.files:
-        with HfFileSystem().open(source.path(file), "rb") as stream:
-            stream.read(1)  # zipfile would take a refusal for a file of another kind
+def read_zips(paths: list[str], limit: int | None) -> Encoded:
+    """Yield the images of zips: of each the first by name, in the order in which they are stored."""
+    for path in paths:
+        with HfFileSystem().open(path, "rb") as stream:
+            stream.read(1)  # an error of the Hub, which zipfile would take for a broken zip
             with zipfile.ZipFile(stream) as archive:
                 names = [e.filename for e in archive.infolist() if is_image(e.filename) and e.file_size <= MAX_FILE]
-                first = set(sorted(names)[: source.limit])
+                first = set(sorted(names)[:limit])
                 yield from ((name, archive.read(name)) for name in names if name in first)
 
 
-def _pictures(source: HubSource) -> Pictures:
-    def read(file: str) -> bytes:
-        url = hf_hub_url(source.repo, file, repo_type="dataset", revision=source.commit)
-        response = http_backoff("GET", url, headers=build_hf_headers(), follow_redirects=True)
-        hf_raise_for_status(response)
-        return response.content
+def read_images(paths: list[str], limit: int | None) -> Encoded:
+    """Yield image files, several downloaded at a time."""
+    hub, paths = HfFileSystem(), paths[:limit]
 
-    files = source.files[: source.limit]
+    def content(path: str) -> bytes:
+        with hub.open(path, "rb", block_size=0) as stream:
+            return stream.read()
+
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for start in range(0, len(files), PARALLEL):
-            some = files[start : start + PARALLEL]
-            yield from zip(some, pool.map(read, some), strict=True)
+        for start in range(0, len(paths), PARALLEL):
+            some = paths[start : start + PARALLEL]
+            yield from ((path.split("/", 3)[3], data) for path, data in zip(some, pool.map(content, some), strict=True))
 
 
-KINDS: dict[tuple[str, ...], Callable[[HubSource], Pictures]] = {
-    (".parquet",): _parquet,
-    (".tar", ".tar.gz", ".tgz"): _tars,
-    (".zip",): _zips,
+Reader = Callable[[list[str], int | None], Encoded]
+READERS: dict[tuple[str, ...], Reader] = {
+    (".parquet",): read_parquet,
+    (".tar", ".tar.gz", ".tgz"): read_tars,
+    (".zip",): read_zips,
 }

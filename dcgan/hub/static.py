@@ -1,64 +1,101 @@
-"""The explorer as plain files, for a static Space: the generator runs in the visitor's browser.
+"""Make a page of plain files, for a static Space: the demo's components, with faces drawn by the visitor's browser."""
 
-python -m dcgan.hub.push static OUT --checkpoint RUN
-"""
-
+import argparse
+import shlex
+import sys
 from pathlib import Path
 from string import Template
 
-from huggingface_hub import SpaceCard
+from huggingface_hub import SpaceCard, SpaceCardData
+from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.cli import interruptible, place
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
 from dcgan.demo.studio import Studio
-from dcgan.hub.onnx_runtime import ROOT
+from dcgan.hub.command import new_folder, repo_id, run_command
 from dcgan.hub.pull import local_folder
-from dcgan.hub_errors import HubError
+from dcgan.hub.push import upload
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.sampling import sample
 
-MAX_SNAPSHOTS = 60  # 50 kB each
-MAX_SIZE = 40_000_000  # bytes of a page that is still soon there
-# What is ours in a static Space: deleted there where a new version has none of that name.
-STATIC_FILES = (
-    *("index.html", "page.*", "*.js", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*", "0/*"),
-    *("README.md", "thumbnail.jpg"),
-)
+MAX_SNAPSHOTS = 60  # of 45 kB
+MAX_SIZE = 12_000_000  # bytes
 STYLES = ("static.css", "page.css", "explorer.css")
+# Files of an older version that are deleted from a static Space.
+PATTERNS = (
+    *("index.html", "page.*", "*.js", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*"),
+    *("0/*", "snapshots/*", "README.md", "thumbnail.jpg"),
+)
 
 
-def write_static(folder: Path, run: str, title: str | None = None) -> None:
-    """Write the page that explores the checkpoint of `run` into a folder. Raises CheckpointError or HubError."""
-    checkpoint = load_checkpoint(local_folder(run))
+def write_static(folder: Path, source: str, title: str = "Faces from noise") -> None:
+    """Write the page of one checkpoint into an empty folder. Raises CheckpointError or HubError.
+
+    source: run, checkpoint folder, or owner/name[@revision] on the Hub.
+    """
+    checkpoint = load_checkpoint(local_folder(source))
     studio = Studio(checkpoint.folder)
     if studio.shelf.broken:
         raise CheckpointError(studio.shelf.broken[0])
     signal = [[float(f"{value:.6g}") for value in row] for row in studio.signal()]
     known = {"ranking": studio.ranking(), "signal": signal, "summary": {**studio.shelf.summary(), "moments": []}}
     write_page(folder, studio.shelf, max_snapshots=MAX_SNAPSHOTS, known=known)
-    _write_page(folder, studio.shelf.card())
+    # A card may be anyone's: HTML in it is shown as text.
+    card = MarkdownIt("commonmark", {"html": False}).enable("table").render(studio.shelf.card())
+    page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=card)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    styles = [(EXPLORER / name).read_text(encoding="utf-8") for name in STYLES]
+    (folder / "page.css").write_text("\n".join(styles), encoding="utf-8")
 
     faces = sample(checkpoint.generator, range(32)).numpy()
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / "thumbnail.jpg", quality=88)
-    card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
-    kept = ("emoji", "colorFrom", "colorTo", "pinned", "license", "short_description")
-    front = {name: card.data[name] for name in kept}
-    card.data = type(card.data)(title=title or card.data["title"], sdk="static", app_file="index.html", **front)
+    front = SpaceCardData(
+        title=title,
+        sdk="static",
+        app_file="index.html",
+        license="mit",
+        emoji="🎭",
+        colorFrom="indigo",
+        colorTo="pink",
+        short_description="A DCGAN that draws faces in your browser",
+    )
     words = "Nobody you see here exists. A DCGAN draws them in your browser."
-    card.text = f"# {card.data['title']}\n\n{words}\n\n{studio.shelf.about()}\n"
-    (folder / "README.md").write_text(str(card), encoding="utf-8")
+    text = f"---\n{front.to_yaml()}\n---\n\n# {title}\n\n{words}\n\n{studio.shelf.about()}\n"
+    SpaceCard(text).save(folder / "README.md")
 
 
-def _write_page(folder: Path, card: str) -> None:
-    try:
-        from markdown_it import MarkdownIt
-    except ImportError:
-        raise HubError("the static page needs markdown-it-py: pip install -r requirements-static.txt") from None
-    # A card is its author's, who may be anyone: HTML in it is shown, not obeyed.
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    page = Template((EXPLORER / "static.html").read_text(encoding="utf-8"))
-    text = page.substitute(card=markdown.render(card))
-    (folder / "index.html").write_text(text, encoding="utf-8")
-    styles = [(EXPLORER / name).read_text(encoding="utf-8") for name in STYLES]
-    (folder / "page.css").write_text("\n".join(styles), encoding="utf-8")
+@interruptible("static: stopped")
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit code; 2, after one line on stderr, for an error that the user can mend."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dcgan static", description="Make a page of plain files, for a static Space."
+    )
+    parser.add_argument("out", type=place, help="folder to write; it must be new or empty")
+    parser.add_argument(
+        "--checkpoint",
+        default="checkpoints/faces",
+        help="run, checkpoint folder or owner/name on the Hub (default: checkpoints/faces)",
+    )
+    parser.add_argument("--title", default="Faces from noise", help="the Space's title (default: %(default)s)")
+    parser.add_argument("--push", type=repo_id, metavar="OWNER/NAME", help="upload it, too, as this static Space")
+    parser.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
+    flags = parser.parse_args(argv)
+
+    def work() -> str:
+        with new_folder(flags.out) as folder:
+            write_static(folder, flags.checkpoint, flags.title)
+        if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
+            large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
+            print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
+        if flags.push:
+            return upload(flags.out, flags.push, "space", "The page", PATTERNS, flags.private, "static")
+        server = f"python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(flags.out))}"
+        return f"wrote {flags.out}; try it with:  {server}"
+
+    return run_command("static", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,11 +13,12 @@ from playwright.sync_api import Browser
 
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.weights import WIDTH, browser_weights
-from dcgan.hub.onnx_runtime import ROOT
 from dcgan.latents import latents
 from dcgan.model import ModelConfig
 from dcgan.pictures import to_uint8
 from tests.test_generate import vivid
+
+ROOT = Path(__file__).parents[2]
 
 SHAPES = {
     "grey": ModelConfig(image_size=32, nc=1, nz=20, ngf=8),

@@ -1,0 +1,9 @@
+"""The earlier spelling `python -m dcgan.hub COMMAND` of `python -m dcgan COMMAND`."""
+
+import sys
+
+from dcgan.__main__ import main
+
+if __name__ == "__main__":
+    print(f"python -m dcgan.hub is now: python -m dcgan {' '.join(sys.argv[1:2])}", file=sys.stderr)
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The model card as the Hugging Face Hub reads it: metadata that the author of a checkpoint left out."""
+
+import math
+import re
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard
+
+from dcgan.checkpoint import Checkpoint
+
+TASK = "unconditional-image-generation"
+
+
+def complete_card(text: str, checkpoint: Checkpoint, repo: str, license: str | None = None) -> str:
+    """Return the model card with library, task, tags, data set, licence and metrics filled in where they are missing.
+
+    text: the card so far, perhaps empty. repo: owner/name of the model, which its example code will name. license:
+    an SPDX-like identifier that replaces the card's; by default the terms of the data fill a missing one.
+    """
+    card = ModelCard(text or f"---\n{{}}\n---\n# {checkpoint.name}\n")
+    card.text = card.text.replace('load_checkpoint("PATH")', f'load_checkpoint("{repo}")')
+    if license or not card.data.get("license"):
+        terms = license or checkpoint.data.get("license") or ""
+        is_identifier = bool(re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", terms))
+        card.data["license"] = terms if is_identifier else "other"
+        card.data["license_name"] = None if is_identifier else "terms-of-the-data"
+        card.data["license_link"] = None
+    facts: dict[str, Any] = {
+        "library_name": "dcgan",
+        "pipeline_tag": TASK,
+        "tags": ["dcgan", "gan", "image-generation"],
+        "datasets": [dataset_id(checkpoint.hub)] if checkpoint.hub else None,
+        **evaluation(checkpoint),
+    }
+    for key, value in facts.items():
+        if value and not card.data.get(key):
+            card.data[key] = value
+    return str(card)
+
+
+def evaluation(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the finite metrics of a checkpoint as metadata of a card; empty if there are none."""
+    metrics = checkpoint.config.get("metrics") or {}
+    finite = {name: value for name, value in metrics.items() if isinstance(value, int | float) and math.isfinite(value)}
+    if not finite:
+        return {}
+    name = checkpoint.data.get("name") or "images"
+    dataset = dataset_id(checkpoint.hub) if checkpoint.hub else re.sub(r"\W+", "-", name).strip("-").lower() or "images"
+    results = [EvalResult(TASK, dataset, name, metric, value) for metric, value in finite.items()]
+    return {"model_name": checkpoint.name, "eval_results": results, "metrics": list(finite)}
+
+
+def dataset_id(address: str) -> str:
+    """Return the OWNER/NAME of OWNER/NAME[@revision][/file]."""
+    return "/".join(re.split(r"[@/]", address)[:2])

@@ -1,0 +1,54 @@
+"""What the commands push, space and static share: their arguments, their messages, the folders they write."""
+
+import argparse
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub.utils import logging
+
+from dcgan.checkpoint import CheckpointError
+from dcgan.hub_errors import HubError
+
+
+def repo_id(text: str) -> str:
+    """Parse an argument that must be owner/name."""
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"must be owner/name, not '{text}'")
+    return text
+
+
+def run_command(name: str, work: Callable[[], str]) -> int:
+    """Print the result of `work` and return exit code 0, or its error in one line on stderr and exit code 2."""
+    logging.set_verbosity_error()  # the library would report the same trouble at length
+    try:
+        print(work())
+    except (CheckpointError, HubError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder that is renamed to `out` when the block succeeds and deleted when it fails.
+
+    Raises HubError if `out` exists and is not an empty folder, or cannot be written.
+    """
+    if out.exists() and (out.samefile(".") or not out.is_dir() or any(out.iterdir())):
+        raise HubError(f"'{out}' is there already: name a new folder")
+    temporary = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    except OSError as error:
+        raise HubError(f"'{out}' cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,224 @@
+"""The static page in a real browser, from a plain file server."""
+
+import base64
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from dcgan.checkpoint import Checkpoint, load_checkpoint
+from dcgan.demo.studio import Studio
+from dcgan.hub.static import main
+from dcgan.latent import arithmetic
+from dcgan.latents import latents, path
+from dcgan.pictures import grid
+from dcgan.sampling import render, sample
+from tests.chromium import PATIENCE, opened
+from tests.demo_fixtures import FRAMES, NZ, checkpoints  # noqa: F401
+
+pytestmark = pytest.mark.browser
+
+CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def site(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
+    """The address of the page of `toons`."""
+    folder = tmp_path_factory.mktemp("static") / "page"
+    assert main([str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def page(browser: Browser, site: str) -> Iterator[Page]:
+    """The page, opened on seed 3. It must neither complain nor ask anyone else for anything."""
+    with opened(browser, site, "face=toons&seed=3", DESK) as page:
+        shown(page, "seed=3&")
+        yield page
+
+
+@pytest.fixture(scope="module")
+def checkpoint(checkpoints: Path) -> Checkpoint:  # noqa: F811
+    return load_checkpoint(checkpoints / "toons")
+
+
+@pytest.fixture(scope="module")
+def studio(checkpoints: Path) -> Studio:  # noqa: F811
+    return Studio(checkpoints / "toons")
+
+
+def shown(page: Page, link: str) -> Locator:
+    """The canvas in view, once the recipe of what it shows holds `link`."""
+    canvas = page.get_by_role("tabpanel").locator("canvas.face").filter(visible=True)
+    expect(canvas).to_have_attribute("data-shown", re.compile(re.escape(link)))
+    return canvas
+
+
+def assert_shows(canvas: Locator, face: np.ndarray) -> None:
+    """face: [H, W, 3]."""
+    png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
+    with Image.open(io.BytesIO(png)) as image:
+        painted = np.asarray(image.convert("RGB")).astype(int)
+    assert np.abs(painted - face).max() <= CLOSE
+    assert face.std() > 5  # a face, and not a plain surface that anything would be close to
+
+
+def test_seeds_have_the_pixels_that_they_have_in_python(page: Page, checkpoint: Checkpoint) -> None:
+    seeds = (3, 0, 41, 2**32 - 1)
+    for seed, face in zip(seeds, sample(checkpoint.generator, seeds).numpy(), strict=True):
+        page.get_by_label("Seed", exact=True).fill(str(seed))
+        page.get_by_label("Seed", exact=True).press("Enter")
+        assert_shows(shown(page, f"seed={seed}&"), face)
+
+
+def test_a_link_of_the_demo_opens_the_same_face(browser: Browser, site: str, studio: Studio) -> None:
+    face = {"truncation": 0.7, "edits": {"2": 1.5}, "directions": {"age": 1.25}, "walk": [2, 9], "shift": [0.1] * NZ}
+    link = "face=toons&seed=5&truncation=0.7&z=2:1.5&d=age:1.25&w=2.9&s=" + ".".join(["10"] * NZ)
+    with opened(browser, site, link, DESK) as page:
+        canvas = shown(page, "seed=5&truncation=0.7&z=2%3A1.5&d=age%3A1.25&w=2.9&s=")
+        assert_shows(canvas, studio.face(5, **face))
+    with opened(browser, site, f"face=toons&seed=0&o={'.'.join(['-50', '120'] * (NZ // 2))}", DESK) as page:
+        assert_shows(shown(page, "o=-50.120"), studio.face(origin=[-0.5, 1.2] * (NZ // 2)))
+
+
+def test_a_neighbour_is_walked_to(page: Page, studio: Studio) -> None:
+    page.get_by_role("button", name="Neighbour 3", exact=True).click()
+    assert_shows(shown(page, "w=2"), studio.face(3, walk=[2]))
+    expect(page.get_by_role("button", name="Neighbour 1", exact=True)).to_be_visible()
+
+
+def test_a_path_is_drawn_and_scrubbed(page: Page, checkpoint: Checkpoint) -> None:
+    page.get_by_role("tab", name="Interpolate").click()
+    for kind in ("spherical", "linear"):
+        page.get_by_text(kind.capitalize(), exact=True).click()
+        canvas = shown(page, f"{kind} 17")
+        seeds = [int(seed) for seed in (canvas.get_attribute("data-shown") or "").split()[1:3]]
+        page.get_by_role("slider", name="Position on the way").fill("0.5")
+        expect(canvas).to_have_attribute("data-position", "0.500")
+        z = path(latents(seeds, NZ), 17, kind == "spherical", False)
+        assert_shows(canvas, render(checkpoint.generator, z)[8].permute(1, 2, 0).numpy())
+    for format in ("GIF", "WebP", "MP4"):  # made by a server
+        expect(page.get_by_role("button", name=f"Download {format}")).to_be_hidden()
+
+
+def test_a_slider_of_ones_own_is_that_of_python(page: Page, checkpoint: Checkpoint, studio: Studio) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    sheet = page.get_by_role("img", name="Faces to mark")
+    expect(sheet).to_have_attribute("data-shown", re.compile("toons .*"))
+    seeds = [int(seed) for seed in (sheet.get_attribute("data-shown") or "").split()[1:]]
+    for i, clicks in enumerate((1, 1, 1, 2, 2)):
+        for _ in range(clicks):
+            page.get_by_role("button", name=f"Mark face {i + 1},").click()
+    page.get_by_role("button", name="Make the slider").click()
+    trial = page.get_by_role("img", name="A face along the slider")
+    expect(trial).to_have_attribute("data-shown", "my slider")
+    vector = json.loads(page.evaluate("sessionStorage.getItem('sliders')"))[0]["vector"]
+    response = arithmetic.response(checkpoint.generator)
+    expected = arithmetic.slider(latents(seeds[:3], NZ), latents(seeds[3:5], NZ), response)
+    assert (torch.tensor(vector) - expected).abs().max() < 0.0021  # of numbers with 3 digits
+    steps = [{"seed": seeds[3], "shift": [round(step * value, 3) for value in vector]} for step in range(-3, 4)]
+    assert_shows(trial, grid(np.stack([studio.face(**step) for step in steps]), 7))
+
+
+def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) -> None:
+    page.get_by_role("tab", name="Lab").click()
+    result = page.get_by_role("img", name="The sum, with its neighbours")
+    expect(result).to_have_attribute("data-shown", re.compile("toons .*"))
+    terms = [int(seed) for seed in (result.get_attribute("data-shown") or "").split()[1:]]
+    origin = arithmetic.arithmetic(*(latents(seeds, NZ) for seeds in (terms[:3], terms[3:6], terms[6:])))
+    page.get_by_role("button", name="Open the sum in Explore").click()
+    canvas = shown(page, "o=")
+    linked = parse_qs(canvas.get_attribute("data-shown"))["o"][0].split(".")
+    z = torch.tensor([int(value) / 100 for value in linked])
+    assert (z - origin).abs().max() < 0.0101  # of numbers with 2 digits
+    assert_shows(canvas, render(checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy())
+
+
+def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
+    page.get_by_role("tab", name="Training replay").click()
+    shown(page, f"toons {len(FRAMES) - 1}")
+    page.get_by_role("slider", name="Moment of the training").focus()
+    page.keyboard.press("Home")
+    assert shown(page, "toons 0").evaluate("canvas => canvas.width") == 512
+    expect(page.get_by_role("img", name="Loss over images seen")).to_be_visible()
+
+
+def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: str) -> None:
+    for name in ("Interpolate", "Training replay", "Lab", "About", "Explore"):
+        page.get_by_role("tab", name=name, exact=True).click()
+        for size in (PHONE, DESK):
+            page.set_viewport_size(size)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
+        expect(page.get_by_role("heading", name="a card")).to_be_visible(visible=name == "About")
+    expect(page.get_by_text("toons set")).to_be_visible()
+    expect(page.get_by_role("slider", name="Time machine")).to_be_hidden()
+    with opened(browser, site, "tab=lab", DESK) as other:
+        expect(other.get_by_role("tab", name="Lab")).to_have_attribute("aria-selected", "true")
+        expect(other.get_by_role("button", name="Make the slider")).to_be_visible()
+
+
+def test_it_speaks_korean_and_is_dark_where_the_visitor_is(browser: Browser, site: str) -> None:
+    context = browser.new_context(locale="ko-KR", color_scheme="dark")
+    page = context.new_page()
+    page.goto(site, timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="탐색")).to_be_visible()
+    expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 14, 13)"
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("kernel.wasm", None, "kernel.wasm: 404"),
+        ("kernel.wasm", b"\0asm\2\0\0\0", "WebAssembly"),
+        ("generator.safetensors", None, "generator.safetensors: 404"),
+        ("generator.js", None, "worker.js does not run"),
+        ("checkpoint.json", None, "checkpoint.json: 404"),
+    ],
+)
+def test_a_page_that_is_not_whole_says_so(
+    browser: Browser, site: str, file: str, content: bytes | None, message: str
+) -> None:
+    page = browser.new_page()
+    page.route(f"**/{file}", lambda route: route.fulfill(status=200 if content else 404, body=content or b"gone"))
+    page.goto(site, timeout=PATIENCE)
+    expect(page.get_by_text(message).first).to_be_visible()
+    page.close()
+
+
+def test_latents_are_those_of_python(page: Page) -> None:
+    seeds = [0, 1, 999, 2**31, 2**32 - 1, *range(10_000, 10_100)]
+    for nz in (1, 7, 15, 16, 20, 100, 128):
+        module = "const { seedLatent } = await import('./latents.js');"
+        call = f"async ([seeds, nz]) => {{ {module} return seeds.map((s) => [...seedLatent(s, nz)]); }}"
+        rows = page.evaluate(call, [seeds, nz])
+        assert (torch.tensor(rows) - latents(seeds, nz)).abs().max() < 1e-6
+    stops = latents([5, 6, 7], 20)
+    stops[1] = 1.5 * stops[0]  # parallel, which spans no arc
+    for spherical in (True, False):
+        for loop in (True, False):
+            module = "const { latentPath } = await import('./latents.js');"
+            path_of = "latentPath(stops.map((z) => Float32Array.from(z)), 12, spherical, loop).map((z) => [...z])"
+            call = f"async ([stops, spherical, loop]) => {{ {module} return {path_of}; }}"
+            rows = page.evaluate(call, [stops.tolist(), spherical, loop])
+            assert (torch.tensor(rows) - path(stops, 12, spherical, loop)).abs().max() < 1e-5

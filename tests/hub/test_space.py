@@ -1,0 +1,200 @@
+"""A Gradio Space: what is written, what is uploaded, and that its app starts from the folder."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from gradio_client import Client
+from huggingface_hub import SpaceCard
+
+from dcgan.checkpoint import find_checkpoints, load_checkpoint
+from dcgan.hub.space import problems
+from tests.hub.conftest import Command
+from tests.hub_stub import TOKEN, Hub, tree
+
+ROOT = Path(__file__).parents[2]
+FRONT = SpaceCard.load(ROOT / "README.md").data.to_dict()
+
+# The client's own way to upload bytes.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+def front_matter(space: Path) -> dict:
+    return SpaceCard.load(space / "README.md").data.to_dict()
+
+
+def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path: Path, command: Command) -> None:
+    assert command("space", "maker/demo", "--checkpoint", run, "--out", tmp_path / "space")[0] == 0
+    names = set(tree(tmp_path / "space"))
+    ours = {"app.py", "LICENSE", "README.md", "requirements.txt", "thumbnail.jpg"}
+    assert {name for name in names if "/" not in name} == ours
+    shown = {f"checkpoints/0-people/{name}" for name in tree(run / "checkpoint")}
+    assert {name for name in names if name.startswith("checkpoints/")} == shown
+    program = {
+        p.relative_to(ROOT).as_posix() for p in (ROOT / "dcgan").rglob("*") if p.suffix in {".py", ".js", ".css"}
+    }
+    assert program <= names
+    assert {"dcgan/demo/explorer/kernel.wasm", "dcgan/demo/explorer/ko.json"} <= names
+    assert not [name for name in names if name.endswith(".pyc")]
+    assert "datasets>=" in (tmp_path / "space" / "requirements.txt").read_text()
+
+
+def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(
+    hub: Hub, run: Path, tmp_path: Path, command: Command
+) -> None:
+    config = json.loads((run / "checkpoint" / "config.json").read_text())
+    config["data"]["hub"] = "py97/UTKFace-Cropped@main"
+    (run / "checkpoint" / "config.json").write_text(json.dumps(config))
+    hub.add("models", "maker/faces", tree(run / "checkpoint"))
+    space = tmp_path / "space"
+    command("space", "maker/demo", "--checkpoint", "maker/faces", "--title", "Mine", "--out", space)
+    front = front_matter(space)
+    assert (front["title"], front["sdk"]) == ("Mine", "gradio")
+    assert front["models"] == front["preload_from_hub"] == ["maker/faces"]
+    assert front["datasets"] == ["py97/UTKFace-Cropped"]
+    assert front["thumbnail"] == "https://huggingface.co/spaces/maker/demo/resolve/main/thumbnail.jpg"
+    assert not (space / "checkpoints").exists()
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    about = {
+        "SYSTEM": "spaces",
+        "SPACE_ID": "maker/demo",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(tmp_path / "served"),
+        "HF_HOME": str(tmp_path / "home"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    app = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=space,
+        env={**os.environ, **about},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with app:
+        lines: list[str] = []
+        while app.stdout and "Running on" not in (line := app.stdout.readline()):
+            lines.append(line)
+            assert line, "".join(lines)
+        try:
+            (about_it,) = Client(f"http://127.0.0.1:{port}", verbose=False).predict(api_name="/checkpoints")
+            assert (about_it["name"], about_it["images_seen"]) == ("people", 20_000)
+        finally:
+            app.terminate()
+
+
+@pytest.mark.usefixtures("maker")
+def test_a_private_model_is_not_preloaded_and_a_revision_is_copied(
+    hub: Hub, run: Path, tmp_path: Path, command: Command
+) -> None:
+    sha = hub.add("models", "maker/own", tree(run / "checkpoint"), private=True).names["main"]
+    command("space", "maker/demo", "--checkpoint", "maker/own", "--out", tmp_path / "a")
+    assert (front_matter(tmp_path / "a")["models"], "preload_from_hub" in front_matter(tmp_path / "a")) == (
+        ["maker/own"],
+        False,
+    )
+    command("space", "maker/demo", "--checkpoint", f"maker/own@{sha}", "--out", tmp_path / "b")
+    assert (tmp_path / "b" / "checkpoints" / "0-people" / "generator.safetensors").is_file()
+    assert "models" not in front_matter(tmp_path / "b")
+
+
+def test_a_folder_of_checkpoints_makes_a_space_of_them_all(made: Path, tmp_path: Path, command: Command) -> None:
+    for folder, name in (("a", "../../climber"), ("b", "people"), ("c", "people")):
+        shutil.copytree(made, tmp_path / "all" / folder)
+        config = json.loads((made / "config.json").read_text()) | {"name": name}
+        (tmp_path / "all" / folder / "config.json").write_text(json.dumps(config))
+    command("space", "maker/demo", "--checkpoint", tmp_path / "all", "--out", tmp_path / "deep" / "er" / "space")
+    found = {path.parent.name for path in tmp_path.rglob("generator.safetensors") if "all" not in path.parts}
+    assert found == {"0-climber", "1-people", "2-people"}
+    for folder in find_checkpoints(tmp_path / "deep" / "er" / "space" / "checkpoints"):
+        assert load_checkpoint(folder).images_seen == 20_000
+
+
+@pytest.mark.usefixtures("maker")
+def test_a_space_is_uploaded_in_one_commit_and_replaces_an_older_one(hub: Hub, run: Path, command: Command) -> None:
+    old = {"dcgan/gone.py": b"", "checkpoints/old/config.json": b"{}", "notes.md": b"mine"}
+    repo = hub.add("spaces", "maker/demo", old, sdk="gradio")
+    assert command("space", "maker/demo", "--checkpoint", run) == (0, f"{hub.url}/spaces/maker/demo\n")
+    assert len(repo.commits) == 2
+    assert {"notes.md", "app.py", "checkpoints/0-people/generator.safetensors"} <= set(repo.files)
+    assert not {"dcgan/gone.py", "checkpoints/old/config.json"} & set(repo.files)
+    command("space", "maker/new", "--checkpoint", run, "--private")
+    assert (hub.repos["spaces", "maker/new"].sdk, hub.repos["spaces", "maker/new"].private) == ("gradio", True)
+
+
+def test_what_cannot_be_a_space_is_one_line_and_leaves_nothing(run: Path, tmp_path: Path, command: Command) -> None:
+    def refusal(*arguments: object) -> str:
+        code, line = command("space", "maker/demo", "--out", out, *arguments)
+        assert (code, line[:7]) == (2, "space: ")
+        return line
+
+    out = tmp_path / "out"
+    assert "no checkpoint at" in refusal("--checkpoint", tmp_path / "run" / "state")
+    assert "the Hub would not take this Space: title must not be" in refusal("--checkpoint", run, "--title", "\n")
+    with (run / "checkpoint" / "history.jsonl").open("ab") as file:
+        file.truncate(10_000_001)
+    assert "history.jsonl is larger than 10 MB" in refusal("--checkpoint", run)
+    assert not out.exists()
+    out.mkdir()
+    (out / "precious.txt").write_text("x")
+    assert "is there already" in refusal("--checkpoint", run)
+    out = out / "precious.txt"
+    assert "is there already" in refusal("--checkpoint", run)
+    assert out.read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, None),
+        ({"sdk": "streamlit"}, "sdk must not be 'streamlit'"),
+        ({"sdk_version": "5.0.0"}, "sdk_version is not the gradio"),
+        ({"python_version": 3.10}, "python_version must not be 3.1"),
+        ({"python_version": None}, "python_version is missing"),
+        ({"app_file": "main.py"}, "app_file is not there"),
+        ({"colorFrom": "teal"}, "colorFrom must not be 'teal'"),
+        ({"short_description": "x" * 61}, "short_description must not be"),
+        ({"license": "My Own"}, "license must not be 'My Own'"),
+        ({"thumbnail": "thumbnail.jpg"}, "thumbnail must not be"),
+        ({"models": ["faces"]}, "models must not be 'faces'"),
+        ({"datasets": ["py97/UTKFace-Cropped@main"]}, "datasets must not be"),
+        ({"preload_from_hub": [f"maker/faces config.json {'a' * 40}", "maker/faces a,b"]}, None),
+        ({"preload_from_hub": ["maker/faces config.json main"]}, "preload_from_hub must not be"),
+    ],
+)
+def test_what_the_hub_would_not_take_is_named(tmp_path: Path, change: dict, problem: str | None) -> None:
+    front = {key: value for key, value in {**FRONT, **change}.items() if value is not None}
+    (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump(front)}---\n")
+    for name in ("requirements.txt", "app.py"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    found = problems(tmp_path)
+    assert found == [] if problem is None else len(found) == 1 and problem in found[0], found
+
+
+def test_the_workflow_mirrors_the_repository_to_a_space(hub: Hub, tmp_path: Path) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "space.yml").read_text())
+    upload = workflow["jobs"]["mirror"]["steps"][-1]
+    for name in ("README.md", "app.py", "dcgan/model.py", ".github/workflows/space.yml", ".git/config"):
+        (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clone" / name).write_text("---\ntitle: Faces\n---\n")
+    repo = hub.add("spaces", "maker/demo", {"dcgan/gone.py": b""}, sdk="gradio")
+    assert set(upload["env"]) == {"SPACE", "HF_TOKEN"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    about = {"PATH": path, "SPACE": "maker/demo", "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home")}
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", upload["run"]],
+        cwd=tmp_path / "clone",
+        env={**os.environ, **about},
+        capture_output=True,
+        check=True,
+    )
+    assert sorted(repo.files) == [".gitattributes", "README.md", "app.py", "dcgan/model.py"]
