@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 # Gradio reads them when it is imported: where it keeps visitors' files, and that it sends nobody statistics.
-os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="dcgan-visitors-"))
+VISITORS = tempfile.TemporaryDirectory(prefix="dcgan-visitors-")
+os.environ.setdefault("GRADIO_TEMP_DIR", VISITORS.name)
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
@@ -19,8 +20,7 @@ from starlette.middleware import Middleware
 
 from dcgan.checkpoint import CheckpointError
 from dcgan.data.sources import DataError
-from dcgan.demo.explorer import EXPLORER
-from dcgan.demo.explorer.files import write_moments, write_page
+from dcgan.demo.explorer.files import page_head, write_moments, write_page
 from dcgan.demo.limits import BodyLimit
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import about, explore, find, interpolate, lab, real_vs_fake, replay, shell, words
@@ -65,8 +65,7 @@ def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
     threading.Thread(target=write_moments, args=(files, studio.shelf), daemon=True).start()
     return demo.launch(
         theme=THEME,
-        css_paths=[EXPLORER / "page.css", EXPLORER / "explorer.css"],
-        head=f'<link id="explorer" rel="modulepreload" href="gradio_api/file={files.resolve().as_posix()}/explore.js">',
+        head=page_head(f"gradio_api/file={files.resolve().as_posix()}"),
         i18n=words,
         footer_links=["api"],
         run_history=False,  # it would store every call in the visitor's browser

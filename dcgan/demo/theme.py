@@ -13,6 +13,7 @@ THEME = gr.themes.Base(
     body_background_fill_dark="*neutral_950",
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_400",
+    color_accent="*primary_700",
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_400",

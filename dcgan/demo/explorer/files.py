@@ -1,6 +1,6 @@
 """The files that a page fetches, in the demo and in the static page: scripts, and what draws the faces of checkpoints.
 
-    *.js, kernel.wasm, ko.json
+    *.js, *.css, kernel.wasm, ko.json
     0/checkpoint.json           {"summary", "directions": {name: vector}, "replay"}; `Checkpoints.summary` and `.replay`
     0/generator.safetensors     the weights, as weights.py describes them
     0/moments/2016.safetensors  the same of an earlier moment, by the images seen; the demo has these
@@ -22,9 +22,15 @@ from dcgan.demo.explorer.weights import browser_weights
 from dcgan.files import replacing
 
 
+def page_head(address: str) -> str:
+    """The lines of HTML with which a Gradio page finds the files, relative to its own address."""
+    styles = [f'<link rel="stylesheet" href="{address}/{name}.css">' for name in ("page", "explorer")]
+    return "".join([*styles, f'<link id="explorer" rel="modulepreload" href="{address}/explore.js">'])
+
+
 def write_page(folder: Path, checkpoints: Shelf, **more: Any) -> None:
     """Write a page's files into an existing folder. `more`: as in `write_checkpoint`, for each checkpoint."""
-    for pattern in ("*.js", "kernel.wasm", "ko.json"):
+    for pattern in ("*.js", "*.css", "kernel.wasm", "ko.json"):
         for file in EXPLORER.glob(pattern):
             shutil.copyfile(file, folder / file.name)
     for i, name in enumerate(checkpoints.names):
