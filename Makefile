@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev lint
 	$(BIN)/python -m tests.chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -53,10 +53,9 @@ soak: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/soak.py --kills 50 --stops 10
 	$(BIN)/python -m benchmarks.load
 
-# The explorer as plain files, with no server; OUT must be new or empty. Needs npm, from Node.js.
+# The explorer as plain files, with no server; OUT must be new or empty.
 static: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-static.txt
-	$(BIN)/python -m dcgan.hub static $(OUT) --checkpoint $(CHECKPOINT)
+	$(BIN)/python -m dcgan static $(OUT) --checkpoint $(CHECKPOINT)
 
 clean:
 	rm -rf $(VENV) $(VENV)-audit

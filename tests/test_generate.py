@@ -179,14 +179,6 @@ def test_the_command_says_nothing_but_how_far_it_is(checkpoint, tmp_path):
     assert [line for line in done.stderr.splitlines() if line and "img" not in line] == []
 
 
-def test_the_package_gives_its_names_when_they_are_asked_for():
-    code = "import sys, dcgan; assert not any(name.startswith('dcgan.') for name in sys.modules); from dcgan import *; "
-    code += "print([name for name in dcgan.__all__ if eval(name).__name__ != name]); dcgan.nothing"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.stdout == "[]\n"
-    assert done.stderr.endswith("AttributeError: module 'dcgan' has no attribute 'nothing'\n")
-
-
 @pytest.mark.parametrize("out", ["faces", "faces.zip"])
 def test_ctrl_c_ends_it_with_one_line_and_leaves_no_half_zip(checkpoint, tmp_path, monkeypatch, capsys, out):
     written, png = [], generate._png

@@ -1,0 +1,68 @@
+"""The generator for other programs: `python -m dcgan export CHECKPOINT --format onnx|torchscript OUT`.
+
+The file takes z, float32 [N, nz, 1, 1], and returns images, float32 [N, nc, S, S] in [-1, 1], for any N.
+"""
+
+import argparse
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.cli import interruptible, place
+from dcgan.files import writing
+from dcgan.hub.pull import local_folder
+from dcgan.model import Generator
+
+FORMATS = ("onnx", "torchscript")
+
+
+def export(generator: Generator, path: Path, format: str = "onnx") -> None:
+    """Write a generator in eval mode to `path`, whole or not at all, through torch's own exporters.
+
+    format: "onnx" or "torchscript". Raises ModuleNotFoundError where ONNX's packages are not installed.
+    """
+    z = torch.zeros(2, generator.config.nz, 1, 1)
+    with writing(path) as temporary, warnings.catch_warnings(action="ignore"):  # about the age of torch.jit
+        if format == "torchscript":
+            torch.jit.save(torch.jit.trace(generator, z), temporary)
+            return
+        for package in ("onnx", "onnxscript"):
+            if not find_spec(package):
+                raise ModuleNotFoundError(f"ONNX files need: pip install onnx onnxscript (no {package} here)")
+        program = torch.onnx.export(
+            generator,
+            (z,),
+            input_names=["z"],
+            output_names=["images"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        program.save(temporary)
+
+
+@interruptible("export: stopped")
+def main(argv: list[str] | None = None) -> int:
+    """Export a checkpoint's generator. Exit code 2, after one line on stderr, for what the user can mend."""
+    parser = argparse.ArgumentParser(prog="python -m dcgan export", description="Write a generator for other programs.")
+    parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
+    parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
+    parser.add_argument("out", type=place, help="file to write")
+    flags = parser.parse_args(argv)
+    try:
+        generator = load_checkpoint(local_folder(flags.checkpoint)).generator
+        flags.out.parent.mkdir(parents=True, exist_ok=True)
+        export(generator, flags.out, flags.format)
+    except (CheckpointError, ModuleNotFoundError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    except (OSError, RuntimeError) as error:
+        print(f"export: '{flags.out}' cannot be written ({getattr(error, 'strerror', None) or error})", file=sys.stderr)
+        return 2
+    print(f"wrote {flags.out}")
+    return 0
