@@ -41,7 +41,7 @@ TABS = {
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page of a studio, a tab a module."""
     with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(300, 2400)) as demo:
-        names = studio.shelf.names
+        names = studio.checkpoints.names
         with gr.Row(elem_classes="header"):
             gr.Markdown(words("# Faces from noise"))
             checkpoint = gr.Dropdown(
@@ -53,16 +53,16 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 with gr.Tab(words(title), id=id, elem_id=f"panel-{id}") as panels[id]:
                     module.build(studio, checkpoint)
         shell.build(studio, checkpoint, tabs, panels)
-        if studio.shelf.broken:
-            gr.Markdown("Left out: " + "; ".join(studio.shelf.broken), elem_classes="note")
+        if studio.checkpoints.broken:
+            gr.Markdown("Left out: " + "; ".join(studio.checkpoints.broken), elem_classes="note")
     return demo.queue(max_size=20, api_open=False)
 
 
 def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
     """Serve the demo and the files that its page fetches, written into an empty folder. Returns the address."""
-    write_page(files, studio.shelf)
+    write_page(files, studio.checkpoints)
     gr.set_static_paths(files)
-    threading.Thread(target=write_moments, args=(files, studio.shelf), daemon=True).start()
+    threading.Thread(target=write_moments, args=(files, studio.checkpoints), daemon=True).start()
     return demo.launch(
         theme=THEME,
         head=page_head(f"gradio_api/file={files.resolve().as_posix()}"),

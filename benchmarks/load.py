@@ -27,11 +27,11 @@ import httpx
 import numpy as np
 import torch
 import websockets
+from dcgan.demo.server.channel import LENGTH, PATH
 
 from app import HERE
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
-from dcgan.demo.server.channel import LENGTH, PATH
 from dcgan.demo.studio import WARM_UP_AFTER
 from dcgan.model import Generator
 from dcgan.pictures import encoded, enlarged, picture

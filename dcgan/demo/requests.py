@@ -1,5 +1,9 @@
-"""What strangers ask for, checked: type, range and length. What is wrong is a ValueError, one line for the visitor."""
+"""Validate untrusted request parameters: type, range and length.
 
+Each function returns the value in its proper type, or raises ValueError with one line for the visitor.
+"""
+
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,62 +15,71 @@ MAX_Z = 6.0  # beyond it the generator was never trained
 MAX_WALK = 50
 
 
-def seed(value: Any, name: str = "seed") -> int:
-    return whole(value, name, 0, MAX_SEED)
-
-
 def whole(value: Any, name: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`."""
     if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value == int(value):
         return int(value)
     raise ValueError(f"{name} must be a whole number from {low} to {high}, not {short(value)}")
 
 
 def number(value: Any, name: str, low: float, high: float) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:  # NaN is in no range
+    """A number from `low` to `high`; NaN is in no range."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
         return float(value)
     raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {short(value)}")
 
 
 def switch(value: Any, name: str) -> bool:
+    """True or False."""
     if isinstance(value, bool):
         return value
     raise ValueError(f"{name} must be true or false, not {short(value)}")
 
 
-def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    if value in choices:
+def choice(value: Any, name: str, choices: Collection[str]) -> str:
+    """One of `choices`."""
+    if isinstance(value, str) and value in choices:
         return value
-    raise ValueError(f"{name} must be {' or '.join(choices)}, not {short(value)}")
+    raise ValueError(f"{name} must be {' or '.join(choices) or 'left out'}, not {short(value)}")
 
 
 def mapping(value: Any, name: str) -> dict[Any, Any]:
+    """A mapping; None stands for an empty one."""
     if value is None or isinstance(value, dict):
         return value or {}
     raise ValueError(f"{name} must be a mapping of names to numbers, not {short(value)}")
 
 
-def edits(edits: Any, nz: int) -> dict[int, float]:
-    """Edits as {dimension: value}. In JSON the dimensions are texts."""
+def seed(value: Any, name: str = "seed") -> int:
+    """A seed, 0 to 2**32 - 1."""
+    return whole(value, name, 0, MAX_SEED)
+
+
+def edits(value: Any, nz: int) -> dict[int, float]:
+    """Edits of a latent as {dimension: value from -6 to 6}. In JSON the dimensions are strings."""
     checked = {}
-    for key, value in mapping(edits, "edits").items():
+    for key, z in mapping(value, "edits").items():
         dimension = int(key) if isinstance(key, str) and key.isdecimal() and len(key) < 6 else key
         dimension = whole(dimension, "dimension", 0, nz - 1)
-        checked[dimension] = number(value, f"dimension {dimension}", -MAX_Z, MAX_Z)
+        checked[dimension] = number(z, f"dimension {dimension}", -MAX_Z, MAX_Z)
     return checked
 
 
 def latent(values: Any, name: str, nz: int, most: float = MAX_Z) -> Tensor:
+    """A z [nz] from a list of numbers from -`most` to `most`."""
     if not isinstance(values, list) or len(values) != nz:
         raise ValueError(f"{name} must be a list of {nz} numbers, not {short(values)}")
     return torch.tensor([number(value, f"a number of the {name}", -most, most) for value in values])
 
 
-def walk(walk: Any) -> list[int]:
-    if walk is not None and not (isinstance(walk, list) and len(walk) <= MAX_WALK):
-        raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {short(walk)}")
-    return [seed(number, "a step of the walk") for number in walk or []]
+def walk(value: Any) -> list[int]:
+    """At most 50 numbers of neighbours; None stands for an empty list."""
+    if value is not None and not (isinstance(value, list) and len(value) <= MAX_WALK):
+        raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {short(value)}")
+    return [seed(step, "a step of the walk") for step in value or []]
 
 
 def short(value: Any) -> str:
+    """The value's repr, cut to 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -1,4 +1,4 @@
-"""What there is to say to visitors, whatever their language: texts with {gaps}, and what stands in these."""
+"""Sentences for visitors that pages translate: English texts with {gaps}, and the values of the gaps."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ Sentences = list[tuple[str, dict[str, Any]]]
 
 
 def spelled(sentences: Sentences) -> str:
-    """The same in English."""
+    """The sentences in English, their gaps filled."""
     return " ".join(text.format(**{gap: _rounded(value) for gap, value in gaps.items()}) for text, gaps in sentences)
 
 

@@ -1,29 +1,33 @@
-"""What visitors give: photos, within bounds. A ValueError is one line for the visitor."""
+"""Read what visitors upload, within bounds. A ValueError is one line for the visitor; nothing is logged or kept."""
 
-import os
-import tempfile
+import io
+import struct
+import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
 
-from dcgan.data.images import load_images
-from dcgan.data.sources import DataError, open_photo, open_source
+from dcgan.data.crop import square
+from dcgan.data.sources import DataError, is_image, open_photo
 from dcgan.pictures import Pixels
 
 MAX_PHOTO = 40 * 2**20  # bytes
 PHOTO_SIDE = 2048  # pixels: larger photos are made smaller
 MAX_OWN = 500  # pictures of a visitor ...
-MAX_OWN_PIXELS = 2 * 10**9  # ... with so many pixels in all: half a minute
+READING = 30.0  # ... and seconds to read them in: what is left then is left out
 MAX_DIRECTORY = 2**20  # bytes of a zip's directory: some 10,000 names
-MAX_UNPACKED = 2**30  # bytes of what a zip holds
-ZIP_DIRECTORY = 5  # where its size stands in the record that ends a zip
+ZIP_END = struct.Struct("<4s4H2LH")  # the record that ends a zip: the sixth field is the size of its directory
+ZIP64_END = b"PK\6\7"  # the record before it where there are too many files for that
 
 
 def photo(path: str | Path) -> Image.Image:
+    """The upright photo in a file, its longer side at most 2,048 pixels."""
     try:
         if Path(path).stat().st_size > MAX_PHOTO:
             raise ValueError(f"this photo is larger than {MAX_PHOTO >> 20} MB: give a smaller one")
@@ -32,43 +36,52 @@ def photo(path: str | Path) -> Image.Image:
         raise ValueError(str(error) if isinstance(error, DataError) else "this photo is no longer there") from None
 
 
-def own_photos(files: Sequence[str], image_size: int, nc: int) -> Pixels:
-    """Pictures, or a zip of them, cropped and resized as training does it: uint8 [N, nc, S, S].
+def own_photos(files: Sequence[str | Path], image_size: int, nc: int) -> Pixels:
+    """Pictures, and those in zips, cropped and resized as for training: uint8 [N, S, S, nc].
 
-    Up to 500 are read, and nothing is kept. The files stay: another visitor may have given the same ones.
+    At most 500, and as many as can be read in 30 seconds; what is no picture is left out. Raises ValueError where
+    nothing is left.
     """
-    if not files:
-        raise ValueError("give pictures, or a zip of them")
-    with tempfile.TemporaryDirectory(dir=Path(files[0]).parent) as folder:
-        pictures, cache = Path(folder, "pictures"), Path(folder, "cache")
-        pictures.mkdir()
-        linked = [pictures / f"{i:04d}{Path(f).suffix.lower()}" for i, f in enumerate(files)]
-        for file, link in zip(files, linked, strict=True):
-            os.link(file, link)
-        archive = next((path for path in linked if path.suffix == ".zip"), None)
-        try:
-            _check_size(archive or pictures)
-            images = load_images(str(archive or pictures), image_size, nc, 0, MAX_OWN, cache, False)
-        except DataError as error:
-            said, unreadable, _ = str(error).replace(f"{archive or pictures}", "what you gave").partition("can be read")
-            raise ValueError(f"{said}{unreadable}: give JPEG, PNG or WebP" if unreadable else said) from None
-        return np.array(images.pixels)
+    end, own = time.monotonic() + READING, []
+    for file in islice(_pictures(files), MAX_OWN):
+        with suppress(DataError):
+            own.append(square(open_photo(file, PHOTO_SIDE), image_size, nc))
+        if time.monotonic() > end:
+            break
+    if not own:
+        raise ValueError("there is no picture that can be read: give JPEG, PNG or WebP, or a zip of them")
+    return np.ascontiguousarray(np.stack(own).transpose(0, 2, 3, 1))
 
 
-def _check_size(source: Path) -> None:
-    """Refuse a visitor's pictures, a folder or a zip, that would take minutes to read. Raises ValueError, DataError."""
-    if source.is_file():
-        with source.open("rb") as file:
-            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # before a million entries are read
-        if end and end[ZIP_DIRECTORY] > MAX_DIRECTORY:
-            raise ValueError("this zip holds too many files: give a smaller one")
-    found, pixels = open_source(str(source)), 0
-    if source.is_file():
-        with zipfile.ZipFile(source) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
-                raise ValueError(f"this zip unpacks to more than {MAX_UNPACKED >> 20:,} MB: give a smaller one")
-    for index in range(min(len(found.names), MAX_OWN)):
-        with suppress(Exception), found.open(index) as image:  # what cannot be read is skipped later
-            pixels += image.width * image.height
-    if pixels > MAX_OWN_PIXELS:
-        raise ValueError(f"these pictures have more than {MAX_OWN_PIXELS // 10**6:,} million pixels: give fewer")
+def _pictures(files: Sequence[str | Path]) -> Iterator[Path | IO[bytes]]:
+    for path in map(Path, files):
+        if path.suffix.lower() == ".zip":
+            yield from _unzipped(path)
+        elif is_image(path.name) and path.stat().st_size <= MAX_PHOTO:
+            yield path
+
+
+def _unzipped(path: Path) -> Iterator[IO[bytes]]:
+    """The pictures in a zip, each unpacked into memory. Raises ValueError for a zip that cannot be read."""
+    _check_directory(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if not is_image(entry.filename) or entry.file_size > MAX_PHOTO:
+                    continue
+                with suppress(Exception):  # damaged, encrypted, or packed in a way that nobody knows
+                    yield io.BytesIO(archive.read(entry))  # never more than its file_size
+    except (OSError, zipfile.BadZipFile):
+        raise ValueError("this zip cannot be read: pack it anew") from None
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a zip of a million names before zipfile reads them all: that takes half a minute and gigabytes."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - ZIP_END.size - 2**16 - 20))  # a comment, and the record of ZIP64
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or at + ZIP_END.size > len(tail):
+        raise ValueError("this zip cannot be read: pack it anew")
+    if ZIP_END.unpack_from(tail, at)[5] > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(ZIP64_END):
+        raise ValueError("this zip holds too many files: give a smaller one")

@@ -1,4 +1,4 @@
-"""ZeroGPU: Spaces of that hardware lend a GPU to a function for as long as it runs. Elsewhere nothing changes."""
+"""ZeroGPU: Spaces on that hardware lend a GPU to a function while it runs. Elsewhere nothing changes."""
 
 import os
 from collections.abc import Callable
@@ -12,9 +12,9 @@ LENT = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true") and f
 
 
 def on_gpu(seconds: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A function, or a generator, that a GPU is asked for, for so many seconds at most, where one is lent.
+    """Decorate a function, or a generator, that is to have a GPU for at most so many seconds where one is lent.
 
-    There it runs in a process of its own: what it is given and what it answers is pickled, and must be on the CPU.
+    There it runs in a process of its own: arguments and results are pickled, and must be on the CPU.
     """
     if not LENT:
         return lambda function: function

@@ -11,12 +11,13 @@ from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, place
+from dcgan.demo import checkpoints as about
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
-from dcgan.demo.studio import Studio
 from dcgan.hub.command import new_folder, repo_id, run_command
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
+from dcgan.latent.arithmetic import response
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.sampling import sample
 
@@ -36,14 +37,17 @@ def write_static(folder: Path, source: str, title: str = "Faces from noise") -> 
     source: run, checkpoint folder, or owner/name[@revision] on the Hub.
     """
     checkpoint = load_checkpoint(local_folder(source))
-    studio = Studio(checkpoint.folder)
-    if studio.shelf.broken:
-        raise CheckpointError(studio.shelf.broken[0])
-    signal = [[float(f"{value:.6g}") for value in row] for row in studio.signal()]
-    known = {"ranking": studio.ranking(), "signal": signal, "summary": {**studio.shelf.summary(), "moments": []}}
-    write_page(folder, studio.shelf, max_snapshots=MAX_SNAPSHOTS, known=known)
+    alone = about.Checkpoints(checkpoint.folder)
+    if alone.broken:
+        raise CheckpointError(alone.broken[0])
+    known = {
+        "summary": {**alone.summary(), "moments": []},
+        "ranking": about.ranking(checkpoint.generator),
+        "signal": about.signal(response(checkpoint.generator)),
+    }
+    write_page(folder, alone, max_snapshots=MAX_SNAPSHOTS, known=known)
     # A card may be anyone's: HTML in it is shown as text.
-    card = MarkdownIt("commonmark", {"html": False}).enable("table").render(studio.shelf.card())
+    card = MarkdownIt("commonmark", {"html": False}).enable("table").render(about.card(checkpoint))
     page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=card)
     (folder / "index.html").write_text(page, encoding="utf-8")
     styles = [(EXPLORER / name).read_text(encoding="utf-8") for name in STYLES]
@@ -62,7 +66,7 @@ def write_static(folder: Path, source: str, title: str = "Faces from noise") -> 
         short_description="A DCGAN that draws faces in your browser",
     )
     words = "Nobody you see here exists. A DCGAN draws them in your browser."
-    text = f"---\n{front.to_yaml()}\n---\n\n# {title}\n\n{words}\n\n{studio.shelf.about()}\n"
+    text = f"---\n{front.to_yaml()}\n---\n\n# {title}\n\n{words}\n\n{about.about(checkpoint)}\n"
     SpaceCard(text).save(folder / "README.md")
 
 

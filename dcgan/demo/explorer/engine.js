@@ -11,6 +11,7 @@
    engine.arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
    engine.replay(checkpoint)        -> {frames: [images seen], curves: {name: [value]}}
    engine.snapshot(checkpoint, index) -> Blob
+   engine.reals(checkpoint)         -> {sheet: ImageBitmap of real images, eight in a row, count}, or null
    engine.latent(face, nz)          -> [nz] the z before truncation and edits
    engine.onStatus(listener)        -> listener(line) hears now and later why the server has to draw; "" where it need not
 
@@ -146,6 +147,11 @@ function createEngine(server) {
     },
     replay: async (checkpoint) => (await known(checkpoint)).replay,
     snapshot: async (checkpoint, index) => (await fetch(address((await known(checkpoint)).index, `snapshots/${index}.webp`))).blob(),
+    reals: async (checkpoint) => {
+      const about = await known(checkpoint);
+      if (!about.reals) return null;
+      return { sheet: await createImageBitmap(await (await fetch(address(about.index, "reals.webp"))).blob()), count: about.reals };
+    },
     onStatus: (listener) => {
       listeners.push(listener);
       tell();

@@ -1,7 +1,7 @@
 """The files that a page fetches, in the demo and in the static page: scripts, and what draws the faces of checkpoints.
 
     *.js, *.css, kernel.wasm, ko.json
-    0/checkpoint.json           {"summary", "directions": {name: vector}, "replay"}; `Checkpoints.summary` and `.replay`
+    0/checkpoint.json           {"summary", "directions": {name: vector}, "replay"}; as demo/checkpoints.py makes them
     0/generator.safetensors     the weights, as weights.py describes them
     0/moments/2016.safetensors  the same of an earlier moment, by the images seen; the demo has these
     0/snapshots/0.webp, ...     the frames of the replay
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.checkpoint import thin_snapshots
-from dcgan.demo.checkpoints import Shelf
+from dcgan.demo.checkpoints import Checkpoints, moments, replay
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.weights import browser_weights
 from dcgan.files import replacing
@@ -28,7 +28,7 @@ def page_head(address: str) -> str:
     return "".join([*styles, f'<link id="explorer" rel="modulepreload" href="{address}/explore.js">'])
 
 
-def write_page(folder: Path, checkpoints: Shelf, **more: Any) -> None:
+def write_page(folder: Path, checkpoints: Checkpoints, **more: Any) -> None:
     """Write a page's files into an existing folder. `more`: as in `write_checkpoint`, for each checkpoint."""
     for pattern in ("*.js", "*.css", "kernel.wasm", "ko.json"):
         for file in EXPLORER.glob(pattern):
@@ -38,18 +38,18 @@ def write_page(folder: Path, checkpoints: Shelf, **more: Any) -> None:
 
 
 def write_checkpoint(
-    folder: Path, checkpoints: Shelf, name: str, max_snapshots: int = 1000, known: dict[str, Any] | None = None
+    folder: Path, checkpoints: Checkpoints, name: str, max_snapshots: int = 1000, known: dict[str, Any] | None = None
 ) -> None:
     """Write a checkpoint's files into a new folder.
 
     max_snapshots: of more than these a selection is written. known: more entries of checkpoint.json.
     """
-    checkpoint = checkpoints.checkpoint(name)
+    checkpoint = checkpoints.get(name)
     snapshots = thin_snapshots(checkpoint.snapshots, max_snapshots)
     about = {
         "summary": checkpoints.summary(name),
         "directions": {d.name: d.vector.tolist() for d in checkpoint.directions},
-        "replay": {**checkpoints.replay(name), "frames": [snapshot.images_seen for snapshot in snapshots]},
+        "replay": {**replay(checkpoint), "frames": [snapshot.images_seen for snapshot in snapshots]},
         **(known or {}),
     }
     (folder / "snapshots").mkdir(parents=True)
@@ -59,10 +59,10 @@ def write_checkpoint(
         shutil.copyfile(snapshot.path, folder / "snapshots" / f"{i}.webp")
 
 
-def write_moments(folder: Path, checkpoints: Shelf) -> None:
+def write_moments(folder: Path, checkpoints: Checkpoints) -> None:
     """Write the weights of all earlier moments into a page's folder; until they are there, a fetch of them fails."""
     for i, name in enumerate(checkpoints.names):
-        with replacing(folder / str(i) / "moments") as moments:
-            for moment in checkpoints.moments(name):
+        with replacing(folder / str(i) / "moments") as written:
+            for moment in moments(checkpoints.get(name)):
                 weights = browser_weights(checkpoints.generator(name, moment))
-                (moments / f"{moment}.safetensors").write_bytes(weights)
+                (written / f"{moment}.safetensors").write_bytes(weights)

@@ -1,171 +1,197 @@
-/* Real vs fake: two grids, the reals nearest to a fake, and a quiz. Its value says what the server has answered:
-   {kind: "grids" | "closest" | "quiz" | "error", id, ...}; send(what, {id, ...details}) asks for another.  */
+/* Real vs fake: a grid of real images beside one of fakes, the training images nearest to a fake, and a quiz.
 
-import { button, make, messageLine, pickable, prefersStillness, spelled, t } from "./parts.js";
+   value: {checkpoint: name}, or {own: {checkpoint, picture: address, count, logits} or null} when the visitor's own photos
+   have come or gone. gradio.server, where there is one:
+     reals({checkpoint, shuffle}) -> {picture, count, checkpoint: whose fakes belong beside them, note: sentences}
+     quiz({checkpoint}) -> the same with the discriminator's logits, 20 images that it has never seen
+     logits({checkpoint, seeds}) -> the discriminator's logits of fakes, or null
+     nearest({checkpoint, seed}) -> {picture, distances, closer_than}
+   Pictures have eight images in a row. Without a server the real images are those that engine.reals has, if any. */
 
-const SILENT = 20_000; // milliseconds
-const SIDE = 8; // a grid is SIDE x SIDE faces
+import { engineOf } from "./engine.js";
+import { button, cut, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t } from "./parts.js";
+import { asking, whenAnswering } from "./server.js";
 
-export const mount = (root, { value, trigger }) => realVsFake(root, value, trigger);
+const SIDE = 8; // a grid is SIDE x SIDE images
+const PAIRS = 20; // of the quiz
+const MAX_SHUFFLE = 999_999;
 
-function realVsFake(root, value, send) {
-  let grids = null;
-  let quiz = null;
-  let round = 0;
-  let answers = [];
-  let picked = null;
+const range = (count) => Array.from({ length: count }, (_, i) => i);
+const bitmap = async (address) => createImageBitmap(await (await fetch(address)).blob());
 
-  // One request at a time: of two answers that arrive together only the last would be seen. The id makes each answer
-  // a new value, where the page would overlook one that says the same again.
-  const waiting = [];
-  let asked = 0;
-  let count = 0;
-  let overdue = 0;
-  const next = () => {
-    if (asked || !waiting.length) return;
-    const [what, details] = waiting.shift();
-    asked = ++count;
-    clearTimeout(overdue);
-    overdue = setTimeout(() => { // refused before it came to anyone who answers
-      asked = 0;
-      message.say(t("The server does not answer. Is it still running?"));
-      next();
-    }, SILENT);
-    send(what, { ...details, id: asked });
-  };
-  const ask = (...request) => {
-    waiting.push(request);
-    next();
-  };
+export async function mount(root, gradio) {
+  const engine = engineOf(gradio.server);
+  return realVsFake(root, engine, (await engine.open(gradio.value.checkpoint)).name, asking(gradio.server));
+}
+
+function realVsFake(root, engine, checkpoint, server) {
+  let own = null; // {checkpoint, sheet, count, logits} of the visitor's photos
+  let shown = null; // {number, checkpoint, note, sheet, cells, fakes}
+  let latest = 0;
+  let picked = null; // the seed whose nearest images are shown
 
   const message = messageLine();
   const note = make("p", { className: "hint" });
-  const shuffle = make("input", { type: "number", className: "number", min: 0, max: 999_999, value: 0, "aria-label": t("Shuffle number") });
-  const view = (number) => {
-    shuffle.value = number;
-    ask("grids", { shuffle: number });
-  };
-  shuffle.onchange = () => view(Math.min(999_999, Math.max(0, Math.floor(Number(shuffle.value) || 0))));
-  const again = button(t("Shuffle"), () => view(Math.floor(Math.random() * 1e6)));
-  const play = button(t("Spot the fake"), () => ask("quiz", {}), { className: "button primary" });
-  const real = make("img", { className: "faces", hidden: true, alt: t("64 real images in a grid") });
-  const fake = make("img", { className: "faces", alt: t("64 generated faces in a grid") });
-  const seedOf = (index) => grids.shuffle * SIDE * SIDE + index;
-  const pick = (index) => {
-    if (!grids) return;
-    picked = seedOf(index);
-    closest.replaceChildren(make("p", { className: "hint" }, t("Looking …")));
-    ask("closest", { seed: picked });
-  };
-  const fakes = pickable(fake, SIDE, SIDE, (index) => t("Fake {n}: its nearest training images", { n: index + 1 }), pick);
-  fakes.hidden = true;
+  const shuffle = make("input", { type: "number", className: "number", min: 0, max: MAX_SHUFFLE, value: 0, "aria-label": t("Shuffle number") });
+  shuffle.onchange = () => load(Math.min(MAX_SHUFFLE, Math.max(0, Math.floor(Number(shuffle.value) || 0))));
+  const again = button(t("Shuffle"), () => load(Math.floor(Math.random() * (MAX_SHUFFLE + 1))));
+  const play = button(t("Spot the fake"), startQuiz, { className: "button primary" });
+  const grid = (label) => make("canvas", { className: "faces", role: "img", "aria-label": label });
+  const [real, fake] = [grid(t("64 real images in a grid")), grid(t("64 generated faces in a grid"))];
+  const nameOf = (index) => t("Fake {n}: its nearest training images", { n: index + 1 });
+  const fakes = server.nearest ? pickable(fake, SIDE, SIDE, nameOf, pick) : fake;
+  const hint = make("span", { className: "hint", hidden: !server.nearest }, t("Click one for its nearest training images"));
   const closest = make("section", { className: "closest", "aria-label": t("Nearest training images"), "aria-live": "polite" });
-  const both = make("div", { className: "pair" },
-    make("figure", {}, make("figcaption", {}, make("h2", {}, t("Real"))), real),
-    make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), make("span", { className: "hint" }, t("Click one for its nearest training images"))), fakes));
+  const reals = make("figure", {}, make("figcaption", {}, make("h2", {}, t("Real"))), real);
+  const both = make("div", { className: "pair" }, reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), hint), fakes));
   const board = make("section", { className: "quiz", "aria-label": t("Spot the fake"), hidden: true });
   const all = make("div", {}, both, closest);
+  const bar = make("div", { className: "bar wrap" }, play, make("span", { className: "grow" }), shuffle, again);
+  root.replaceChildren(make("div", { className: "explorer single" }, bar, message.element, note, all, board));
 
-  root.replaceChildren(
-    make("div", { className: "explorer single" },
-      make("div", { className: "bar wrap" }, play, make("span", { className: "grow" }), shuffle, again),
-      message.element, note, all, board));
+  /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, logits, checkpoint, note}. */
+  async function realsFor(number) {
+    const fakeNote = ["Fake: made up by the checkpoint {name}.", { name: checkpoint }];
+    const some = (count) => range(Math.min(count, SIDE * SIDE)).map((i) => (i + (number ?? randomSeed()) * SIDE * SIDE) % count);
+    if (own) {
+      const logits = own.checkpoint === checkpoint ? own.logits : null;
+      return { ...own, cells: some(own.count), logits, checkpoint, note: [["Real: {count} pictures of your own.", { count: own.count }], fakeNote] };
+    }
+    if (server.reals) {
+      const found = await (number === undefined ? server.quiz({ checkpoint }) : server.reals({ checkpoint, shuffle: number }));
+      return { ...found, sheet: found.count ? await bitmap(found.picture) : null, cells: range(found.count) };
+    }
+    const drawn = await engine.reals(checkpoint);
+    if (drawn) return { ...drawn, cells: some(drawn.count), checkpoint, note: [["Real: {count} drawn faces.", { count: drawn.count }], fakeNote] };
+    return { sheet: null, cells: [], checkpoint, note: [["The real images are not part of this page: here are fakes alone.", {}], fakeNote] };
+  }
 
-  const picture = (png) => `data:image/png;base64,${png}`;
+  async function load(number) {
+    const ticket = ++latest;
+    shuffle.value = number;
+    picked = null;
+    closest.replaceChildren();
+    if (!shown) note.textContent = t("Fetching real images …");
+    try {
+      const found = await realsFor(number);
+      const sheet = await engine.sheet(found.checkpoint, range(SIDE * SIDE).map((i) => number * SIDE * SIDE + i), SIDE);
+      if (ticket !== latest) return;
+      shown = { ...found, number, fakes: sheet };
+      message.clear();
+      showGrids();
+    } catch (error) {
+      if (ticket !== latest) return;
+      message.say(error.message);
+      whenAnswering(() => ticket === latest && load(number));
+    }
+  }
 
-  const shows = {
-    grids(answer) {
-      grids = answer;
-      note.textContent = spelled(answer.note);
-      shuffle.value = answer.shuffle;
-      fakes.hidden = false;
-      fake.src = picture(answer.fake);
-      real.hidden = !answer.real;
-      if (answer.real) real.src = picture(answer.real);
-      closest.replaceChildren();
-      // A fake that was clicked before another checkpoint's came in its place is looked at there.
-      if (picked !== null && picked >= seedOf(0) && picked < seedOf(SIDE * SIDE)) pick(picked - seedOf(0));
-      else picked = null;
-      leave();
-    },
-    closest(answer) {
-      if (answer.seed !== picked || answer.id < asked) return;
-      const face = (png, caption) => make("figure", {}, make("img", { className: "faces", src: picture(png), alt: caption }), make("figcaption", {}, caption));
-      const share = answer.closer_than;
-      const percent = share === null ? 0 : Math.min(99, Math.floor(100 * share));
-      const verdict =
-        share === null ? t("Too few images are held out to say how close that is.")
-        : share >= 0.99 ? t("Closer than {percent}% of unseen photos are: copied.", { percent })
-        : share >= 0.9 ? t("Closer than {percent}% of unseen photos are: suspiciously alike.", { percent })
-        : t("Closer than {percent}% of unseen photos are: no closer than a stranger.", { percent });
+  function showGrids() {
+    [all.hidden, board.hidden] = [false, true];
+    note.textContent = spelled(shown.note);
+    reals.hidden = !shown.sheet;
+    play.disabled = !shown.sheet;
+    fake.width = fake.height = real.width = real.height = shown.fakes.width;
+    fake.getContext("2d").drawImage(shown.fakes, 0, 0);
+    const size = real.width / SIDE; // of a cell, also where there are too few images to fill the grid
+    shown.cells.forEach((cell, i) => {
+      const from = shown.sheet.width / SIDE;
+      const at = [(cell % SIDE) * from, Math.floor(cell / SIDE) * from, from, from];
+      real.getContext("2d").drawImage(shown.sheet, ...at, (i % SIDE) * size, Math.floor(i / SIDE) * size, size, size);
+    });
+    root.dataset.shown = `${shown.checkpoint} ${shown.number} ${shown.cells.length}`;
+  }
+
+  async function pick(index) {
+    if (!shown) return;
+    const seed = shown.number * SIDE * SIDE + index;
+    const cell = (sheet, i, caption) => make("figure", {}, Object.assign(cut(sheet, SIDE, i, sheet.width / SIDE), { className: "faces" }), make("figcaption", {}, caption));
+    picked = seed;
+    closest.replaceChildren(make("p", { className: "hint" }, t("Looking …")));
+    try {
+      const found = await server.nearest({ checkpoint: shown.checkpoint, seed });
+      const sheet = await bitmap(found.picture);
+      if (picked !== seed) return;
+      const nearest = found.distances.map((d, i) => cell(sheet, i, t("Real, {d} levels apart", { d: d.toFixed(1) })));
       closest.replaceChildren(
-        make("p", { className: "verdict" }, verdict),
-        make("div", { className: "likenesses" }, face(answer.face, t("Fake, seed {seed}", { seed: answer.seed })),
-          ...answer.images.map((png, i) => face(png, t("Real, {d} levels apart", { d: answer.distances[i].toFixed(1) })))));
+        make("p", { className: "verdict" }, verdict(found.closer_than)),
+        make("div", { className: "likenesses" }, cell(shown.fakes, index, t("Fake, seed {seed}", { seed })), ...nearest));
       closest.scrollIntoView({ block: "nearest", behavior: prefersStillness() ? "auto" : "smooth" });
-    },
-    quiz(answer) {
-      quiz = answer;
-      [round, answers] = [0, []];
-      note.textContent = spelled(answer.note);
-      [all.hidden, board.hidden] = [true, false];
-      showRound();
-    },
-    error: () => {},
-  };
+    } catch (error) {
+      if (picked === seed) closest.replaceChildren(make("p", { className: "hint" }, error.message));
+    }
+  }
 
-  function showRound(focus = true) {
-    const sides = [t("Left"), t("Right")].map((side, i) => {
-      const one = button("", () => choose(i), { className: "thumb", "aria-label": t("{side} is the fake", { side }) });
-      one.append(make("img", { className: "faces", src: picture(quiz.pictures[2 * round + i]), alt: "" }));
+  function verdict(share) {
+    if (share === null) return t("Too few images are held out to say how close that is.");
+    const percent = Math.min(99, Math.floor(100 * share));
+    return share >= 0.99 ? t("Closer than {percent}% of unseen photos are: copied.", { percent })
+      : share >= 0.9 ? t("Closer than {percent}% of unseen photos are: suspiciously alike.", { percent })
+      : t("Closer than {percent}% of unseen photos are: no closer than a stranger.", { percent });
+  }
+
+  async function startQuiz() {
+    play.disabled = true;
+    try {
+      const seeds = range(PAIRS).map(randomSeed);
+      const found = await realsFor();
+      if (found.cells.length < PAIRS) throw new Error(t("The quiz needs {n} real pictures, and there are {count}.", { n: PAIRS, count: found.cells.length }));
+      const judged = found.logits && server.logits ? await server.logits({ checkpoint: found.checkpoint, seeds }) : null;
+      const sheet = await engine.sheet(found.checkpoint, seeds, SIDE);
+      const pairs = seeds.map((_, i) => {
+        const [at, size] = [Math.random() < 0.5 ? 0 : 1, found.sheet.width / SIDE];
+        const sides = [cut(sheet, SIDE, i, sheet.width / SIDE), cut(found.sheet, SIDE, found.cells[i], size)];
+        const machine = judged && judged[i] > found.logits[found.cells[i]] ? 1 - at : at; // which the discriminator takes for the fake
+        return { sides: at ? sides.reverse() : sides, fake: at, machine: judged ? machine : null };
+      });
+      message.clear();
+      note.textContent = spelled(found.note);
+      [all.hidden, board.hidden] = [true, false];
+      showRound(pairs, []);
+    } catch (error) {
+      message.say(error.message);
+    }
+    play.disabled = false;
+  }
+
+  function showRound(pairs, answers) {
+    const round = answers.length;
+    const right = (sides) => sides.filter((side, i) => side === pairs[i].fake).length;
+    const judged = pairs[0].machine !== null;
+    const score = { mine: right(answers), machine: right(pairs.slice(0, round).map((pair) => pair.machine)), all: round };
+    if (round === pairs.length) return showEnd(score, judged);
+    const sides = [t("Left"), t("Right")].map((name, side) => {
+      const one = button("", () => showRound(pairs, [...answers, side]), { className: "thumb", "aria-label": t("{side} is the fake", { side: name }) });
+      one.append(pairs[round].sides[side]);
       return one;
     });
+    const last = round && (answers[round - 1] === pairs[round - 1].fake ? t("Right.") : t("Wrong."));
+    const told = round ? `${last} ${judged ? t("You {mine}, discriminator {machine}.", score) : t("You {mine}.", score)}` : t("Click the face that nobody has.");
     board.replaceChildren(
-      make("h2", {}, t("Which one is the fake? {n} of {all}", { n: round + 1, all: quiz.fakes.length })),
+      make("h2", {}, t("Which one is the fake? {n} of {all}", { n: round + 1, all: pairs.length })),
       make("div", { className: "sides" }, ...sides),
-      make("p", { className: "hint", role: "status" }, round ? told() : t("Click the face that nobody has.")),
-      button(t("Give up"), leave));
-    if (focus) sides[0].focus({ preventScroll: true });
+      make("p", { className: "hint", role: "status" }, told),
+      button(t("Give up"), showGrids));
+    sides[0].focus({ preventScroll: true });
   }
 
-  const scores = () => [answers, quiz.discriminator].map((given) => given.slice(0, round).filter((side, i) => side === quiz.fakes[i]).length);
-
-  function told() {
-    const [mine, machine] = scores();
-    const last = answers[round - 1] === quiz.fakes[round - 1] ? t("Right.") : t("Wrong.");
-    return `${last} ${t("You {mine}, discriminator {machine}.", { mine, machine })}`;
-  }
-
-  function choose(side) {
-    answers.push(side);
-    round++;
-    if (round < quiz.fakes.length) return showRound();
-    const [mine, machine] = scores();
-    const end = mine > machine ? t("You see better than the discriminator.") : mine < machine ? t("The discriminator sees better than you.") : t("A draw.");
-    const once = button(t("Play again"), () => ask("quiz", {}), { className: "button primary" });
-    board.replaceChildren(
-      make("h2", {}, end),
-      make("p", { className: "score", role: "status" }, t("You {mine} of {all}, discriminator {machine} of {all}.", { mine, machine, all: round })),
-      make("div", { className: "bar" }, once, button(t("Back to the grids"), leave)));
+  function showEnd(score, judged) {
+    const { mine, machine } = score;
+    const end = !judged ? t("That was all.") : mine > machine ? t("You see better than the discriminator.")
+      : mine < machine ? t("The discriminator sees better than you.") : t("A draw.");
+    const result = judged ? t("You {mine} of {all}, discriminator {machine} of {all}.", score) : t("You {mine} of {all}.", score);
+    const once = button(t("Play again"), startQuiz, { className: "button primary" });
+    board.replaceChildren(make("h2", {}, end), make("p", { className: "score", role: "status" }, result),
+      make("div", { className: "bar" }, once, button(t("Back to the grids"), showGrids)));
     once.focus();
   }
 
-  function leave() {
-    [all.hidden, board.hidden] = [false, true];
-    if (grids) note.textContent = spelled(grids.note);
-  }
-
-  function open(answer) {
-    // Without an id the checkpoint, or the visitor's own photos, have changed; what waits is then asked about these.
-    asked = answer.id === undefined || answer.id === asked ? 0 : asked;
-    if (!asked) clearTimeout(overdue);
-    message.say(answer.error ?? "");
-    if (answer.error && picked) closest.replaceChildren();
-    shows[answer.kind]?.(answer);
-    next();
-  }
-
-  if (value.kind) open(value);
-  else ask("grids", { shuffle: 0 });
-  return { open };
+  load(0);
+  return {
+    open: async (value) => {
+      if (value.checkpoint !== undefined) checkpoint = value.checkpoint;
+      if (value.own !== undefined) own = value.own && { ...value.own, sheet: await bitmap(value.own.picture) };
+      load(own && value.own ? 0 : Number(shuffle.value));
+    },
+  };
 }

@@ -62,7 +62,7 @@ def of_checkpoint(
     **value: Any,
 ) -> gr.HTML:
     """A component of value {"checkpoint": its name, ...}, which hears of each checkpoint that is chosen later."""
-    view = component(name, {"checkpoint": studio.shelf.names[0], **value}, server_functions, events)
+    view = component(name, {"checkpoint": studio.checkpoints.names[0], **value}, server_functions, events)
     checkpoint.change(None, checkpoint, view, js="(name) => ({ checkpoint: name })")
     return view
 

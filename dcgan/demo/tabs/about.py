@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from dcgan.demo.checkpoints import card
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import PRIVATE, component, spoken, words
 
@@ -14,8 +15,13 @@ python app.py --checkpoints runs/mine                   # this page, with your f
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
+    """Build the tab and the endpoint /model_card."""
+
+    def model_card(checkpoint: str = "") -> str:
+        return card(studio.checkpoints.get(checkpoint))
+
     component("about", {})
     gr.Markdown(words(YOUR_OWN))
-    card = gr.Markdown(studio.shelf.card())
+    shown = gr.Markdown(model_card())
     public = {**PRIVATE, "api_visibility": "public"}
-    checkpoint.change(spoken(studio.shelf.card), checkpoint, card, api_name="model_card", **public)
+    checkpoint.change(spoken(model_card), checkpoint, shown, api_name="model_card", **public)

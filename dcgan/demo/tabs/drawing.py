@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from dcgan.demo import requests
-from dcgan.demo.studio import Studio
+from dcgan.demo.studio import Studio, drawn
 from dcgan.demo.tabs import answering, data_url
 from dcgan.pictures import encoded, grid
 
@@ -22,9 +22,9 @@ def drawing(studio: Studio) -> list[Callable[..., Any]]:
         """The faces of 1 to 64 latents side by side, {"picture": a PNG as a data URL}."""
         if not isinstance(latents, list) or not 1 <= len(latents) <= MAX_LATENTS:
             raise ValueError(f"latents must be a list of 1 to {MAX_LATENTS}")
-        nz = studio.shelf.checkpoint(checkpoint).model.nz
+        nz = studio.checkpoints.get(checkpoint).model.nz
         z = torch.stack([requests.latent(values, "latent", nz, MAX_VALUE) for values in latents])
-        pixels = studio.render(studio.shelf.generator(checkpoint, moment), z)
+        pixels = drawn(studio.checkpoints.generator(checkpoint, moment), z)
         return {"picture": data_url(encoded(grid(pixels, len(pixels))), "image/png")}
 
     @answering

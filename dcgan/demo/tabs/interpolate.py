@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from dcgan import pictures
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import PUBLIC, answering, data_url, of_checkpoint, served, spoken
 from dcgan.demo.tabs.drawing import drawing
@@ -18,7 +19,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     @answering
     def animation(format: str, seconds: float, loop: bool, **path: Any) -> str:
         """An animation of `Studio.path`, as a data URL."""
-        return data_url(studio.animation(studio.path(loop=loop, **path), format, seconds, loop), TYPES[format])
+        return data_url(pictures.animation(studio.path(loop=loop, **path), format, seconds, loop), TYPES[format])
 
     of_checkpoint("interpolate", studio, checkpoint, [*drawing(studio), animation])
 
@@ -40,7 +41,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     ) -> gr.FileData:
         """The way through two to eight seeds and back, or, with `loop`, on to the first, as "gif", "webp" or "mp4"."""
         faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint, loop)
-        return served(studio.animation(faces, format, seconds, loop), f"faces.{format}")
+        return served(pictures.animation(faces, format, seconds, loop), f"faces.{format}")
 
     gr.api(spoken(strip_file), api_name="interpolate", **PUBLIC)
     gr.api(spoken(animation_file), api_name="interpolate_file", **PUBLIC)

@@ -1,113 +1,100 @@
-"""Real vs fake: what a checkpoint learned from beside what it makes up, nearest training images, and a quiz."""
+"""Real vs fake: real images for the component real_vs_fake.js, visitors' own among them, and endpoints for scripts."""
 
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from dcgan.demo import real_vs_fake as comparison
-from dcgan.demo import requests
-from dcgan.demo.sentences import spelled
+from dcgan.demo import real_vs_fake, uploads
+from dcgan.demo.real_vs_fake import PAIRS, Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, component, served, spoken, words
+from dcgan.demo.tabs import PRIVATE, PUBLIC, answering, data_url, of_checkpoint, served, spoken, words
+from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import Pixels, encoded, grid
 
-KEPT = 3000  # seconds that a visitor's pictures stay
+KEPT = 3000  # seconds that a visitor's photos stay
+READING: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
-    own = gr.State(time_to_live=KEPT)  # the visitor's pictures, uint8 [N, nc, S, S]
-    view = component("real_vs_fake", {}, events=("grids", "closest", "quiz"))
+    """Build the tab and its endpoints /real_vs_fake, /nearest and /likeness."""
+
+    @answering
+    def reals(checkpoint: str = "", shuffle: int = 0) -> dict[str, Any]:
+        return _answer(real_vs_fake.reals(studio, checkpoint, shuffle))
+
+    @answering
+    def quiz(checkpoint: str = "") -> dict[str, Any]:
+        return _answer(real_vs_fake.quiz(studio, checkpoint))
+
+    @answering
+    def logits(seeds: list[int], checkpoint: str = "") -> list[float] | None:
+        if not isinstance(seeds, list) or len(seeds) > PAIRS:
+            raise ValueError(f"seeds must be a list of at most {PAIRS}")
+        return studio.logits(studio.faces(seeds, checkpoint), checkpoint)
+
+    @answering
+    def nearest(seed: int, checkpoint: str = "") -> dict[str, Any]:
+        images, found = studio.closest(seed, checkpoint=checkpoint)
+        return {"picture": _sheet(images), "distances": found.distances, "closer_than": found.closer_than}
+
+    view = of_checkpoint("real_vs_fake", studio, checkpoint, [*drawing(studio), reals, quiz, logits, nearest])
+    own = gr.State(time_to_live=KEPT, delete_callback=_remove)  # the path of the sheet of a visitor's photos
     with gr.Row(elem_classes="own"):
-        # Events of Gradio's: only these know whose pictures they are asked about.
         folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
         photos = gr.UploadButton(
             str(words("Use photos or a zip of my own")), file_count="multiple", file_types=["image", ".zip"], size="sm"
         )
         forget = gr.Button(words("Forget my photos"), size="sm", visible=False)
 
-    def grids(shuffle: int, checkpoint: str, own: Pixels | None) -> dict[str, Any]:
-        pair = comparison.real_vs_fake(studio, shuffle, checkpoint, own)
-        real = None if pair.real is None else _png(pair.real)
-        return {"kind": "grids", "shuffle": shuffle, "real": real, "fake": _png(pair.fake), "note": pair.note}
+    def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> tuple[str, dict[str, Any], Any]:
+        model = studio.checkpoints.get(checkpoint).model
+        pixels = uploads.own_photos([file["path"] for file in files], model.image_size, model.nc)
+        sheet = served(encoded(grid(pixels)), "own.png")
+        shown = {"checkpoint": studio.checkpoints.name(checkpoint), "picture": sheet, "count": len(pixels)}
+        shown["logits"] = studio.logits(pixels, checkpoint)
+        _remove(before)
+        return sheet.path, {"own": shown}, gr.update(visible=True)
 
-    def show_grids(checkpoint: str, own: Pixels | None, event: gr.EventData) -> dict[str, Any]:
-        return _answer(event, grids, event.shuffle, checkpoint, own)
+    def drop(before: str | None) -> tuple[None, dict[str, Any], Any]:
+        _remove(before)
+        return None, {"own": None}, gr.update(visible=False)
 
-    def show_closest(checkpoint: str, event: gr.EventData) -> dict[str, Any]:
-        return _answer(event, closest, event.seed, checkpoint)
-
-    def closest(seed: int, checkpoint: str) -> dict[str, Any]:
-        images, found = studio.closest(seed, checkpoint=checkpoint)
-        return {
-            "kind": "closest",
-            "seed": seed,
-            "face": _png(studio.face(seed, checkpoint=checkpoint)),
-            "images": [_png(image) for image in images],
-            "distances": found.distances,
-            "closer_than": found.closer_than,
-        }
-
-    def show_quiz(checkpoint: str, own: Pixels | None, event: gr.EventData) -> dict[str, Any]:
-        return _answer(event, quiz, checkpoint, own)
-
-    def quiz(checkpoint: str, own: Pixels | None) -> dict[str, Any]:
-        found = comparison.quiz(studio, checkpoint, own)
-        return {"kind": "quiz", **asdict(found), "pictures": [_png(image) for image in found.pictures]}
-
-    def take(files: list[str], checkpoint: str) -> tuple[Any, Any, Any]:
-        pixels = studio.own_photos(files, checkpoint)
-        return pixels, _answer(None, grids, 0, checkpoint, pixels), gr.update(visible=True)
-
-    view.grids(show_grids, [checkpoint, own], view, **PRIVATE)
-    view.closest(show_closest, checkpoint, view, **PRIVATE)
-    view.quiz(show_quiz, [checkpoint, own], view, **PRIVATE)
-    checkpoint.change(lambda *chosen: _answer(None, grids, 0, *chosen), [checkpoint, own], view, **PRIVATE)
-    for upload in (folder, photos):
-        upload.upload(spoken(take), [upload, checkpoint], [own, view, forget], **{**PRIVATE, "queue": True})
-    forget.click(
-        lambda checkpoint: (None, _answer(None, grids, 0, checkpoint, None), gr.update(visible=False)),
-        checkpoint,
-        [own, view, forget],
-        **PRIVATE,
-    )
+    for upload in (folder, photos):  # preprocess=False: Gradio's own leaves an empty file behind for each
+        upload.upload(spoken(take), [upload, checkpoint, own], [own, view, forget], preprocess=False, **READING)
+    forget.click(drop, own, [own, view, forget], **PRIVATE)
 
     def grid_files(shuffle: int = 0, checkpoint: str = "") -> tuple[gr.FileData, gr.FileData, str]:
         """64 real images, 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
-        pair = comparison.real_vs_fake(studio, shuffle, checkpoint)
-        if pair.real is None:
-            raise ValueError(spelled(pair.note))
-        real, fake = (
-            served(encoded(p), f"{name}-{shuffle}.png") for p, name in ((pair.real, "real"), (pair.fake, "fake"))
-        )
-        return real, fake, spelled(pair.note)
+        real, fake, note = real_vs_fake.grids(studio, shuffle, checkpoint)
+        return served(encoded(real), f"real-{shuffle:.0f}.png"), served(encoded(fake), f"fake-{shuffle:.0f}.png"), note
 
     def closest_file(seed: int = 0, count: int = 6, checkpoint: str = "") -> gr.FileData:
         """The face of a seed and the training images nearest to it side by side, as a PNG."""
         images, _ = studio.closest(seed, count, checkpoint)
-        faces = np.concatenate([studio.face(seed, checkpoint=checkpoint)[None], images])
-        return served(encoded(grid(faces, len(faces))), f"nearest-{seed}.png")
+        faces = np.concatenate([studio.face(seed, checkpoint)[None], images])
+        return served(encoded(grid(faces, len(faces))), f"nearest-{seed:.0f}.png")
 
     def likeness(seed: int = 0, checkpoint: str = "") -> dict[str, Any]:
         """How close the face of a seed comes to its nearest training images, and to what share of held-out ones."""
         _, found = studio.closest(seed, checkpoint=checkpoint)
         return {"distances": found.distances, "closer_than": found.closer_than}
 
-    gr.api(spoken(grid_files), api_name="real_vs_fake")
-    gr.api(spoken(closest_file), api_name="nearest")
-    gr.api(spoken(likeness), api_name="likeness")
+    gr.api(spoken(grid_files), api_name="real_vs_fake", **PUBLIC)
+    gr.api(spoken(closest_file), api_name="nearest", **PUBLIC)
+    gr.api(spoken(likeness), api_name="likeness", **PUBLIC)
 
 
-def _png(pixels: Pixels) -> str:
-    return base64_text(encoded(pixels))
+def _answer(reals: Reals) -> dict[str, Any]:
+    shown = {"picture": _sheet(reals.pixels) if len(reals.pixels) else None, "count": len(reals.pixels)}
+    return {**shown, "logits": reals.logits, "checkpoint": reals.checkpoint, "note": reals.note}
 
 
-def _answer(event: gr.EventData | None, function: Any, *details: Any) -> dict[str, Any]:
-    """What the function says, or in its place the visitor's mistake, with the id of the page's request, if any."""
-    # A file's description in its place would be served as the file.
-    name = {"id": requests.whole(event.id, "id", 0, 2**32)} if event else {}
-    try:
-        return {**name, **function(*details)}
-    except ValueError as error:
-        return {**name, "kind": "error", "error": str(error)}
+def _sheet(pixels: Pixels) -> str:
+    return data_url(encoded(grid(pixels)), "image/png")
+
+
+def _remove(path: str | None) -> None:
+    if path:
+        Path(path).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from dcgan.demo import checkpoints
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import PUBLIC, of_checkpoint, served, spoken
 from dcgan.demo.tabs.drawing import drawing
@@ -15,11 +16,11 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     def course(checkpoint: str = "") -> dict[str, Any]:
         """The course of the training: the images seen at each frame, and the curves of losses and beliefs."""
-        return studio.shelf.replay(checkpoint)
+        return checkpoints.replay(studio.checkpoints.get(checkpoint))
 
     def frame_file(index: int = 0, checkpoint: str = "") -> gr.FileData:
         """One frame of the replay, as a WebP of 8 x 8 faces."""
-        return served(studio.shelf.snapshot(index, checkpoint), f"frame-{index:.0f}.webp")
+        return served(checkpoints.snapshot(studio.checkpoints.get(checkpoint), index), f"frame-{index:.0f}.webp")
 
     gr.api(spoken(course), api_name="replay", **PUBLIC)
     gr.api(spoken(frame_file), api_name="replay_frame", **PUBLIC)

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from dcgan.demo.checkpoints import about
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import PRIVATE, PUBLIC, of_checkpoint, spoken
 from dcgan.demo.tabs.drawing import drawing
@@ -17,11 +18,16 @@ def build(studio: Studio, checkpoint: gr.Dropdown, tabs: gr.Tabs, panels: dict[s
         return gr.Tabs(selected=event.id) if event.id in panels else gr.skip()
 
     def show_checkpoint(event: gr.EventData) -> Any:
-        return event.name if event.name in studio.shelf.names else gr.skip()
+        return event.name if event.name in studio.checkpoints.names else gr.skip()
 
     view.tab(show_tab, None, tabs, **PRIVATE)
     view.checkpoint(show_checkpoint, None, checkpoint, **PRIVATE)
     for id, panel in panels.items():
         panel.select(None, None, None, js=f'() => dispatchEvent(new CustomEvent("tab-shown", {{ detail: "{id}" }}))')
-    gr.api(spoken(studio.shelf.about), api_name="about", **PUBLIC)
-    gr.api(studio.shelf.checkpoints, api_name="checkpoints", **PUBLIC)
+
+    def in_words(checkpoint: str = "") -> str:
+        """A checkpoint in words: size, data set, images seen, licence."""
+        return about(studio.checkpoints.get(checkpoint))
+
+    gr.api(spoken(in_words), api_name="about", **PUBLIC)
+    gr.api(studio.checkpoints.figures, api_name="checkpoints", **PUBLIC)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from torch import Tensor
 from dcgan.checkpoint import CheckpointError
 from dcgan.data import avatars
 from dcgan.data.crop import square
-from dcgan.latent import inversion
-from dcgan.latent.inversion import Box, Finder, find_face, framed, own_frame
+from dcgan.latent.framing import Box, find_face, framed, own_frame
+from dcgan.latent.inversion import Inversion
 from dcgan.latents import latent, latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.sampling import render
@@ -22,7 +23,7 @@ FOREVER = math.inf
 
 
 class Opened:
-    """What a finder needs of a checkpoint."""
+    """What an inversion needs of a checkpoint."""
 
     def __init__(self, nc: int = 3, discriminator: bool = True):
         torch.manual_seed(4)
@@ -46,20 +47,20 @@ class Opened:
         return net.eval()
 
 
+def inversion_of(opened: Opened) -> Inversion:
+    return Inversion(opened)  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_samples():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inversion, "SAMPLES", 256)
+        patch.setattr("dcgan.latent.inversion.SAMPLES", 256)
         yield
 
 
-def found_by(opened: Opened) -> Finder:
-    return Finder(opened, lambda z: render(opened.generator, z).permute(0, 2, 3, 1).numpy())  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
-def finder() -> Finder:
-    return found_by(Opened())
+def inversion() -> Inversion:
+    return inversion_of(Opened())
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,14 @@ def drawn() -> list[Image.Image]:
     """Faces, 128 px, of the kind that the detector knows: eyes open, nothing in front of them."""
     plain = {"eyes": "open", "glasses": "none", "facial_hair": "none", "mouth": "smile", "skin": "light"}
     return [avatars.draw({**avatars.factors(i), **plain}) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def known(drawn: list[Image.Image]) -> tuple[Image.Image, Box]:
+    """One of them in which a face is detected, and where."""
+    found = [(face, box) for face in drawn if (box := find_face(face, 128))]
+    assert len(found) >= len(drawn) / 2
+    return found[0]
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -77,94 +86,76 @@ def gap(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("discriminator", [True, False])
 def test_a_generated_face_is_found_again(discriminator: bool) -> None:
     opened = Opened(discriminator=discriminator)
-    finder = found_by(opened)
     target = render(opened.generator, latent(5000, 8)[None])[0]
-    *_, last = finder.search(target, FOREVER, 80)
-    samples = render(opened.generator, latents(range(256), 8))
-    nearest = min(gap(sample, target) for sample in samples)
+    course = list(inversion_of(opened).search(target, FOREVER, 80))
+    assert [progress.done for progress in course] == pytest.approx([i / 80 for i in range(81)])
+    losses = [progress.loss for progress in course]
+    assert losses == sorted(losses, reverse=True)
+    last = course[-1]
+    nearest = min(gap(sample, target) for sample in render(opened.generator, latents(range(256), 8)))
     found = gap(render(opened.generator, last.z[None])[0], target)
-    assert found < nearest / 4
-    assert found < 3
+    assert found < min(nearest / 4, 3)
     assert (last.z - latent(5000, 8)).norm() < 0.25 * latent(5000, 8).norm()
 
 
-def test_a_search_gets_better_and_ends(finder: Finder) -> None:
-    target = render(Opened().generator, latent(77, 8)[None])[0]
-    course = list(finder.search(target, FOREVER, 12))
-    assert [progress.done for progress in course] == pytest.approx([i / 12 for i in range(13)])
-    losses = [progress.loss for progress in course]
-    assert losses == sorted(losses, reverse=True)
-    assert losses[-1] < losses[0]
-
-
-def test_the_same_steps_lead_to_the_same_latent(finder: Finder) -> None:
+def test_the_same_steps_lead_to_the_same_latent(inversion: Inversion) -> None:
     target = render(Opened().generator, latent(78, 8)[None])[0]
-    (*_, first), (*_, again) = (finder.search(target, FOREVER, 5) for _ in range(2))
+    (*_, first), (*_, again) = (inversion.search(target, FOREVER, 5) for _ in range(2))
     assert torch.equal(first.z, again.z)
 
 
-def test_time_ends_a_search(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count()
-    monkeypatch.setattr(inversion.time, "monotonic", lambda: float(next(clock)))  # a second passes at each look
+def test_time_ends_a_search(inversion: Inversion, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()  # a second passes at each look
+    monkeypatch.setattr("dcgan.latent.inversion.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     target = render(Opened().generator, latent(79, 8)[None])[0]
-    assert [progress.done for progress in finder.search(target, 4.0, 1000)] == [0.25, 0.5, 0.75, 1.0]
+    assert [progress.done for progress in inversion.search(target, 4.0, 1000)] == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_a_grey_generator_finds_too() -> None:
-    finder = found_by(Opened(nc=1))
-    crop = finder.crop(Image.new("RGB", (50, 40), "red"))
+    inversion = inversion_of(Opened(nc=1))
+    crop = inversion.crop(Image.new("RGB", (50, 40), "red"))
     assert crop.pixels.shape == (1, 32, 32)
-    *_, last = finder.search(crop.pixels, FOREVER, 2)
+    *_, last = inversion.search(crop.pixels, FOREVER, 2)
     assert torch.isfinite(last.z).all()
 
 
-def test_a_face_is_found_wherever_it_is_and_however_large(drawn: list[Image.Image]) -> None:
-    detector = inversion._detector()
-    alone = [find_face(face, detector, 128) for face in drawn]
-    known = [(face, box) for face, box in zip(drawn, alone, strict=True) if box]
-    assert len(known) >= len(drawn) / 2
-    face, box = known[0]
-    picture = Image.new("RGB", (700, 500), face.getpixel((1, 1)))
-    picture.paste(face.resize((256, 256)), (400, 150))
-    found = find_face(picture, detector)
+# Faces in pictures
+
+
+def test_a_face_is_found_wherever_it_is_and_however_large(known: tuple[Image.Image, Box]) -> None:
+    face, box = known
+    photo = Image.new("RGB", (700, 500), face.getpixel((1, 1)))
+    photo.paste(face.resize((256, 256)), (400, 150))
+    found = find_face(photo)
     assert found is not None
-    assert (found.x, found.y, found.side) == pytest.approx(
-        (400 + 2 * box.x, 150 + 2 * box.y, 2 * box.side), rel=0.1, abs=15
-    )
+    wanted = 400 + 2 * box.x, 150 + 2 * box.y, 2 * box.side
+    assert (found.x, found.y, found.side) == pytest.approx(wanted, rel=0.1, abs=15)
 
 
 def test_a_photo_is_framed_as_the_generator_frames(
-    finder: Finder, drawn: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+    inversion: Inversion,
+    drawn: list[Image.Image],
+    known: tuple[Image.Image, Box],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    frame = own_frame(drawn)
-    assert frame is not None
-    detector = inversion._detector()
-    face = next(face for face in drawn if find_face(face, detector, 128))
+    face, _ = known
     photo = Image.new("RGB", (600, 400), face.getpixel((1, 1)))
     photo.paste(face.resize((256, 256)), (60, 100))
-    on_its_side = photo.transpose(Image.Transpose.ROTATE_90)
-    on_its_side.getexif()[274] = 6  # to be turned by 90 degrees clockwise
-    monkeypatch.setattr(finder, "frame", frame)
-    straight, turned = finder.crop(photo), finder.crop(on_its_side)
-    assert straight.face
-    assert torch.equal(straight.pixels, turned.pixels)
+    monkeypatch.setattr(inversion, "frame", own_frame(drawn))
+    crop = inversion.crop(photo)
+    assert crop.face
     # Much nearer to how the face is framed by itself than the photo's centre is.
-    wanted = torch.from_numpy(square(face, 32, 3).copy())
-    centre = torch.from_numpy(square(photo, 32, 3).copy())
-    assert gap(straight.pixels, wanted) < gap(centre, wanted) / 2
+    wanted, centre = (torch.from_numpy(square(image, 32, 3).copy()) for image in (face, photo))
+    assert gap(crop.pixels, wanted) < gap(centre, wanted) / 2
 
 
-def test_without_a_face_the_centre_stands_in(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    photo = Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8))
-    monkeypatch.setattr(finder, "frame", Box(0.5, 0.5, 0.6))
-    crop = finder.crop(photo)
+def test_without_a_face_the_centre_stands_in(inversion: Inversion, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    assert inversion.frame is None, "a generator of no faces has no frame"
+    monkeypatch.setattr(inversion, "frame", Box(0.5, 0.5, 0.6))
+    crop = inversion.crop(photo)
     assert not crop.face
     assert np.array_equal(crop.pixels.numpy(), square(photo, 32, 3))
-
-
-def test_a_generator_of_no_faces_has_no_frame(finder: Finder) -> None:
-    assert finder.frame is None
 
 
 def test_a_frame_beyond_the_picture_goes_on_with_its_edge() -> None:
