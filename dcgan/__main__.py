@@ -8,7 +8,7 @@ COMMANDS = {
     "train": ("train", "train on a folder, a zip or a Hub data set of pictures"),
     "demo": ("app", "open the demo in a browser"),
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
-    "generate": ("dcgan.sampling", "write a PNG for each seed"),
+    "generate": ("dcgan.generate", "write a PNG for each seed"),
     "directions": ("dcgan.latent.directions", "fit the named directions of a checkpoint"),
     "export": ("dcgan.export", "write a generator as ONNX or TorchScript"),
     "push": ("dcgan.hub.push", "put a checkpoint on the Hugging Face Hub"),

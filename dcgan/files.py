@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `folder` when the block ends well, and vanishes when it fails."""
+    """Yield an empty folder that replaces `folder` when the block ends well, and vanishes when it fails."""
     new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     recover(folder)
     shutil.rmtree(new, ignore_errors=True)
@@ -27,7 +27,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def recover(folder: Path) -> None:
-    """Undo a replacement that was cut between its two moves."""
+    """Undo a replacement that was interrupted between its two moves, and remove what it left."""
     old = folder.with_name(folder.name + ".old")
     if old.exists() and not folder.exists():
         old.rename(folder)
@@ -35,13 +35,17 @@ def recover(folder: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name that becomes `path` when the block ends well."""
+def writing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary name that becomes `path` when the block ends well, and vanishes when it fails.
+
+    durable: the content is on the disk before it gets the name, so that a power cut cannot leave an empty file.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # else, after a power cut, the name may stand for nothing
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -49,5 +53,5 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def reason(error: Exception) -> str:
-    """An exception in one line of no more than 300 characters."""
+    """The message of an exception in one line of at most 300 characters."""
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__

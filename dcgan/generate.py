@@ -1,8 +1,132 @@
-"""The earlier spelling `python -m dcgan.generate` of `python -m dcgan generate`."""
+"""Seeds to files: `python -m dcgan generate checkpoints/faces --seeds 0-9999 --out faces.zip`."""
 
+import argparse
+import math
+import re
 import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate, chain
+from pathlib import Path
 
-from dcgan.__main__ import moved
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.cli import interruptible, place
+from dcgan.direction import Direction
+from dcgan.files import writing
+from dcgan.hub.pull import local_folder
+from dcgan.latents import MAX_SEED
+from dcgan.pictures import encoded
+from dcgan.sampling import sample_batches
+
+
+def parse_seeds(text: str) -> list[range]:
+    """Parse "0-9999,12345" into ranges in order, with no seed twice. Raises ValueError for anything else."""
+    ranges = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"--seeds takes numbers and ranges like 0-99,123, not '{text}'")
+        ranges.append(range(int(first), int(last or first) + 1))
+        if not ranges[-1] or ranges[-1].stop - 1 > MAX_SEED:
+            raise ValueError(f"--seeds: '{part.strip()}' is not a range of seeds from 0 to {MAX_SEED}")
+    ranges.sort(key=lambda r: r.start)
+    stops = accumulate((r.stop for r in ranges), max, initial=0)  # the largest stop of the ranges before each
+    return [range(max(r.start, stop), r.stop) for r, stop in zip(ranges, stops, strict=False) if stop < r.stop]
+
+
+def parse_moves(moves: Iterable[str], directions: Iterable[Direction]) -> Tensor:
+    """Parse ["age=2", ...] into their sum of direction vectors, to be added to a latent.
+
+    Raises ValueError for an unknown direction, or an amount outside its range.
+    """
+    known, shift = {direction.name: direction for direction in directions}, torch.zeros(())
+    for move in moves:
+        name, _, amount = move.rpartition("=")
+        if name not in known:
+            raise ValueError(f"--move takes a direction such as age=2, here {', '.join(known) or 'there is none'}")
+        direction = known[name]
+        try:
+            deviations = float(amount)
+        except ValueError:
+            deviations = math.nan
+        if not direction.low <= deviations <= direction.high:
+            raise ValueError(f"--move: {name} goes from {direction.low:g} to {direction.high:g}, not to '{amount}'")
+        shift = shift + deviations * direction.vector
+    return shift
+
+
+@contextmanager
+def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
+    # Yields a function that puts a named file into a folder, or into a zip if `out` ends in .zip.
+    if out.suffix.lower() == ".zip":
+        if out.exists() and not _has_only_faces(out):
+            raise ValueError(f"'{out}' is there already, and holds other things than faces: choose another --out")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with writing(out) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
+            yield archive.writestr
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+
+        def write(name: str, data: bytes) -> None:
+            with writing(out / name, durable=False) as half:
+                half.write_bytes(data)
+
+        yield write
+
+
+def _has_only_faces(out: Path) -> bool:
+    try:
+        with zipfile.ZipFile(out) as archive:
+            return all(re.fullmatch(r"\d{6,}\.png", name) for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+@interruptible("generate: stopped")
+def main(argv: list[str] | None = None) -> int:
+    """Write a PNG for each seed. Exit code 2, after one line on stderr, for what the user can mend."""
+    parser = argparse.ArgumentParser(prog="python -m dcgan generate", description="Write a PNG for each seed.")
+    parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
+    parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
+    parser.add_argument("--out", type=place, required=True, help="folder, or a name that ends in .zip")
+    parser.add_argument(
+        "--truncation", type=float, default=1.0, help="0 to 2; below 1: safer, more alike faces (default: 1)"
+    )
+    parser.add_argument(
+        "--move",
+        action="append",
+        default=[],
+        metavar="NAME=DEVIATIONS",
+        help="move all faces along a direction of the checkpoint, such as age=2; may be given several times",
+    )
+    flags = parser.parse_args(argv)
+    try:
+        ranges = parse_seeds(flags.seeds)
+        checkpoint = load_checkpoint(local_folder(flags.checkpoint))
+        shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
+        digits = max(6, len(str(ranges[-1].stop - 1)))
+        names = (f"{seed:0{digits}d}.png" for seed in chain(*ranges))
+        pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
+        with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
+            for images in pieces:
+                for image in images.numpy():
+                    write(next(names), encoded(image))
+                bar.update(len(images))
+    except (CheckpointError, ValueError) as error:
+        print(f"generate: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"generate: '{flags.out}' cannot be written ({error.strerror})", file=sys.stderr)
+        return 2
+    return 0
+
 
 if __name__ == "__main__":
+    from dcgan.__main__ import moved
+
     sys.exit(moved("generate"))

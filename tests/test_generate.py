@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dcgan import sampling as generate
+from dcgan import generate
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
 from dcgan.direction import Direction, save_directions
+from dcgan.generate import main, parse_seeds
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
 from dcgan.pictures import to_uint8
-from dcgan.sampling import main, parse_seeds, render, sample, sample_batches
+from dcgan.sampling import render, sample, sample_batches
 
 ROOT = Path(__file__).parents[1]
 
@@ -181,7 +182,7 @@ def test_the_command_says_nothing_but_how_far_it_is(checkpoint, tmp_path):
 
 @pytest.mark.parametrize("out", ["faces", "faces.zip"])
 def test_ctrl_c_ends_it_with_one_line_and_leaves_no_half_zip(checkpoint, tmp_path, monkeypatch, capsys, out):
-    written, png = [], generate._png
+    written, png = [], generate.encoded
 
     def pressed(image):
         written.append(image)
@@ -189,7 +190,7 @@ def test_ctrl_c_ends_it_with_one_line_and_leaves_no_half_zip(checkpoint, tmp_pat
             signal.raise_signal(signal.SIGINT)
         return png(image)
 
-    monkeypatch.setattr(generate, "_png", pressed)
+    monkeypatch.setattr(generate, "encoded", pressed)
     with pytest.raises(SystemExit) as ended:
         main([str(checkpoint), "--out", str(tmp_path / out)])
     assert ended.value.code == 130
