@@ -1,0 +1,6 @@
+"""Training images: their sources, how they are cropped, and the cache of packed pixels that batches come from."""
+
+from dcgan.data.images import Images, load_images
+from dcgan.data.sources import DataError
+
+__all__ = ["DataError", "Images", "load_images"]

@@ -1,9 +1,9 @@
-"""A picture as training sees it: upright, opaque, resized and cropped."""
+"""A picture as training sees it: upright, opaque, resized and cropped to a square."""
 
 import numpy as np
 from PIL import ExifTags, Image
 
-CROP_VERSION = 3  # part of the cache's key: raise it when the same file would come out as other pixels
+CROP_VERSION = 3  # part of a packed set's key: raise it when the same file gives other pixels
 MAX_ASPECT = 4
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -14,27 +14,28 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-ORIENTED = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")  # where Pillow looks for an orientation
+METADATA = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")  # where Pillow looks for an orientation
 
 
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
-    """A picture as training sees it: uint8 [nc, size, size].
+    """The picture as training sees it: uint8 [nc, size, size].
 
-    Made upright, the shorter side resized to `size` with antialiasing, the centre cropped.
+    Upright and opaque, then the tutorial's Resize (of the shorter side, antialiased) and CenterCrop. A picture of an
+    aspect beyond MAX_ASPECT is cropped to a square first: enlarged as it is, a thin strip would take gigabytes.
     """
-    from torchvision.transforms import functional as transforms  # takes seconds, and the demo begins without it
+    from torchvision.transforms import functional as transforms  # an import of seconds, which the demo starts without
 
     image = upright(image, nc)
     short = min(image.size)
-    if max(image.size) > MAX_ASPECT * short:  # a thin strip would be blown up to a huge one before its crop
+    if max(image.size) > MAX_ASPECT * short:
         image = transforms.center_crop(image, [min(side, short) for side in image.size[::-1]])
     image = transforms.center_crop(transforms.resize(image, [size]), [size])
     return np.asarray(image, dtype=np.uint8).reshape(size, size, nc).transpose(2, 0, 1)
 
 
 def upright(image: Image.Image, nc: int) -> Image.Image:
-    """A picture turned as its EXIF says, its colours made RGB or grey; transparent parts become white."""
-    return _opaque(turned(image)).convert("L" if nc == 1 else "RGB")
+    """The picture turned as its metadata says, transparent parts white, in RGB (nc 3) or greyscale (nc 1)."""
+    return opaque(turned(image)).convert("L" if nc == 1 else "RGB")
 
 
 def turned(image: Image.Image) -> Image.Image:
@@ -51,18 +52,22 @@ def turned(image: Image.Image) -> Image.Image:
     if turn is None:
         return image
     image = image.transpose(turn)
-    for block in ORIENTED:
+    for block in METADATA:
         image.info.pop(block, None)
     return image
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel or more, which Pillow would clip to 255
+def opaque(image: Image.Image) -> Image.Image:
+    """The picture over white and with 8 bits a channel.
+
+    Integers of 16 or 32 bits and floats are scaled, where Pillow would clip them to 255: from 0, or the lowest level
+    if that is negative, to the first of the usual white levels (1 for floats, 255 and 65,535 for integers) that none
+    exceeds, so that pictures of one camera keep their brightness to each other; else to the brightest level.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
         levels = np.asarray(image, dtype=np.float64)
         finite = levels[np.isfinite(levels)]
         black, brightest = finite.min(initial=0), finite.max(initial=0)
-        # 32-bit integers often hold what had 8 or 16 bits before, and floats what had a range of 1: pictures of one
-        # camera then keep their brightness to each other. Of what goes beyond that nobody knows which level is white.
         usual = {"F": (1,), "I": (255, 65535)}.get(image.mode, (65535,))
         white = next((level for level in usual if brightest <= level), brightest)
         levels = np.nan_to_num((levels - black) / (white - black), posinf=1).clip(0, 1)

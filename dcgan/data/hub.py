@@ -23,7 +23,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan.data.images import cache_directory
+from dcgan.data.cache import cache_directory
 from dcgan.data.sources import MAX_FILE, DataError, ZipSource, is_image
 from dcgan.hub_errors import TROUBLE, trouble
 

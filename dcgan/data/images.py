@@ -1,7 +1,8 @@
-"""From a source of pictures to uint8 images, and from these to batches.
+"""Images as training sees them: read from a source once, packed in the cache, and served in batches.
 
-Every file is decoded once, resized and cropped as the tutorial does it, and packed into one memory-mapped file under
-the user's cache directory. The next start with the same source and settings opens that file and decodes nothing.
+Every file is decoded once, resized and cropped as the tutorial does it, and packed with all others into one
+memory-mapped file. The next start with the same source and settings opens that file and decodes nothing, but for files
+that the system would not let be read (no permission, a link to nowhere, no memory): these alone are tried again.
 """
 
 import errno
@@ -10,35 +11,37 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from dcgan.data.cache import alone, cache_directory, cache_size, hold, make_room
 from dcgan.data.crop import CROP_VERSION, square
-from dcgan.data.sources import SUFFIXES, DataError, DrawnSource, Source, digest, open_source, printable
-from dcgan.files import reason, writing
+from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
+from dcgan.files import reason, replacing, writing
 
-APPLES = (".heic", ".heif")  # pictures that Pillow does not open
-RESIDENT_SHARE = 0.5  # of a GPU's free memory: the images may take so much
+APPLES = (".heic", ".heif")  # Pillow does not open them
+RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 
 
 @dataclass(frozen=True)
 class Images:
     """A set of images, all of one size.
 
-    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: their names in the source. skipped: what could
-    not be read, and why. folder: where they lie packed, and where what is learned from them may be kept.
+    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: in the source. skipped: names of files that could
+    not be read, with reasons. digest: of all pixels. folder: where they are packed, and where a network that is
+    trained on them may be kept. pending: the skipped files whose reason may pass.
     """
 
     name: str
@@ -47,13 +50,14 @@ class Images:
     skipped: list[tuple[str, str]]
     digest: str
     folder: Path | None = None
+    pending: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
     def heldout(self) -> np.ndarray:
-        """Bool [N]: the tenth that is never trained on. By a hash of the file's stem, the same in a zip or a folder."""
+        """Bool [N]: the tenth that is never trained on."""
         return np.array([is_heldout(name) for name in self.names], dtype=bool)
 
     @cached_property
@@ -62,15 +66,15 @@ class Images:
         return np.flatnonzero(~self.heldout)
 
     def batch(self, indices: np.ndarray) -> Tensor:
-        """The images at `indices`, uint8 [len(indices), nc, S, S]."""
+        """The images at `indices`: uint8 [len(indices), nc, S, S]."""
         return torch.from_numpy(self.pixels[indices])
 
     def some(self, count: int) -> Tensor:
-        """Up to `count` training images, always the same ones, from all over the set: uint8 [count, nc, S, S]."""
+        """Up to `count` training images from all over the set, always the same ones: uint8 [count, nc, S, S]."""
         return self.batch(np.sort(np.random.default_rng(0).permutation(self.training)[:count]))
 
     def epoch_length(self, batch_size: int, drop_last: bool, world: int = 1) -> int:
-        """How many images one epoch shows; a last, smaller batch is cut to what `world` ranks can share evenly."""
+        """The number of images in an epoch; its last, smaller batch is cut to what `world` ranks share evenly."""
         last = len(self.training) % batch_size
         return len(self.training) - (last if drop_last else last % world)
 
@@ -85,14 +89,13 @@ class Images:
         rank: int = 0,
         world: int = 1,
     ) -> Iterator[Tensor]:
-        """Training batches without end, uint8 [B, nc, S, S] on `device`, going on after `seen` images.
+        """Training batches without end, uint8 [B, nc, S, S] on `device`, from `seen` images on.
 
-        Of `world` ranks each gets its own part of every batch, [B / world, nc, S, S].
-
-        Each epoch shows every training image once, in an order (and mirrored, with `flip`) that follows from the seed
-        and the epoch alone: a resumed run sees what an unbroken one would have seen. On a GPU the whole set lies in
-        its memory where that leaves room; else batches are copied there while the step before still runs.
-        Raises DataError, at once, where there are fewer images than a batch takes.
+        Each epoch shows every training image once, in an order (and mirrored at random, with `flip`) that depends on
+        the seed and the epoch alone: a resumed run sees what an unbroken one would have seen. Of `world` ranks each
+        gets every world-th image of a batch. On a GPU the whole set lies in its memory if it takes no more than
+        RESIDENT_SHARE of what is free; else batches are copied while the step before still runs.
+        Raises DataError, at once, if a batch takes more images than there are.
         """
         if len(self.training) < batch_size:
             raise DataError(
@@ -124,16 +127,15 @@ class Images:
         return stream()
 
     def _resident(self, device: torch.device) -> Tensor | None:
-        """All pixels in a GPU's memory, if they take no more than RESIDENT_SHARE of what is free there."""
+        """All pixels in a GPU's memory, if there is room."""
         if device.type != "cuda" or self.pixels.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
             return None
         return torch.from_numpy(np.array(self.pixels)).to(device)
 
 
 def is_heldout(name: str) -> bool:
-    """Whether the image of this name belongs to the held-out tenth."""
-    stem = PurePosixPath(name).stem
-    return zlib.crc32(os.fsencode(stem)) % 10 == 0
+    """Whether an image belongs to the held-out tenth: by a hash of its stem, the same in a zip and in a folder."""
+    return zlib.crc32(os.fsencode(PurePosixPath(name).stem)) % 10 == 0
 
 
 def load_images(
@@ -145,12 +147,12 @@ def load_images(
     cache: Path | None = None,
     progress: bool = True,
 ) -> Images:
-    """The images of a folder, a zip, "avatars" or a data set on the Hub at `image_size`, cached or decoded now.
+    """The images of a source at `image_size`, from the cache or decoded now.
 
-    source: a path, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. limit: only the first so many. cache:
-    where packed images are kept, by default $DCGAN_CACHE or the user's cache directory. progress: show a bar while
-    decoding, and name what was skipped.
-    Raises DataError where there is nothing to read or no room for the cache.
+    source: a folder, a zip, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. workers: processes that
+    decode. limit: only the first so many. cache: by default that of the user. progress: False prints nothing.
+    Of several processes that load the same images one decodes them; the others wait, and find them packed.
+    Raises DataError if there is nothing to read, or no room for the cache.
     """
     found = open_source(source, limit)
     if limit is not None:
@@ -164,146 +166,139 @@ def load_images(
             f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, "
             f"found {f'other files only ({kinds})' if kinds else 'nothing'}"
         )
-    if kinds and not source.startswith("hf://"):
+    if kinds and progress and not source.startswith("hf://"):
         print(f"left out as no pictures: {kinds}")
+    cache = cache or cache_directory()
     key = digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
-    folder = (cache or cache_directory()) / f"{_short(found.name)}-{image_size}-{key}"
-    images = _open_packed(folder, found.name, image_size, nc, True)
+    folder = cache / f"{os.fsdecode(os.fsencode(found.name)[:100])}-{image_size}-{key}"  # of a length that disks take
+    images = _open_packed(folder, found.name, image_size, nc)
+    if not images or images.pending:
+        need = len(found.names) * nc * image_size**2
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with alone(cache / f".{folder.name}.lock"):
+                images = _open_packed(folder, found.name, image_size, nc)  # another process may have packed them
+                if not images:
+                    make_room(cache, need)
+                    if need > (free := shutil.disk_usage(cache).free):
+                        raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
+                if not images or images.pending:
+                    _pack(found, image_size, nc, workers, folder, images, progress)
+                    images = _open_packed(folder, found.name, image_size, nc)
+        except OSError as error:
+            if not images:
+                raise DataError(
+                    f"the image cache '{cache}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} "
+                    "MiB; make room or set DCGAN_CACHE to another folder"
+                ) from None
     if images is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        _pack(found, image_size, nc, workers, folder, progress)
-        images = _open_packed(folder, found.name, image_size, nc, False)
-    if images is None:
-        raise DataError(f"the image cache '{folder}' is damaged, and cannot be removed: do so, or set DCGAN_CACHE")
-    if images.skipped and progress:  # of a visitor's pictures nothing is logged
+        raise DataError(f"'{folder}' was removed as soon as it was packed: raise DCGAN_CACHE_SIZE, in GB")
+    if images.skipped and progress:
         shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
         more = f" and {len(images.skipped) - 3} more, listed in {folder / 'index.json'}" * (len(images.skipped) > 3)
         print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")
-    if not len(images):
+    if not images:
         raise DataError(f"none of the {len(found.names)} images in '{source}' can be read: {images.skipped[0][1]}")
     return images
 
 
-def cache_directory() -> Path:
-    """Where packed images are kept: $DCGAN_CACHE, else `dcgan` in the user's cache directory."""
-    if named := os.environ.get("DCGAN_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan"
+class Decoded(NamedTuple):
+    """A file's pixels, uint8 [nc, size, size], or the reason why it cannot be read."""
+
+    pixels: np.ndarray | None
+    reason: str = ""
+    may_pass: bool = False  # the reason: it is the system's, and not the file's
+    enlarged: bool = False
 
 
-class _Decoder(Dataset):
-    """Item i: the square image i and whether it had to be enlarged, or the reason why it cannot be read and whether
-    that may pass: the system's, and not the file's.
-    """
-
-    def __init__(self, source: Source, size: int, nc: int):
-        self.source, self.size, self.nc = source, size, nc
-
-    def __len__(self) -> int:
-        return len(self.source.names)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray | str, bool]:
+def decode(source: Source, size: int, nc: int, indices: list[int]) -> list[Decoded]:
+    """Decode some files of a source. Whatever a broken one makes a decoder raise, the others go on."""
+    decoded = []
+    for index in indices:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with self.source.open(index) as image:
-                    return square(image, self.size, self.nc), min(image.size) < self.size
-        except Exception as error:  # whatever a broken file makes a decoder say, the other files go on
-            return reason(error), isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+                with source.open(index) as image:
+                    decoded.append(Decoded(square(image, size, nc), enlarged=min(image.size) < size))
+        except Exception as error:
+            may_pass = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+            decoded.append(Decoded(None, reason(error), may_pass))
+    return decoded
 
 
-def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
-    """Decode all of a source into `folder`: pixels.u8 and, last, index.json."""
-    if isinstance(source, DrawnSource):
-        try:
-            source.open(0)
-        except ImportError as error:  # before all images are found to be broken
-            raise DataError(str(error)) from None
-    kept, skipped, small, again, content = [], [], 0, False, hashlib.sha256()
-    loader: DataLoader = DataLoader(_Decoder(source, size, nc), 64, num_workers=workers, collate_fn=list)
-    need = len(source.names) * nc * size * size
+def _decoded(source: Source, size: int, nc: int, indices: list[int], workers: int) -> Iterator[Decoded]:
+    """The same in processes, file by file. Raises DataError if a process is not started, or is killed."""
+    loader: DataLoader = DataLoader(
+        indices,  # type: ignore[arg-type]  # a list is a data set
+        batch_size=64,
+        num_workers=workers,
+        collate_fn=partial(decode, source, size, nc),
+    )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if need > (free := shutil.disk_usage(folder.parent).free):
-            raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
-        working = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise _no_cache(folder.parent, need, error) from None
-    try:
-        bar = tqdm(total=len(source.names), desc=f"reading {source.name}", unit="img", disable=not progress)
-        with bar, writing(working / "pixels.u8") as path, path.open("wb") as pixels:
-            names = iter(source.names)
-            for items in _decoded(loader):
-                bar.update(len(items))
-                for (image, about), name in zip(items, names, strict=False):
-                    if isinstance(image, str):
-                        skipped.append((name, image))
-                        again |= about
-                        continue
-                    data = np.ascontiguousarray(image).tobytes()
-                    pixels.write(data)
+        for items in loader:
+            yield from items
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"a process that decodes images failed, perhaps for want of memory ({reason(error)}): lower --workers"
+        ) from error
+
+
+def _pack(
+    source: Source, size: int, nc: int, workers: int, folder: Path, packed: Images | None, progress: bool
+) -> None:
+    """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError.
+
+    packed: what the folder holds already. Then only its pending files are decoded, and nothing is written if none of
+    them can be read now.
+    """
+    known: dict[str, Decoded] = {}
+    if packed:
+        known = dict(zip(packed.names, map(Decoded, packed.pixels), strict=True))
+        known |= {name: Decoded(None, why) for name, why in packed.skipped if name not in packed.pending}
+    missing = [i for i, name in enumerate(source.names) if name not in known]
+    decoded = _decoded(source, size, nc, missing, 0 if packed else workers)
+    if packed:
+        retried = list(decoded)
+        if all(item.pixels is None for item in retried):
+            return
+        decoded = iter(retried)
+    names, skipped, pending, enlarged, content = [], [], [], 0, hashlib.sha256()
+    with replacing(folder) as working:
+        with writing(working / "pixels.u8") as path, path.open("wb") as file:
+            hold(working, file)
+            for name in tqdm(source.names, f"reading {source.name}", unit="img", disable=not progress):
+                item = known.get(name) or next(decoded)
+                if item.pixels is None:
+                    skipped.append((name, item.reason))
+                    pending += [name] * item.may_pass
+                else:
+                    data = item.pixels.tobytes()
+                    file.write(data)
                     content.update(data)
-                    kept.append(name)
-                    small += about
-        if small:
-            print(
-                f"warning: {small} of {len(kept)} images are smaller than {size} px and were enlarged: they look soft"
-            )
-        index = {"names": kept, "skipped": skipped, "digest": content.hexdigest()[:16], "again": again or not kept}
+                    names.append(name)
+                    enlarged += item.enlarged
+        index = {"names": names, "skipped": skipped, "digest": content.hexdigest()[:16], "again": pending}
         with writing(working / "index.json") as path:
             path.write_text(json.dumps(index), encoding="utf-8")
-        try:
-            working.rename(folder)
-        except OSError:
-            if not (folder / "index.json").is_file():  # unless another process was faster
-                raise
-    except OSError as error:
-        raise _no_cache(folder.parent, need, error) from None
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
+    if progress and enlarged:
+        print(f"warning: {enlarged} of {len(names)} images, smaller than {size} px, were enlarged: they look soft")
+    if progress:
+        print(f"packed in the image cache '{folder.parent}', which is kept under {cache_size() / 10**9:g} GB")
 
 
-def _decoded(loader: DataLoader) -> Iterator[list[tuple[np.ndarray | str, bool]]]:
-    """What the loader's processes decode. Raises DataError where they cannot go on."""
-    try:
-        decoding = iter(loader)
-    except OSError as error:
-        raise DataError(
-            f"{loader.num_workers} processes that decode pictures cannot be started ({error.strerror}): lower --workers"
-        ) from None
-    try:
-        yield from decoding
-    except RuntimeError as error:  # a process of its own has died
-        why = "a process that decodes pictures was killed, perhaps for want of memory: lower --workers"
-        raise DataError(why) from error
-
-
-def _no_cache(folder: Path, need: int, error: OSError) -> DataError:
-    return DataError(
-        f"the image cache '{folder}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} MiB; "
-        "make room or set DCGAN_CACHE to another folder"
-    )
-
-
-def _open_packed(folder: Path, name: str, size: int, nc: int, older: bool) -> Images | None:
-    """What was packed there; None where there is nothing, or only what is damaged, or where it is older and some of it
-    could not be read for a reason that may have passed.
-    """
+def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images | None:
+    """The images that are packed in a folder; None if there are none, or if anything of them is damaged."""
     path = folder / "pixels.u8"
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        names, skipped, content = index["names"], [(name, why) for name, why in index["skipped"]], index["digest"]
+        names, skipped, pending = index["names"], [(name, why) for name, why in index["skipped"]], index["again"]
         shape = (len(names), nc, size, size)
-        if older and index.get("again"):
-            return None
         if path.stat().st_size != math.prod(shape):
             return None
         pixels = np.memmap(path, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)
+        hold(folder, pixels)
+        if isinstance(pending, bool):  # earlier versions said whether, and not which
+            pending = [name for name, _ in skipped] if pending else []
+        return Images(name, pixels, names, skipped, index["digest"], folder, frozenset(pending))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Images(name, pixels, names, skipped, content, folder)
-
-
-def _short(name: str) -> str:
-    """A name cut to what a file system takes, with room for what is put before and after it."""
-    return os.fsdecode(os.fsencode(name)[:100])

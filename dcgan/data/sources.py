@@ -1,4 +1,4 @@
-"""Where images come from: a folder, a zip, the drawn faces, the Hub, or one picture that anyone may have sent."""
+"""Where images come from: a folder, a zip, the drawn faces, the Hub, or one photo that anyone may have sent."""
 
 import hashlib
 import math
@@ -23,28 +23,33 @@ SUFFIXES = (
 )
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
-SETTINGS = Path("state") / "settings.json"  # marks a run's folder: its pictures are no photos
+SETTINGS = Path("state") / "settings.json"  # marks the folder of a run, whose pictures are no photos
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-MAX_FILE = 256 * 2**20  # bytes: more than a picture of the most pixels that Pillow opens without a warning takes
+MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
 
 
 class DataError(Exception):
-    """Images that cannot be had; the message is one line saying what was looked for, and what was found."""
+    """Images that cannot be had. The message is one line that says what was looked for, what was found, what to do."""
 
 
 class Source(Protocol):
-    """Where images come from: `names` in a fixed order, and a picture for each."""
+    """Where images come from.
+
+    names: of the images, in a fixed order. others: how many files of which suffix were left out. fingerprint: changes
+    when any of the images does.
+    """
 
     name: str
     names: list[str]
     others: Counter[str]
     fingerprint: str
 
-    def open(self, index: int) -> Image.Image: ...
+    def open(self, index: int) -> Image.Image:
+        """Open the image `names[index]`."""
 
 
 class FolderSource:
-    """All images in a folder and below it but those of runs, in the order of their paths, not in the disk's."""
+    """The images in a folder and below it, by path. Links are followed; hidden files and runs are left out."""
 
     def __init__(self, root: Path):
         self.root, self.name = root, printable(root.resolve().name)
@@ -54,6 +59,7 @@ class FolderSource:
         self.fingerprint = digest(f"{root.resolve()}\n{files}")
 
     def _walk(self, root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Names of images with what changes when they do: size and time, or (0, 0) of a link to nowhere."""
         visited = set()
         for folder, below, files in os.walk(root, onerror=self._unreadable, followlinks=True):
             real = os.path.realpath(folder)
@@ -64,7 +70,12 @@ class FolderSource:
             below[:] = sorted(d for d in below if not is_junk(d) and not Path(folder, d, SETTINGS).is_file())
             for file in files:
                 path = Path(folder, file)
-                if is_image(file) and (found := _size_and_time(path)):
+                try:
+                    stat = path.stat()
+                    found = (stat.st_size, stat.st_mtime_ns) if S_ISREG(stat.st_mode) else None  # a pipe
+                except OSError:
+                    found = 0, 0
+                if found and is_image(file):
                     yield path.relative_to(root).as_posix(), found
                 elif not is_junk(file):
                     self.others[path.suffix.lower()] += 1
@@ -73,43 +84,28 @@ class FolderSource:
         self.others["folder that cannot be read"] += 1
 
     def open(self, index: int) -> Image.Image:
+        """Open the image `names[index]`."""
         path = self.root / self.names[index]
-        _check_size(path.stat().st_size)
-        return Image.open(path, formats=_formats())
-
-
-def _size_and_time(path: Path) -> tuple[int, int] | None:
-    """What changes with a file; None for a pipe or a device. A file that is gone is to be missed when it is read."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return 0, 0
-    return (stat.st_size, stat.st_mtime_ns) if S_ISREG(stat.st_mode) else None
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE:  # some decoders read a file whole
-        raise DataError(f"it has {size / 2**20:,.0f} MiB, and no more than {MAX_FILE / 2**20:,.0f} are read")
+        return _open_image(path, path.stat().st_size)
 
 
 class ZipSource:
-    """All images in a zip, in the order of their names. Read in place, never unpacked."""
+    """The images in a zip, by name. Read in place, never unpacked."""
 
     def __init__(self, path: Path):
         self.path, self.name = path, printable(path.stem)
         self._opened: tuple[int, zipfile.ZipFile] | None = None
         try:
-            entries = self._zip().infolist()
-        except Exception as error:  # whatever a broken one makes zipfile say
+            files = [name for name in self._zip().namelist() if not name.endswith("/")]
+        except Exception as error:  # whatever a broken one makes zipfile raise
             raise DataError(f"'{path}' cannot be read as a zip ({reason(error)})") from None
-        files = [e.filename for e in entries if not e.is_dir()]
         self.names = sorted(f for f in files if is_image(f))
         self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not is_image(f) and not is_junk(f))
         stat = path.stat()
         self.fingerprint = digest(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
 
     def _zip(self) -> zipfile.ZipFile:
-        # One handle a process: forked workers would share a single file position.
+        """A handle of this process's own: forked ones would share one file position."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = os.getpid(), zipfile.ZipFile(self.path)
         return self._opened[1]
@@ -118,9 +114,9 @@ class ZipSource:
         return {**self.__dict__, "_opened": None}
 
     def open(self, index: int) -> Image.Image:
+        """Open the image `names[index]`."""
         entry = self._zip().getinfo(self.names[index])
-        _check_size(entry.file_size)  # more than it says is not unpacked
-        return Image.open(self._zip().open(entry), formats=_formats())
+        return _open_image(self._zip().open(entry), entry.file_size)  # no more than it says is unpacked
 
 
 class DrawnSource:
@@ -133,18 +129,23 @@ class DrawnSource:
         self.fingerprint = f"avatars-{avatars.VERSION}"
 
     def open(self, index: int) -> Image.Image:
+        """Draw face `index`. Raises ImportError, which says what to install."""
         return avatars.face(index)[0]
 
 
 def is_drawn(source: str) -> bool:
-    """Whether a --dataroot names the built-in faces, and no folder or zip that is called like them."""
+    """Whether a --dataroot names the drawn faces, and no folder or zip of that name."""
     return source == avatars.SOURCE and not Path(source).exists()
 
 
 def open_source(source: str, limit: int | None = None) -> Source:
     """The source that a --dataroot names; from the Hub, no more than `limit` images. Raises DataError."""
     if source.startswith("hf://"):
-        return _hub_source(source, limit)
+        try:
+            from dcgan.data.hub import HubSource
+        except ImportError:
+            raise DataError(f"'{source}' needs: pip install huggingface-hub") from None
+        return HubSource(source, limit)  # type: ignore[return-value]  # its names are a cached_property
     if is_drawn(source):
         return DrawnSource()
     path = Path(source).expanduser()
@@ -157,56 +158,54 @@ def open_source(source: str, limit: int | None = None) -> Source:
     )
 
 
-def _hub_source(source: str, limit: int | None) -> Source:
-    try:
-        from dcgan.data.hub import HubSource
-    except ImportError:
-        raise DataError(f"'{source}' needs: pip install huggingface-hub") from None
-    return HubSource(source, limit)  # type: ignore[return-value]  # it has its names once they are asked for
+def open_photo(file: str | Path | IO[bytes], largest: int) -> Image.Image:
+    """A photo that anyone may have sent: upright, loaded, its longer side at most `largest` pixels.
 
-
-def open_photo(path: str | Path | IO[bytes], largest: int) -> Image.Image:
-    """A picture that anyone may have sent, upright and loaded, its longer side at most `largest` pixels.
-
-    Raises DataError, in one line that names no path.
+    Raises DataError, in one line without the path.
     """
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with Image.open(file, formats=_formats()) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
                 raise Image.DecompressionBombError
             image.draft(None, (largest, largest))  # a JPEG need not be decoded whole
-            image.load()
             photo = turned(image)
         photo.thumbnail((largest, largest))
         return photo
     except Image.DecompressionBombError:
         raise DataError("this picture has too many pixels: give a smaller one") from None
-    except Exception:  # whatever a broken file makes a decoder say
+    except Exception:  # whatever a broken file makes a decoder raise
         raise DataError("this is no picture that can be read: give a JPEG, PNG or WebP") from None
 
 
 def printable(name: str) -> str:
-    """A file's name for the screen, in one line, whatever bytes it is made of."""
+    """A file's name on one line of the screen, whatever bytes it is made of."""
     name = os.fsencode(name).decode("utf-8", "replace")
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name is taken for a picture."""
+    """Whether a file of this name counts as an image."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES and not is_junk(name)
 
 
 def is_junk(name: str) -> bool:
-    """Whether it is hidden, or what macOS packs beside each file: nobody misses it."""
+    """Whether a file is hidden, or what macOS packs beside each file."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return "__MACOSX" in parts or any(part.startswith(".") and part != ".." for part in parts)
 
 
+def digest(text: str) -> str:
+    """Twelve hexadecimal digits that stand for a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _open_image(file: Path | IO[bytes], size: int) -> Image.Image:
+    if size > MAX_FILE:  # some decoders read a file whole
+        raise DataError(f"it has {size / 2**20:,.0f} MiB, and no more than {MAX_FILE / 2**20:,.0f} are read")
+    return Image.open(file, formats=_formats())
+
+
 def _formats() -> list[str]:
+    """FORMATS, but for those that this Pillow was built without."""
     Image.init()
     return [f for f in FORMATS if f in Image.OPEN]
-
-
-def digest(text: str) -> str:
-    """Twelve letters that stand for a text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]

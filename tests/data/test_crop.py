@@ -5,11 +5,14 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from torchvision import transforms
 
 from dcgan.data.crop import square, turned
+from tests.data.pictures import BLACK, BLUE, GREEN, RED, blot, colour, load, put
 
-RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
 STORED_AS = {  # what a camera does to a picture before it writes this orientation beside it
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,3 +84,145 @@ def test_a_photo_is_turned_whatever_else_its_exif_holds():
 @pytest.mark.parametrize("exif", [b"Exif\0\0no TIFF here", b"Exif\0\0II*\0\377\377\377\377", b"Exif\0\0II"])
 def test_metadata_that_cannot_be_read_counts_as_upright(exif):
     assert is_upright(turned(photo("JPEG", exif=exif)))
+
+
+def kept(picture: Image.Image, kind: str, **options: object) -> Image.Image:
+    """The picture, by way of a file."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return Image.open(file)
+
+
+def tutorials(picture: Image.Image, size: int) -> np.ndarray:
+    """The tutorial's transforms: uint8 [3, size, size]."""
+    resized = transforms.Resize(size)(picture.convert("RGB"))
+    return np.asarray(transforms.CenterCrop(size)(resized)).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("shape", [(16, 16), (40, 40), (17, 61), (61, 17), (33, 32), (100, 40), (20, 9)])
+def test_resize_and_crop_are_the_tutorials(shape, size):
+    assert np.array_equal(square(blot(*shape), size, 3), tutorials(blot(*shape), size))
+
+
+def test_celeba_as_the_tutorial_lays_it_out_gives_the_tutorials_pixels(tmp_path):
+    names = [f"img_align_celeba/{i:06d}.jpg" for i in range(1, 4)]
+    put(tmp_path, *names, size=(178, 218))
+    (tmp_path / "list_attr_celeba.txt").touch()
+    images = load(tmp_path, size=64)
+    assert images.names == names
+    for pixels, name in zip(images.pixels, names, strict=True):
+        assert np.array_equal(pixels, tutorials(Image.open(tmp_path / name), 64))
+
+
+def test_pixels_are_those_of_every_earlier_version(tmp_path):
+    """Checkpoints and runs know their data by these digests."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    blot(40, 24).save(tmp_path / "wide.png")
+    blot(17, 61, 1).save(tmp_path / "tall.bmp")
+    blot(9, 12, 2).save(tmp_path / "small.png")
+    blot(30, 31, 3).convert("L").save(tmp_path / "grey.png")
+    blot(30, 31, 4).quantize(8).save(tmp_path / "palette.gif")
+    glassy = blot(33, 32, 5)
+    glassy.putalpha(blot(33, 32, 6).convert("L"))
+    glassy.save(tmp_path / "glassy.png")
+    blot(32, 20, 7).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 150).save(tmp_path / "deep.png")
+    Image.new("RGB", (200, 3), (9, 200, 30)).save(tmp_path / "strip.png")
+    assert [load(tmp_path, 16).digest, load(tmp_path, 32, 1).digest] == ["89c351fc97c17921", "bfdf1bb9ce620620"]
+
+
+def halves(mode: str, left: object, right: object) -> Image.Image:
+    picture = Image.new(mode, (16, 16), left)
+    picture.paste(right, (8, 0, 16, 16))
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "left", "right"),
+    [
+        (halves("RGBA", (0, 0, 0, 0), (0, 0, 0, 128)), 255, 127),  # transparent parts are white, glassy ones half
+        (halves("LA", (0, 0), (100, 255)), 255, 100),
+        (halves("1", 1, 0), 255, 0),
+        (halves("L", 7, 200), 7, 200),
+        (halves("RGB", (7, 7, 7), (200, 200, 200)), 7, 200),
+    ],
+)
+@pytest.mark.parametrize("nc", [1, 3])
+def test_every_mode_becomes_opaque_colours_or_greys(picture, left, right, nc):
+    pixels = square(kept(picture, "PNG"), 16, nc)
+    assert colour(pixels[:, :, :8]) == [left] * nc
+    assert colour(pixels[:, :, 8:]) == [right] * nc
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_palettes_keep_their_colours_and_their_transparency_is_white(kind):
+    picture = halves("P", 0, 1)
+    picture.putpalette([*GREEN, *BLUE])
+    plain, holed = square(kept(picture, kind), 16, 3), square(kept(picture, kind, transparency=0), 16, 3)
+    assert colour(plain[:, :, :8]) == list(GREEN)
+    assert colour(holed[:, :, :8]) == [255, 255, 255]
+    assert colour(plain[:, :, 8:]) == colour(holed[:, :, 8:]) == list(BLUE)
+
+
+def test_cmyk_jpegs_keep_their_colours():
+    picture = square(kept(halves("CMYK", (0, 255, 255, 0), (0, 0, 0, 255)), "JPEG", quality=95), 16, 3).astype(int)
+    assert np.abs(picture[:, :, :6] - np.reshape(RED, (3, 1, 1))).max() < 12
+    assert np.abs(picture[:, :, 10:]).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        ("uint16", 0, 65535),
+        ("float32", 0, 1),
+        ("float32", 0, 200),
+        ("float32", -1, 1),
+        ("int32", 0, 255),
+        ("int32", 0, 65535),
+        ("int32", 0, 2**31 - 1),
+        ("int32", -1000, 65535),
+    ],
+)
+def test_16_and_32_bits_a_pixel_keep_their_range(kind, low, high):
+    ramp = np.linspace(low, high, 256).astype(kind).reshape(16, 16)
+    for file in ("TIFF", "PNG") if kind == "uint16" else ("TIFF",):
+        pixels = square(kept(Image.fromarray(ramp), file), 16, 3).astype(int)
+        assert np.abs(pixels - np.arange(256).reshape(16, 16)).max() <= 1
+
+
+def test_dark_floats_stay_dark_and_what_is_no_number_is_black_or_white():
+    levels = np.full((16, 16), 0.25, np.float32)
+    levels[:8, :8], levels[8:, :8], levels[:8, 8:] = np.nan, np.inf, -np.inf
+    picture = square(kept(Image.fromarray(levels), "TIFF"), 16, 1)[0]
+    assert [picture[4, 4], picture[12, 4], picture[4, 12], picture[12, 12]] == [0, 255, 0, 63]
+
+
+def test_an_animation_gives_its_first_frame():
+    frames = [Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)]
+    assert colour(square(kept(frames[0], "GIF", save_all=True, append_images=frames[1:]), 16, 3)) == list(RED)
+
+
+@pytest.mark.parametrize("shape", [(1, 2000), (2000, 1), (3, 500)])
+def test_a_thin_strip_is_cropped_before_it_is_enlarged(monkeypatch, shape):
+    largest, resize = [], Image.Image.resize
+
+    def watched(self, size, *args, **kwargs):
+        largest.append(size[0] * size[1])
+        return resize(self, size, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    assert colour(square(Image.new("RGB", shape, GREEN), 64, 3)) == list(GREEN)
+    assert max(largest, default=0) <= 4 * 64 * 64
+
+
+sides = st.one_of(st.integers(1, 80), st.integers(1, 3_000))
+
+
+@given(sides, st.integers(1, 40), st.booleans(), st.sampled_from([16, 32]), st.integers(0, 255))
+def test_square_keeps_the_range_and_the_colour_at_any_aspect(longer, shorter, tall, size, level):
+    shape = (shorter, longer) if tall else (longer, shorter)
+    picture = square(Image.new("RGB", shape, (level, 255 - level, 7)), size, 3)
+    assert (picture.shape, picture.dtype) == ((3, size, size), np.uint8)
+    assert np.abs(picture.astype(int) - np.reshape([level, 255 - level, 7], (3, 1, 1))).max() <= 1

@@ -2,22 +2,16 @@
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan.data import avatars
-from dcgan.data.images import load_images
-from dcgan.data.sources import DataError
+from dcgan.data import DataError, avatars, load_images
 
 needs_drawing = pytest.mark.skipif(
     find_spec("python_avatars") is None or find_spec("resvg_py") is None,
@@ -37,20 +31,13 @@ def background(picture: np.ndarray) -> np.ndarray:
     return np.abs(picture - picture[0, 0]).max(axis=-1) <= 2
 
 
-def test_factors_are_the_same_everywhere_and_need_no_drawing_package():
-    """In a fresh interpreter; another digest means another data set, not comparable with results on this one."""
-    code = (
-        "import json, sys; from dcgan.data import avatars; "
-        "print(json.dumps([avatars.factors(index) for index in range(1000)])); "
-        "print([name for name in ('python_avatars', 'resvg_py') if name in sys.modules])"
-    )
-    root = Path(__file__).parents[1]
-    environment = os.environ | {"PYTHONHASHSEED": "1"}
-    run = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, stdout=subprocess.PIPE, check=True)
-    listing, imported = run.stdout.splitlines()
-    assert json.loads(listing) == [avatars.factors(index) for index in range(1000)]
-    assert hashlib.sha256(listing).hexdigest() == "24ecb2201f4aad1c618a7fa1ff3e096cb87686ba3528335f89c6a9fb74fa054e"
-    assert imported == b"[]"
+def test_factors_are_the_same_everywhere_and_need_no_drawing_package(monkeypatch):
+    """Another digest means another data set, not comparable with results on this one."""
+    for package in ("python_avatars", "resvg_py"):
+        monkeypatch.setitem(sys.modules, package, None)
+    listing = json.dumps([avatars.factors(index) for index in range(1000)])
+    digest = hashlib.sha256(listing.encode()).hexdigest()
+    assert digest == "24ecb2201f4aad1c618a7fa1ff3e096cb87686ba3528335f89c6a9fb74fa054e"
 
 
 def test_first_faces_show_every_value_and_no_face_twice():
@@ -69,16 +56,6 @@ def test_factors_are_independent_with_the_stated_shares():
     for name in ("skin", "hair", "background"):
         shares = [count / 10_000 for count in Counter(face[name] for face in faces).values()]
         assert shares == pytest.approx([1 / len(avatars.FACTORS[name])] * len(shares), rel=0.2)
-
-
-@needs_drawing
-def test_same_index_gives_same_pixels_also_in_a_worker_process():
-    here = [avatars.face(index, 64) for index in range(6)]
-    with ProcessPoolExecutor(2) as workers:
-        there = list(workers.map(avatars.face, range(6), [64] * 6))
-    assert [factors for _, factors in here] == [factors for _, factors in there]
-    assert [picture.tobytes() for picture, _ in here] == [picture.tobytes() for picture, _ in there]
-    assert len({picture.tobytes() for picture, _ in here}) == 6
 
 
 @needs_drawing
@@ -120,12 +97,10 @@ def test_head_is_centred_and_large():
 
 
 @needs_drawing
-def test_flattening_keeps_the_drawing(monkeypatch):
-    flattened = [pixels(avatars.factors(index), 96) for index in range(12)]
-    monkeypatch.setattr(avatars, "_flatten", lambda drawing: None)
-    for index, picture in enumerate(flattened):
-        change = np.abs(picture - pixels(avatars.factors(index), 96)).max(axis=-1)
-        assert 0 < change.mean() < 4 and (change > 80).mean() < 0.002  # the rims, and nothing but the rims
+def test_faces_are_drawn_as_ever():
+    """Another digest means other pixels: then raise VERSION, for packed copies are kept by it."""
+    drawn = np.stack([np.asarray(avatars.face(index, 32)[0]) for index in range(30)])
+    assert hashlib.sha256(drawn.tobytes()).hexdigest()[:16] == "9e08da23c1e56938"
 
 
 def test_bad_input_is_refused_with_one_clear_line():
@@ -146,8 +121,8 @@ def test_bad_input_is_refused_with_one_clear_line():
 @pytest.mark.parametrize("package", ["python_avatars", "resvg_py"])
 def test_drawing_without_its_packages_names_them(monkeypatch, tmp_path, package):
     monkeypatch.setitem(sys.modules, package, None)
-    message = r"^drawing faces .*pip install python-avatars resvg-py$"
+    message = r"drawing faces needs two packages: pip install python-avatars resvg-py$"
     with pytest.raises(ImportError, match=message):
         avatars.draw(BASELINE)
     with pytest.raises(DataError, match=message):
-        load_images("avatars", 32, limit=2, workers=2, cache=tmp_path, progress=False)
+        load_images("avatars", 32, limit=2, workers=0, cache=tmp_path, progress=False)

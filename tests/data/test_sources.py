@@ -1,0 +1,305 @@
+"""What is found in folders and zips, whatever lies in them, and what is said where nothing is."""
+
+import os
+import resource
+import struct
+import sys
+import tempfile
+import zipfile
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from dcgan.data import DataError
+from dcgan.data.images import is_heldout
+from dcgan.data.sources import open_photo, open_source, printable
+from tests.data.pictures import blot, load, png, put, refused, zip_of, zipped
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+
+
+def test_all_kinds_of_pictures_are_read_in_the_order_of_their_paths(tmp_path):
+    put(tmp_path, "b.png", "a.jpg", "c.webp", "d.bmp", "e.JPEG", "f.gif", "g.tif", "h.ppm", "deep/er/i.png")
+    for name, kind in (("j.jfif", "JPEG"), ("k.jpe", "JPEG"), ("l.apng", "PNG"), ("m.jpg", "PNG")):
+        blot().save(tmp_path / name, format=kind)
+    images = load(tmp_path)
+    names = "a.jpg b.png c.webp d.bmp deep/er/i.png e.JPEG f.gif g.tif h.ppm j.jfif k.jpe l.apng m.jpg"
+    assert images.names == names.split()
+    assert (images.pixels.shape, images.pixels.dtype) == ((13, 3, 16, 16), np.uint8)
+
+
+def test_a_zip_gives_what_its_folder_does_and_holds_out_the_same(tmp_path):
+    folder = put(tmp_path / "photos", *(f"x/{i:02d}.png" for i in range(30)), "x/y/b.jpg", "c.webp")
+    unpacked, packed = load(folder), load(zip_of(folder, tmp_path / "photos.zip"))
+    assert (packed.names, packed.name, packed.digest) == (unpacked.names, "photos", unpacked.digest)
+    assert packed.heldout.tolist() == unpacked.heldout.tolist()
+    assert packed.heldout.any()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_hidden_and_other_files_are_left_out_and_the_others_counted(tmp_path, capsys, kind):
+    junk = "._a.png", ".hidden.png", ".thumbnails/b.png", "__MACOSX/in/._a.png", "__MACOSX/c.png", ".DS_Store"
+    others = "labels.csv", "b.heic", "c.HEIC", "inner.zip"
+    folder = tmp_path / "photos"
+    for name in ("in/a.png", *junk, *others):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(png())
+    images = load(folder if kind == "folder" else zip_of(folder, tmp_path / "z.zip"), progress=True)
+    assert (images.names, images.skipped) == (["in/a.png"], [])
+    line = capsys.readouterr().out.splitlines()[0]
+    assert set(line.removeprefix("left out as no pictures: ").split(", ")) == {
+        "2 .heic (to be converted to JPEG first)",
+        "1 .csv",
+        "1 .zip",
+    }
+
+
+def test_the_folder_of_a_run_is_no_source_of_photos(tmp_path):
+    put(tmp_path, "a.png", "run/state/1.png")
+    (tmp_path / "run" / "state" / "settings.json").touch()
+    assert load(tmp_path).names == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["얼굴.png", "née à Zürich.png", "with space & 100%.png", "😀.png", "a.b.c.png"])
+def test_names_in_any_script_are_kept(tmp_path, name):
+    folder = put(tmp_path / "얼굴 모음", name)
+    assert load(folder).names == load(zip_of(folder, tmp_path / "얼굴.zip")).names == [name]
+
+
+@on_linux
+def test_a_name_of_several_lines_is_one_on_the_screen(tmp_path, capsys):
+    folder = put(tmp_path / "two\nlines", "a.png")
+    (folder / "b\n\x1b[2J\u2028.png").touch()
+    (folder / "c.d\ne").touch()
+    assert load(folder, progress=True).name == r"two\nlines"
+    said = capsys.readouterr().out
+    assert r"b\n\x1b[2J\u2028.png (" in said
+    assert r"1 .d\ne" in said
+    assert printable("née à 얼굴 👨‍👩‍👧.png") == "née à 얼굴 👨‍👩‍👧.png"
+
+
+@on_linux
+@pytest.mark.parametrize("content", [png(1), b"no picture"])
+def test_a_name_that_is_not_utf_8_is_one_like_any_other(tmp_path, content):
+    put(tmp_path, "a.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")).write_bytes(content)
+    images = load(tmp_path)
+    assert len(images.heldout) == len(images) == 1 + (content != b"no picture")
+
+
+@pytest.mark.parametrize("letter", ["a", "얼"])
+def test_a_folder_with_a_very_long_name_is_read(tmp_path, letter):
+    assert load(put(tmp_path / (letter * 250).encode()[:240].decode(), "a.png")).names == ["a.png"]
+
+
+@pytest.mark.skipif(not (find_spec("python_avatars") and find_spec("resvg_py")), reason="drawing needs both packages")
+def test_the_word_avatars_is_the_drawn_faces_but_for_a_folder_of_that_name(tmp_path, monkeypatch):
+    images = load("avatars", size=32, limit=6)
+    assert (images.name, images.pixels.shape) == ("avatars", (6, 3, 32, 32))
+    assert len({image.tobytes() for image in images.pixels}) == 6
+    put(tmp_path / "avatars", "mine.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load("avatars").names == load("~/avatars").names == ["mine.png"]
+
+
+def test_links_are_followed_once_and_in_the_order_of_names(tmp_path):
+    put(tmp_path / "elsewhere", "a.png")
+    photos = put(tmp_path / "photos", "in/c.png")
+    for name, target in {"two": "elsewhere", "one": "elsewhere", "self": "photos", "in/up": "photos"}.items():
+        (photos / name).symlink_to(tmp_path / target)
+    (photos / "b.png").symlink_to(tmp_path / "elsewhere" / "a.png")
+    (photos / "ring.png").symlink_to("ring.png")
+    os.mkfifo(photos / "pipe.png")  # not waited for
+    images = load(photos)
+    assert images.names == ["b.png", "in/c.png", "one/a.png"]
+    assert [name for name, _ in images.skipped] == ["ring.png"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_two_workers_read_what_one_process_does(tmp_path, kind):
+    source = put(tmp_path / "photos", *(f"{i:03d}.png" for i in range(150)))
+    (source / "070.png").write_bytes(b"broken")
+    source = source if kind == "folder" else zip_of(source, tmp_path / "z.zip")
+    alone, together = load(source), load(source, workers=2, cache=tmp_path / "other")
+    assert (together.names, together.digest) == (alone.names, alone.digest)
+    assert [name for name, _ in together.skipped] == ["070.png"]
+
+
+# What cannot be read
+
+
+def test_broken_files_are_skipped_counted_and_named_at_every_start(tmp_path, capsys):
+    put(tmp_path, "good1.png", "good2.png", "cut.png", "cut.jpg", "cut.webp", size=(80, 80))
+    for name in ("cut.png", "cut.jpg", "cut.webp"):
+        os.truncate(tmp_path / name, (tmp_path / name).stat().st_size // 2)
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "script.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    for _ in range(2):
+        images = load(tmp_path, progress=True)
+        assert images.names == ["good1.png", "good2.png"]
+        assert {name for name, _ in images.skipped} == {"cut.png", "cut.jpg", "cut.webp", "empty.png", "script.jpg"}
+        assert all(why and "\n" not in why for _, why in images.skipped)
+        [line] = [line for line in capsys.readouterr().out.splitlines() if "skipped" in line]
+        assert line.startswith("5 of 7 files")
+        assert "cut.jpg" in line and "2 more" in line
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_nothing_is_printed_without_progress(tmp_path, capfd, kind):
+    """Names in a visitor's zip are nobody's business."""
+    files = {"a.png": png(), "b.png": b"broken", "notes.Somebody Something": b"", "tiny.png": png(1)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    source = tmp_path if kind == "folder" else zipped(tmp_path / "z.zip", files)
+    for _ in range(2):
+        assert len(load(source, size=32, cache=tmp_path / ".cache", limit=3)) == 2
+    assert refused(zipped(tmp_path / "other.zip", {"b.png": b"broken", "x.Somebody": b""}))
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def black_png(side: int) -> bytes:
+    """A whole PNG of so many black pixels, without ever holding them."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    deflate, row = zlib.compressobj(1), bytes(1 + (side + 7) // 8)
+    pixels = b"".join([*(deflate.compress(row) for _ in range(side)), deflate.flush()])
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [30_000, 13_000])
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_picture_of_too_many_pixels_is_skipped_undecoded(tmp_path, monkeypatch, side, kind):
+    source = put(tmp_path / "photos", "a.png")
+    (source / "vast.png").write_bytes(black_png(side))
+    source = source if kind == "folder" else zip_of(source, tmp_path / "z.zip")
+    decoded, decode = [], ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: decoded.append(self.size) or decode(self))
+    images = load(source)
+    [(name, why)] = images.skipped
+    assert (images.names, name) == (["a.png"], "vast.png")
+    assert "decompression bomb" in why
+    assert set(decoded) == {(24, 24)}
+
+
+WEBP = b"RIFF\xff\xff\xff\x7fWEBPVP8 "  # its decoder reads all there is before it looks at any of it
+
+
+def test_a_file_of_a_gigabyte_is_skipped_unread(tmp_path):
+    put(tmp_path, "a.png")
+    (tmp_path / "vast.webp").write_bytes(WEBP)
+    os.truncate(tmp_path / "vast.webp", 2**30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    images = load(tmp_path)
+    assert (images.names, images.skipped) == (
+        ["a.png"],
+        [("vast.webp", "it has 1,024 MiB, and no more than 256 are read")],
+    )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def test_a_file_in_a_zip_that_unpacks_to_too_much_is_skipped_packed(tmp_path, monkeypatch):
+    monkeypatch.setattr("dcgan.data.sources.MAX_FILE", 4 * 2**20)
+    source = zipped(tmp_path / "z.zip", {"a.png": png(), "vast.webp": WEBP + bytes(5 * 2**20)})
+    assert load(source).skipped == [("vast.webp", "it has 5 MiB, and no more than 4 are read")]
+
+
+def test_names_in_a_zip_that_climb_lead_nowhere(tmp_path):
+    names = ["../../up.png", "/tmp/root.png", "C:\\up.png", "in/../../up2.png", "a.png"]
+    (tmp_path / "in").mkdir()
+    source = zipped(tmp_path / "in" / "z.zip", {name: png(i) for i, name in enumerate(names)})
+    before = set(tmp_path.rglob("*"))
+    assert sorted(load(source, cache=tmp_path / "cache").names) == sorted(names)
+    assert {path for path in tmp_path.rglob("*") if "cache" not in path.parts} == before
+    assert not list((tmp_path / "cache").rglob("*.png"))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_a_zip_with_any_byte_changed_is_read_in_part_or_refused_in_one_line(place, value):
+    with tempfile.TemporaryDirectory() as folder:
+        path = zipped(Path(folder, "z.zip"), {"a.png": png(), "b.png": png(1), "c.txt": b"text"})
+        content = bytearray(path.read_bytes())
+        content[-(place % 400) - 1] = value  # the directory is at the end
+        path.write_bytes(content)
+        try:
+            assert 1 <= len(load(path, cache=Path(folder, "cache"))) <= 2
+        except DataError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_damaged_file_in_a_zip_is_skipped(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.png", png())
+        archive.writestr("b.png", png(1))
+    content = (tmp_path / "z.zip").read_bytes()
+    (tmp_path / "z.zip").write_bytes(content.replace(png(1)[100:104], b"\0\1\2\3", 1))
+    images = load(tmp_path / "z.zip")
+    assert (images.names, [name for name, _ in images.skipped]) == (["a.png"], ["b.png"])
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_where_nothing_is_found_it_is_said_what_was_looked_for_and_what_is_there(tmp_path, kind):
+    files = {"a.txt": b"", "b.txt": b"", "c.heic": b"", "README": b""}
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    assert f"'{folder}'" in refused(folder) and ".jpg" in refused(folder) and "nothing" in refused(folder)
+    for name in files:
+        (folder / name).touch()
+    source = folder if kind == "folder" else zipped(tmp_path / "z.zip", files)
+    message = refused(source)
+    assert f"'{source}'" in message
+    assert "2 .txt" in message and "1 .heic" in message and "1 without ending" in message
+
+
+def test_a_folder_where_nothing_can_be_read_is_refused_at_every_start(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.jpg").write_bytes(b"no picture")
+    message = refused(tmp_path)
+    assert f"none of the 3 images in '{tmp_path}' can be read: " in message
+    assert refused(tmp_path) == message
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text", b"PK\3\4 cut short"])
+def test_a_path_to_nothing_or_to_no_zip_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "photos.zip").write_bytes(content)
+    assert f"'{tmp_path / 'photos.zip'}'" in refused(tmp_path / "photos.zip")
+
+
+def test_a_photo_is_opened_upright_and_no_larger_than_wanted(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    blot(400, 300).save(tmp_path / "a.jpg", exif=exif)
+    assert open_photo(tmp_path / "a.jpg", 100).size == (75, 100)
+    (tmp_path / "b.png").write_bytes(black_png(10_000))
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    for name, message in {"b.png": "too many pixels", "c.png": "no picture", "d.png": "no picture"}.items():
+        with pytest.raises(DataError, match=message) as caught:
+            open_photo(tmp_path / name, 100)
+        assert "tmp" not in str(caught.value)
+
+
+@given(st.text(st.characters(exclude_characters="/\0.", codec="utf-8"), min_size=1, max_size=20))
+def test_held_out_depends_on_the_stem_alone(stem):
+    assert is_heldout(f"a/b/{stem}.png") == is_heldout(f"{stem}.webp") == is_heldout(f"x/{stem}.jpg")
+
+
+def test_about_a_tenth_is_held_out():
+    assert 800 <= sum(is_heldout(f"{i:06d}.jpg") for i in range(1, 10_001)) <= 1200
+
+
+def test_the_first_few_by_name_with_a_limit(tmp_path):
+    put(tmp_path, *(f"{i}.png" for i in range(9)))
+    assert load(tmp_path, limit=4).names == ["0.png", "1.png", "2.png", "3.png"]
+    assert len(load(tmp_path)) == 9
+    assert open_source(str(tmp_path)).fingerprint == open_source(str(tmp_path)).fingerprint
