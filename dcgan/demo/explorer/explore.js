@@ -1,4 +1,7 @@
-/* Explore: one large face, its neighbours, and sliders for what it is made of. */
+/* Explore: one large face, its neighbours, and sliders for what it is made of.
+
+   value: {checkpoint: name, faces: {seed: address of its picture}}, faces to begin with.
+   server, where there is one: opinion(face) -> {realer_than: share, among: "reals" or "fakes"}, or {}. */
 
 import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, writeFace } from "./address.js";
 import { engineOf, latest } from "./engine.js";
@@ -9,49 +12,56 @@ const TOP = 10; // raw dimensions that a visitor sees first
 const REACH = 3.5; // how far their sliders go: nearly all of a standard normal
 const ENLARGED = 512; // side of an enlarged picture, at least
 const CALM = 250; // milliseconds without a change, before the neighbours are drawn
+const AGAIN = 5000; // milliseconds until a server that was busy is asked again
 const MAX_UNDO = 200;
-const RANK_AGAIN = 5000; // milliseconds
 
-/* value: {checkpoint: name, faces: {seed: address of its picture}}, the faces to begin with.
-   gradio.server, where there is one: opinion(face) -> {realer_than, among} or {} */
-export async function mount(root, gradio) {
-  const { checkpoint: name, faces } = gradio.value;
+export async function mount(root, { value: { checkpoint: name, faces }, server }) {
   const seeds = Object.keys(faces);
-  const first = seeds[Math.floor(Math.random() * seeds.length)] ?? randomSeed();
-  if (faces[first] && !linkedFace([name])) {
-    const picture = make("img", { className: "face", alt: t("Generated face"), src: faces[first] });
-    root.replaceChildren(make("div", { className: "explorer" }, make("section", { className: "portrait" }, picture)));
+  const seed = seeds[Math.floor(Math.random() * seeds.length)] ?? randomSeed();
+  const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
+  root.replaceChildren(make("div", { className: "explorer" }, make("section", { className: "portrait" }, canvas)));
+  if (faces[seed] && !linkedFace([name])) {
+    const picture = make("img", { src: faces[seed] });
+    await picture.decode();
+    paint(canvas, picture);
   }
-  const engine = engineOf(gradio.server);
-  return explorer(root, engine, await engine.open(name), Number(first), asking(gradio.server));
+  const engine = engineOf(server);
+  return explorer(root, canvas, engine, await engine.open(name), Number(seed), asking(server));
 }
 
-function explorer(root, engine, checkpoint, firstSeed, server) {
+function paint(canvas, picture) {
+  if (canvas.width !== picture.width) canvas.width = canvas.height = picture.width; // which makes it anew
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+}
+
+function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(firstSeed), ...linkedFace(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
   let future = [];
-  let base = null; // the z of seed and walk
+  let base = []; // the z of seed and walk
   let ranking = null;
   let order = "effect";
   let allShown = false;
-  let remembering = 0;
-  let calming = 0;
+  let [remembering, calming] = [0, 0]; // timers
   let namedRows = [];
   let dimensionRows = [];
 
-  const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
   const message = messageLine();
-  const seed = seedField(t("Seed"), state.seed, (value) => step({ seed: value, edits: {}, directions: {}, walk: [], origin: null, shift: null }));
+  const status = make("p", { className: "hint status", role: "status" });
+  const seed = seedField(t("Seed"), state.seed, (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
+  const field = (title, output, range, kind = "") => make("div", { className: `field truncation ${kind}` },
+    make("div", { className: "caption" }, title, output), range);
   const truncation = make("output", {});
   const truncationSlider = slider(t("Truncation"), { min: 0, max: MAX_TRUNCATION, step: 0.01 }, (value) => change({ truncation: value }), settle);
-  // The time machine: moments of the training whose generators are kept, and, at the right end, the finished one.
+  // The time machine: moments of the training whose generators are kept and, at the right end, the finished one.
   const moment = make("output", {});
   const momentSlider = slider(t("Time machine"), { min: 0, step: 1 }, (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
-  const timeMachine = make("div", { className: "field truncation moment" }, make("div", { className: "caption" }, t("Time machine"), moment), momentSlider);
-  const undo = button(icon("undo"), () => travel(-1), { className: "button square", "aria-label": t("Undo"), title: t("Undo") });
-  const redo = button(icon("redo"), () => travel(1), { className: "button square", "aria-label": t("Redo"), title: t("Redo") });
+  const timeMachine = field(t("Time machine"), moment, momentSlider, "moment");
+  const square = (name, title, onclick) => button(icon(name), onclick, { className: "button square", "aria-label": title, title });
+  const undo = square("undo", t("Undo"), () => travel(-1));
+  const redo = square("redo", t("Redo"), () => travel(1));
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
   const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
   const saveNative = button("", () => savePicture(1));
@@ -72,92 +82,64 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
     allShown = !allShown;
     fillDimensions();
   });
+  const searching = make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search);
   const raw = make("details", { className: "all" },
-    make("summary", {}, t("The numbers themselves")),
-    make("div", { className: "bar wrap" }, ordering, make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search)),
-    dimensions, more);
-  const status = make("p", { className: "hint status", role: "status" });
+    make("summary", {}, t("The numbers themselves")), make("div", { className: "bar wrap" }, ordering, searching), dimensions, more);
+  const enlarging = choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth",
+    (kind) => canvas.classList.toggle("pixels", kind === "pixels"));
 
-  const paint = latest(
-    (wanted) => engine.face(wanted),
-    (bitmap, shown) => {
-      if (canvas.width !== bitmap.width) canvas.width = canvas.height = bitmap.width; // which makes it anew
-      canvas.getContext("2d").drawImage(bitmap, 0, 0);
-      bitmap.close();
-      canvas.dataset.shown = link(shown);
-      canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
-      message.clear();
-    },
-    (error) => message.say(error.message),
-  );
+  const showFace = latest(engine.face, (bitmap, shown) => {
+    paint(canvas, bitmap);
+    bitmap.close();
+    canvas.dataset.shown = link(shown);
+    canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
+    message.say("");
+  }, (error) => message.say(error.message));
 
-  const lookAround = latest(
-    (wanted) => engine.around(wanted),
-    ({ sheet, numbers }, shown) => {
-      if (shown !== state) return;
-      const focused = [...neighbours.children].indexOf(document.activeElement);
-      neighbours.replaceChildren(...numbers.map((number, i) =>
-        make("button", { type: "button", "aria-label": t("Neighbour {n}", { n: i + 1 }), onclick: () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }) },
-          cut(sheet, numbers.length, i, sheet.height))));
-      if (focused >= 0) neighbours.children[focused].focus();
-      sheet.close();
-    },
-    (error) => message.say(error.message),
-    1,
-  );
+  const lookAround = latest(engine.around, ({ sheet, numbers }, shown) => {
+    if (shown !== state) return;
+    const focused = [...neighbours.children].indexOf(document.activeElement);
+    neighbours.replaceChildren(...numbers.map((number, i) =>
+      make("button", { type: "button", "aria-label": t("Neighbour {n}", { n: i + 1 }), onclick: () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }) },
+        cut(sheet, numbers.length, i, sheet.height))));
+    if (focused >= 0) neighbours.children[focused].focus();
+    sheet.close();
+  }, (error) => message.say(error.message));
 
-  const judge = latest(
-    (wanted) => server.opinion(wanted),
-    ({ realer_than: share, among }, shown) => {
-      if (shown !== state) return;
-      opinion.hidden = share === undefined;
-      if (opinion.hidden) return;
-      const percent = Math.round(100 * share);
-      meter.value = share;
-      meter.setAttribute("aria-valuetext", `${percent}%`);
-      verdict.textContent = among === "reals"
-        ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
-        : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
-    },
-    () => (opinion.hidden = true),
-    1,
-  );
+  const judge = server.opinion && latest(server.opinion, ({ realer_than: share, among }, shown) => {
+    if (shown !== state) return;
+    opinion.hidden = share === undefined;
+    const percent = Math.round(100 * share);
+    meter.value = share ?? 0;
+    meter.setAttribute("aria-valuetext", `${percent}%`);
+    verdict.textContent = among === "reals"
+      ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
+      : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
+  }, (_, wanted) => setTimeout(() => wanted === state && judge(state), AGAIN));
 
   root.replaceChildren(
     make("div", { className: "explorer" },
       make("section", { className: "portrait", "aria-label": t("Face") },
-        canvas,
-        message.element,
-        opinion,
+        canvas, message.element, opinion,
         make("div", { className: "around" }, make("div", { className: "caption" }, t("Neighbours: click to walk there")), neighbours)),
       make("section", { className: "sliders", "aria-label": t("What it is made of") },
-        make("div", { className: "bar wrap" }, seed.element,
-          make("div", { className: "field truncation" },
-            make("div", { className: "caption" }, t("Truncation"), truncation), truncationSlider),
-          timeMachine,
+        make("div", { className: "bar wrap" }, seed.element, field(t("Truncation"), truncation, truncationSlider), timeMachine,
           make("div", { className: "bar" }, undo, redo, resetAll)),
         named, raw,
-        make("div", { className: "bar wrap" },
-          saveNative, saveLarge,
-          choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth", (kind) => canvas.classList.toggle("pixels", kind === "pixels")), status))),
-  );
+        make("div", { className: "bar wrap" }, saveNative, saveLarge, enlarging, status))));
 
   /* A part of the state changes: many times in a drag. */
   function change(part) {
-    const other = "seed" in part || "walk" in part || "origin" in part;
     state = { ...state, ...part };
-    paint(state); // the face before all else
-    if (other) base = engine.latent(state, checkpoint.nz);
+    showFace(state); // before all else
+    if ("seed" in part || "walk" in part || "origin" in part) base = engine.latent(state, checkpoint.nz);
     show();
     clearTimeout(calming);
-    calming = setTimeout(lookAgain, CALM);
-    // Browsers allow a page only so many of these a second.
-    remembering ||= setTimeout(() => remember("replaceState"), 400);
-  }
-
-  function lookAgain() {
-    lookAround(state);
-    if (server.opinion) judge(state);
+    calming = setTimeout(() => {
+      lookAround(state);
+      judge?.(state);
+    }, CALM);
+    remembering ||= setTimeout(() => remember("replaceState"), 400); // browsers allow a page only so many of these
   }
 
   /* What was changed is one step of undo. */
@@ -185,7 +167,7 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
     if (!from.length) return;
     to.push(settled);
     settled = from.pop();
-    change(settled);
+    change({ ...settled });
   }
 
   function remember(how) {
@@ -198,12 +180,10 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
     seed.set(state.origin ? "" : state.seed);
     truncationSlider.value = state.truncation;
     truncation.value = state.truncation.toFixed(2);
-    const at = state.moment === null ? checkpoint.moments.length : checkpoint.moments.indexOf(state.moment);
-    momentSlider.value = at;
+    momentSlider.value = state.moment === null ? checkpoint.moments.length : checkpoint.moments.indexOf(state.moment);
     moment.value = state.moment === null ? t("fully trained") : t("{n} images seen", { n: state.moment.toLocaleString("en") });
     momentSlider.setAttribute("aria-valuetext", moment.value);
-    const { checkpoint: _, ...own } = state;
-    resetAll.disabled = JSON.stringify(own) === JSON.stringify(fresh(state.seed, state.origin));
+    resetAll.disabled = link(state) === link({ checkpoint: state.checkpoint, ...fresh(state.seed, state.origin) });
     undo.disabled = !past.length && link(settled) === link(state);
     redo.disabled = !future.length;
     for (const one of [...namedRows, ...dimensionRows]) one.show();
@@ -221,22 +201,22 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
       input.focus();
     }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
     const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
-    const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset, ...(ends.length ? [meaning] : []));
+    const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset);
+    if (ends.length) element.append(meaning);
     // The middle of the thumb, which is 18 px wide.
     const at = (z) => `calc(9px + (100% - 18px) * ${((Math.max(low, Math.min(high, z)) - low) / (high - low)).toFixed(4)})`;
     input.style.setProperty("--zero", at(0));
     let before = null;
     const display = () => {
-      const z = of.get();
+      const [z, edited] = [of.get(), of.edited()];
       if (Number(input.value) !== z) input.value = z;
-      const now = `${z} ${of.edited()}`;
-      if (before === now) return; // in a drag, all but one of many
-      before = now;
+      if (before === `${z} ${edited}`) return; // in a drag, all but one of many
+      before = `${z} ${edited}`;
       value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
       input.style.setProperty("--from", at(Math.min(0, z)));
       input.style.setProperty("--to", at(Math.max(0, z)));
-      element.classList.toggle("edited", of.edited());
-      reset.disabled = !of.edited();
+      element.classList.toggle("edited", edited);
+      reset.disabled = !edited;
     };
     display();
     return { element, show: display };
@@ -246,10 +226,7 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
   const entry = (part, key, unset = () => 0) => ({
     get: () => state[part][key] ?? unset(),
     put: (z) => change({ [part]: { ...state[part], [key]: z } }),
-    clear: () => {
-      const { [key]: _, ...others } = state[part];
-      change({ [part]: others });
-    },
+    clear: () => change({ [part]: Object.fromEntries(Object.entries(state[part]).filter(([other]) => other !== String(key))) }),
     edited: () => key in state[part],
   });
 
@@ -264,37 +241,30 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
     return { get, put, clear: () => put(0), edited: () => Math.abs(get()) >= 0.02 };
   }
 
-  function dimensionRow(dimension) {
-    const unset = () => (base[dimension] * state.truncation);
-    return row(t("Dimension {n}", { n: dimension }), dimension, [-REACH, REACH], entry("edits", dimension, unset));
-  }
-
   function fillNamed() {
-    const rowsOf = (directions) => directions.map((d) => {
-      const name = d.kind === "principal" ? t("principal {n}", { n: d.name.split(" ").pop() }) : t(d.name);
-      return row(name, name, [d.low, d.high], entry("directions", d.name), d.ends.map((end) => t(end)));
-    });
-    const isPrincipal = ({ kind }) => kind === "principal";
-    const [first, rest] = [rowsOf(checkpoint.directions.filter((d) => !isPrincipal(d))), rowsOf(checkpoint.directions.filter(isPrincipal))];
+    const rowOf = ({ name, kind, low, high, ends }) => {
+      const title = kind === "principal" ? t("principal {n}", { n: name.split(" ").pop() }) : t(name);
+      return row(title, title, [low, high], entry("directions", name), ends.map((end) => t(end)));
+    };
+    const principal = checkpoint.directions.filter(({ kind }) => kind === "principal").map(rowOf);
+    const labelled = checkpoint.directions.filter(({ kind }) => kind !== "principal").map(rowOf);
     const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz);
     const mine = own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector)));
-    namedRows = [...mine, ...first, ...rest];
-    const heading = first.length && rest.length ? [make("div", { className: "caption" }, t("What else changes the picture most"))] : [];
-    named.replaceChildren(...[...mine, ...first].map((one) => one.element), ...heading, ...rest.map((one) => one.element));
+    namedRows = [...mine, ...labelled, ...principal];
+    const heading = make("div", { className: "caption", hidden: !labelled.length || !principal.length }, t("What else changes the picture most"));
+    named.replaceChildren(...[...mine, ...labelled, { element: heading }, ...principal].map((one) => one.element));
     named.classList.toggle("named", namedRows.length > 0);
     raw.open = !namedRows.length;
   }
 
   /* All dimensions are a hundred sliders: they are made when someone looks. */
   function fillDimensions() {
-    const numbers = [...Array(checkpoint.nz).keys()];
-    const sorted = order === "effect" && ranking ? ranking : numbers;
+    const sorted = order === "effect" && ranking ? ranking : [...Array(checkpoint.nz).keys()];
     const text = search.value.trim();
     const found = sorted.filter((d) => String(d).includes(text));
-    const few = text || allShown ? found : found.slice(0, TOP);
-    const made = few.map(dimensionRow);
-    dimensionRows = made;
-    dimensions.replaceChildren(...made.map((one) => one.element));
+    dimensionRows = (text || allShown ? found : found.slice(0, TOP)).map((d) =>
+      row(t("Dimension {n}", { n: d }), d, [-REACH, REACH], entry("edits", d, () => base[d] * state.truncation)));
+    dimensions.replaceChildren(...dimensionRows.map((one) => one.element));
     if (!found.length) dimensions.append(make("p", { className: "hint" }, t("No such dimension: they go from 0 to {last}", { last: checkpoint.nz - 1 })));
     more.hidden = Boolean(text) || checkpoint.nz <= TOP;
     more.textContent = allShown ? t("Show fewer") : t("Show all {n}", { n: checkpoint.nz });
@@ -316,7 +286,7 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
     rank(summary);
   }
 
-  /* The order of the dimensions, which may wait while others compute. */
+  /* The order of the dimensions, which the server may yet have to measure. */
   async function rank(summary) {
     try {
       const found = await engine.ranking(summary.name);
@@ -324,7 +294,7 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
       ranking = found;
       fillDimensions();
     } catch {
-      setTimeout(() => summary === checkpoint && rank(summary), RANK_AGAIN);
+      setTimeout(() => summary === checkpoint && rank(summary), AGAIN);
     }
   }
 
@@ -342,9 +312,10 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
   function followLink() {
     const linked = linkedFace(checkpoint.names);
     if (!root.isConnected || !linked || link(linked) === link(state)) return;
-    if (linked.checkpoint !== checkpoint.name) return (state = linked); // whoever chooses checkpoints follows it
-    change(possible(linked));
-    settle();
+    if (linked.checkpoint === checkpoint.name) {
+      change(possible(linked));
+      settle();
+    } else state = linked; // until its checkpoint is opened
   }
 
   function savePicture(factor) {
@@ -357,7 +328,7 @@ function explorer(root, engine, checkpoint, firstSeed, server) {
   }
 
   addEventListener("popstate", followLink);
-  addEventListener("sliders", () => fillNamed());
+  addEventListener("sliders", fillNamed);
   addEventListener("keydown", (event) => {
     const typing = document.activeElement?.matches("input:not([type=range]):not([type=radio]), textarea");
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || typing || !root.offsetParent) return;

@@ -1,4 +1,6 @@
-/* Interpolate: the way through two to eight faces. One sheet holds every frame, so that scrubbing asks nobody. */
+/* Interpolate: the way through two to eight faces. One sheet holds every frame, so that scrubbing draws none.
+
+   value: {checkpoint: name}; server, where there is one: animation({...way, format, seconds}) -> address of the file */
 
 import { linkedFace } from "./address.js";
 import { engineOf, latest } from "./engine.js";
@@ -7,10 +9,9 @@ import { asking } from "./server.js";
 
 const MAX_STOPS = 8;
 
-/* value: {checkpoint: name}. gradio.server, where there is one: animation({...way, format, seconds}) -> address of the file */
-export async function mount(root, gradio) {
-  const engine = engineOf(gradio.server);
-  return interpolator(root, engine, await engine.open(gradio.value.checkpoint), asking(gradio.server));
+export async function mount(root, { value, server }) {
+  const engine = engineOf(server);
+  return interpolator(root, engine, await engine.open(value.checkpoint), asking(server));
 }
 
 function interpolator(root, engine, checkpoint, server) {
@@ -59,7 +60,7 @@ function interpolator(root, engine, checkpoint, server) {
       canvas.dataset.shown = `${wanted.checkpoint} ${seeds} ${wanted.kind}${wanted.loop ? " loop" : ""} ${loaded.count}`;
       fillStops();
       seek(position);
-      message.clear();
+      message.say("");
     },
     (error) => message.say(error.message),
   );
@@ -71,7 +72,7 @@ function interpolator(root, engine, checkpoint, server) {
         const seconds = duration() * (way.loop ? 1 : 2);
         const file = await server.animation({ ...request(way), format, seconds });
         save(await (await fetch(file)).blob(), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
-        message.clear();
+        message.say("");
       } catch (error) {
         message.say(error.message);
       }

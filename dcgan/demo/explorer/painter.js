@@ -1,57 +1,39 @@
-/* The worker that draws, seen from the page.
+/* The worker that draws, seen from the page: faces in the order in which they are asked for, weights beside that.
+   A refusal is an Error whose message says what went wrong. */
 
-   painter.load(address)    -> a promise, fulfilled when the weights at that address are there
-   painter.has(address)     -> whether they are
-   painter.draw(address, z) -> ImageBitmap
-   Faces are drawn in order. A refusal is an Error whose message says what went wrong. */
-
-const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive are fetched again
+const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive may be fetched again
 
 export function startPainter() {
-  const waiting = new Map(); // number of a message: what settles its promise
-  const loads = new Map(); // address: promise
+  const loads = new Map(); // address of weights: a promise, fulfilled when they are there
   const there = new Set();
-  let last = 0;
-  let broken = null; // why the worker does not run
-  const worker = startWorker();
-
-  function startWorker() {
+  let worker = null;
+  const broken = new Promise((_, reject) => {
     try {
-      const made = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-      made.onerror = () => stop("worker.js does not run");
-      made.onmessage = ({ data: { number, bitmap, error } }) => {
-        const { resolve, reject } = waiting.get(number);
-        waiting.delete(number);
-        if (error) reject(new Error(error));
-        else resolve(bitmap);
+      worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+      worker.onerror = () => {
+        there.clear();
+        reject(new Error("worker.js does not run"));
       };
-      return made;
     } catch (error) {
-      broken = error.message;
-      return null;
+      reject(error);
     }
-  }
-
-  function stop(why) {
-    broken = why;
-    worker.terminate();
-    there.clear();
-    loads.clear();
-    for (const { reject } of waiting.values()) reject(new Error(why));
-    waiting.clear();
-  }
-
-  const send = (message) => new Promise((resolve, reject) => {
-    if (broken) return reject(new Error(broken));
-    waiting.set(++last, { resolve, reject });
-    worker.postMessage({ number: last, ...message });
   });
+  broken.catch(() => {}); // whoever sends it something hears of it
+
+  const send = (message) => Promise.race([broken, new Promise((resolve, reject) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = ({ data: { bitmap, error } }) => {
+      port1.close();
+      if (error) reject(new Error(error));
+      else resolve(bitmap);
+    };
+    worker?.postMessage(message, [port2]);
+  })]);
 
   function load(address) {
     if (!loads.has(address)) {
-      const loading = send({ load: address });
-      loads.set(address, loading);
-      loading.then(() => there.add(address), () => setTimeout(() => loads.delete(address), LOAD_AGAIN));
+      loads.set(address, send({ load: address }));
+      loads.get(address).then(() => there.add(address), () => setTimeout(() => loads.delete(address), LOAD_AGAIN));
     }
     return loads.get(address);
   }

@@ -176,8 +176,8 @@ export const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduc
 
 /* A line for errors, read aloud when it changes. */
 export function messageLine() {
-  const line = make("p", { className: "message", role: "status" });
-  return { element: line, say: (text) => (line.textContent = words[text] ?? text), clear: () => line.textContent && (line.textContent = "") };
+  const element = make("p", { className: "message", role: "status" });
+  return { element, say: (text) => element.textContent !== text && (element.textContent = text) };
 }
 
 export function save(blob, name) {

@@ -1,9 +1,10 @@
-/* Training replay: the same 64 latents again and again as the generator learned, beside the curves of that time. */
+/* Training replay: the same 64 latents again and again as the generator learned, beside the curves of that time.
+
+   value: {checkpoint: name} */
 
 import { linkedFace, openInExplore } from "./address.js";
 import { engineOf } from "./engine.js";
 import { button, choice, make, messageLine, pickable, player, slider, svg, t } from "./parts.js";
-import { whenAnswering } from "./server.js";
 
 const FRAMES_A_SECOND = 6;
 const GRID = 8; // a frame is GRID x GRID faces
@@ -13,25 +14,23 @@ const CHARTS = [
   { title: "Distance from reals, lower is better", low: 0, lines: { ffd: "of face features", fd: "of random features" } },
 ];
 
-/* value: {checkpoint: name} */
-export async function mount(root, gradio) {
-  const engine = engineOf(gradio.server);
-  return replayer(root, engine, await engine.open(gradio.value.checkpoint));
+export async function mount(root, { value, server }) {
+  const engine = engineOf(server);
+  return replay(root, engine, await engine.open(value.checkpoint));
 }
 
-function replayer(root, engine, checkpoint) {
+function replay(root, engine, checkpoint) {
   let frames = []; // images seen at each
-  let blobs = []; // the frames as they arrive
+  let pictures = []; // img elements, as they arrive
   let charts = [];
   let position = 0; // in frames
-  let drawn = -1;
   let speed = 1;
   let followed = null; // the face that is shown large, if one is
 
   const canvas = make("canvas", { className: "face grid", role: "img", "aria-label": t("64 faces of the same latents during training") });
-  const large = make("canvas", { className: "face large", role: "img", "aria-label": t("The face that you follow") });
+  const large = make("canvas", { className: "face large", role: "img", hidden: true, "aria-label": t("The face that you follow") });
   const grid = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), (index) => follow(index));
-  const whole = button(t("Show all faces"), () => follow(null));
+  const whole = button(t("Show all faces"), () => follow(null), { className: "button", hidden: true });
   const mine = button(t("My own face at this moment"), () => {
     const moment = checkpoint.moments[nearest(checkpoint.moments, frames[Math.floor(position)])];
     openInExplore({ ...linkedFace(checkpoint.names), checkpoint: checkpoint.name, moment });
@@ -39,132 +38,88 @@ function replayer(root, engine, checkpoint) {
   const message = messageLine();
   const seen = make("output", { className: "seen" });
   // Over the same axis as the charts: images seen, of which there are frames at a few.
-  const scrubber = slider(t("Moment of the training"), { min: 0, max: 0, step: 1 }, (images) => {
-    play.set(false);
-    seek(nearest(frames, images));
-  });
+  const scrubber = slider(t("Moment of the training"), { min: 0, max: 0, step: 1 }, (images) => jump(nearest(frames, images)));
   scrubber.onkeydown = ({ key }) => {
     const now = Math.floor(position);
     const next = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: frames.length - 1 }[key];
-    if (next === undefined) return true;
-    play.set(false);
-    seek(Math.max(0, Math.min(frames.length - 1, next)));
-    return false;
+    if (next !== undefined) jump(Math.max(0, Math.min(frames.length - 1, next)));
+    return next === undefined;
   };
   const play = player((seconds) => {
     const next = position + seconds * FRAMES_A_SECOND * speed;
-    if (blobs[Math.floor(next) % frames.length] === undefined) return; // not here yet
+    if (!pictures[Math.floor(next) % frames.length].complete) return; // not here yet
     if (next >= frames.length) play.set(false);
     seek(Math.min(next, frames.length - 1));
   });
   play.button.addEventListener("click", () => position >= frames.length - 1 && seek(0), { capture: true });
   const curves = make("div", { className: "curves" });
   const axis = make("div", { className: "axis", "aria-hidden": "true" });
+  const timeline = make("div", {},
+    make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
+      choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
+    make("div", { className: "plot" }, make("div", { className: "track" }, scrubber), axis));
+  const faces = make("div", {}, grid, large);
+  const below = make("div", {}, make("div", { className: "bar wrap" }, seen, make("span", { className: "grow" }), whole, mine),
+    make("p", { className: "hint" }, t("Click a face to follow it large.")));
 
   root.replaceChildren(
     make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": t("Frames") },
-        grid,
-        large,
-        message.element,
-        make("div", { className: "bar wrap" }, seen, make("span", { className: "grow" }), whole, mine),
-        make("p", { className: "hint" }, t("Click a face to follow it large."))),
-      make("section", { className: "sliders", "aria-label": t("Course of the training") },
-        make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
-          choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
-        make("div", { className: "plot time" }, make("div", { className: "track" }, scrubber), axis),
-        curves)),
-  );
+      make("section", { className: "portrait", "aria-label": t("Frames") }, faces, message.element, below),
+      make("section", { className: "sliders", "aria-label": t("Course of the training") }, timeline, curves)));
 
   function follow(index) {
     followed = index;
     [large.hidden, grid.hidden, whole.hidden] = [index === null, index !== null, index === null];
-    paintLarge();
+    show();
     if (index === null) grid.querySelector("[tabindex='0']").focus();
     else whole.focus();
   }
 
-  function paintLarge() {
-    if (followed === null || !canvas.width) return;
-    const size = canvas.width / GRID;
-    large.width = large.height = size;
-    large.getContext("2d").drawImage(canvas, (followed % GRID) * size, Math.floor(followed / GRID) * size, size, size, 0, 0, size, size);
-    large.dataset.shown = `${canvas.dataset.shown} ${followed}`;
-  }
-
-  [large.hidden, whole.hidden] = [true, true];
-
   async function open(summary) {
     play.set(false);
     checkpoint = summary;
-    const name = summary.name;
-    mine.hidden = !summary.moments.length;
-    try {
-      const course = await engine.replay(name);
-      if (summary !== checkpoint) return;
-      frames = course.frames;
-      blobs = [];
-      drawn = -1;
-      drawCharts(course.curves);
-      if (!frames.length) throw new Error(t("This checkpoint keeps no snapshots of its training."));
-      message.clear();
-      seek(frames.length - 1);
-      fetchAll(summary);
-    } catch (error) {
-      message.say(error.message);
-      whenAnswering(() => summary === checkpoint && open(summary));
+    const course = await engine.replay(summary.name);
+    frames = course.frames;
+    // The last one first, since it is the one shown.
+    pictures = course.pictures.map(() => new Image());
+    for (const index of [frames.length - 1, ...frames.keys()].slice(0, frames.length)) {
+      pictures[index].onload = () => summary === checkpoint && index === Math.floor(position) && show();
+      pictures[index].src = course.pictures[index];
     }
+    mine.hidden = !summary.moments.length;
+    faces.hidden = below.hidden = timeline.hidden = !frames.length;
+    message.say(frames.length ? "" : t("This checkpoint keeps no snapshots of its training."));
+    drawCharts(course.curves);
+    if (frames.length) seek(frames.length - 1);
   }
 
-  /* The last frame first, since it is the one shown; then from the beginning, four at a time. */
-  function fetchAll(summary) {
-    const waiting = [frames.length - 1, ...frames.keys()].slice(0, frames.length);
-    const next = async () => {
-      const index = waiting.shift();
-      if (index === undefined || summary !== checkpoint) return;
-      try {
-        const blob = await engine.snapshot(summary.name, index);
-        if (summary !== checkpoint) return;
-        blobs[index] = blob;
-        message.clear();
-        if (index === Math.floor(position)) show();
-      } catch (error) {
-        message.say(error.message);
-        blobs[index] = null; // to be passed over
-        whenAnswering(() => {
-          waiting.push(index);
-          next();
-        });
-      }
-      await next();
-    };
-    for (let i = 0; i < 4; i++) next();
+  function jump(index) {
+    play.set(false);
+    seek(index);
   }
 
   function seek(value) {
-    if (!frames.length) return;
     position = value;
-    const index = Math.floor(value);
-    scrubber.value = frames[index];
-    const moment = t("{n} images seen", { n: frames[index].toLocaleString("en") });
-    scrubber.setAttribute("aria-valuetext", moment);
-    seen.value = moment;
-    for (const chart of charts) chart.show(frames[index]);
+    const images = frames[Math.floor(value)];
+    scrubber.value = images;
+    seen.value = t("{n} images seen", { n: images.toLocaleString("en") });
+    scrubber.setAttribute("aria-valuetext", seen.value);
+    for (const chart of charts) chart.show(images);
     show();
   }
 
-  async function show() {
+  function show() {
     const index = Math.floor(position);
-    const blob = blobs[index];
-    if (!blob || index === drawn) return;
-    drawn = index;
-    const bitmap = await createImageBitmap(blob);
-    if (index !== drawn) return;
-    canvas.width = bitmap.width;
-    canvas.height = bitmap.height;
-    canvas.getContext("2d").drawImage(bitmap, 0, 0);
+    const picture = pictures[index];
+    if (!picture.complete || !picture.naturalWidth) return;
+    [canvas.width, canvas.height] = [picture.width, picture.height];
+    canvas.getContext("2d").drawImage(picture, 0, 0);
     canvas.dataset.shown = `${checkpoint.name} ${index}`;
-    paintLarge();
+    if (followed === null) return;
+    const size = canvas.width / GRID;
+    large.width = large.height = size;
+    large.getContext("2d").drawImage(canvas, -(followed % GRID) * size, -Math.floor(followed / GRID) * size);
+    large.dataset.shown = `${canvas.dataset.shown} ${followed}`;
   }
 
   function drawCharts(values) {
@@ -184,10 +139,11 @@ function replayer(root, engine, checkpoint) {
     const known = there.flatMap(([key]) => values[key]).filter((value) => value !== null);
     if (!known.length) return null;
     // A spike of a hundred would flatten all the rest.
-    const top = high ?? Math.max(0.1, known.sort((a, b) => a - b)[Math.floor(known.length * 0.99)] * 1.1 || 1);
+    const top = high ?? Math.max(0.1, known.sort((a, b) => a - b)[Math.floor(known.length * 0.99)] * 1.1);
     const x = (images) => (100 * images) / end;
     const y = (value) => 100 - (100 * (Math.min(value, top) - low)) / (top - low);
-    const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": t("{title} over images seen", { title: t(title) }) });
+    const name = t("{title} over images seen", { title: t(title) });
+    const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
     const legend = make("div", { className: "legend" });
     const outputs = there.map(([key, label], i) => {
       const points = at.map((images, j) => (values[key][j] === null ? "" : `${x(images).toFixed(2)},${y(values[key][j]).toFixed(2)}`));
@@ -198,11 +154,7 @@ function replayer(root, engine, checkpoint) {
     });
     const cursor = svg("line", { y1: 0, y2: 100, class: "cursor" });
     plot.append(cursor);
-    plot.onclick = ({ offsetX }) => {
-      const images = (offsetX / plot.clientWidth) * end;
-      play.set(false);
-      seek(nearest(frames, images));
-    };
+    plot.onclick = ({ offsetX }) => frames.length && jump(nearest(frames, (offsetX / plot.clientWidth) * end));
     const scale = make("div", { className: "scale", "aria-hidden": "true" }, make("span", {}, top.toFixed(1)), make("span", {}, String(low)));
     return {
       element: make("figure", { className: "chart" },
@@ -222,9 +174,7 @@ function replayer(root, engine, checkpoint) {
   }
 
   function nearest(list, value) {
-    let best = 0;
-    list.forEach((v, i) => Math.abs(v - value) < Math.abs(list[best] - value) && (best = i));
-    return best;
+    return list.reduce((best, one, i) => (Math.abs(one - value) < Math.abs(list[best] - value) ? i : best), 0);
   }
 
   open(checkpoint);

@@ -1,13 +1,12 @@
-/* Server functions as components call them. */
+/* The server, seen from a component. */
 
 import { t } from "./parts.js";
 
 const TRY_AGAIN = 2500; // milliseconds
 let looking = 0;
 
-/* Server functions of a component, {name: function}: each takes one mapping and refuses with an Error whose message is
-   for the visitor. Where the server is gone, the window hears "answering" when it is back. */
-export function asking(server) {
+/* Server functions of a component: each takes one mapping, and refuses with an Error whose message is for the visitor. */
+export function asking(server = {}) {
   const asked = (name) => async (request) => {
     let answer;
     try {
@@ -32,7 +31,5 @@ function lookOut() {
   }, TRY_AGAIN);
 }
 
-/* Call `retry` once, when a server that was gone is back. */
-export function whenAnswering(retry) {
-  addEventListener("answering", retry, { once: true });
-}
+/* Call `retry` once, when a server that did not answer does so again. */
+export const whenAnswering = (retry) => addEventListener("answering", retry, { once: true });

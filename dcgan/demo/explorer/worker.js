@@ -1,5 +1,5 @@
-/* The worker that draws. It is sent {number, load: address of weights} or {number, draw: address, z}, and answers each
-   with {number}, {number, bitmap} or {number, error}. Weights are fetched beside the drawing. */
+/* The worker that draws. It is sent {load: address of weights} or {draw: address, z}, with a port on which it answers
+   {bitmap} (none for a load) or {error}. */
 
 import { generatorOf } from "./generator.js";
 
@@ -7,7 +7,7 @@ const KEPT = 4; // generators in memory, 30 MB each
 const kernel = bytes(new URL("kernel.wasm", import.meta.url));
 kernel.catch(() => {}); // whoever loads weights hears of it
 const generators = new Map(); // address: promise of a generator; the last used at the end
-let last = Promise.resolve(); // what was sent before
+let last = Promise.resolve(); // what is to be drawn before
 
 async function bytes(address) {
   const response = await fetch(address);
@@ -24,18 +24,17 @@ function generatorAt(address) {
   return found;
 }
 
-async function answer({ number, load, draw, z }) {
+async function answer({ load, draw, z }, port) {
   try {
     const generate = await generatorAt(load ?? draw);
-    if (load) return postMessage({ number });
-    const bitmap = await createImageBitmap(generate(z));
-    postMessage({ number, bitmap }, [bitmap]);
+    const bitmap = draw && (await createImageBitmap(generate(z)));
+    port.postMessage({ bitmap }, bitmap ? [bitmap] : []);
   } catch (error) {
-    postMessage({ number, error: error.message });
+    port.postMessage({ error: error.message });
   }
 }
 
-onmessage = ({ data }) => {
-  if (data.load) answer(data);
-  else last = last.then(() => answer(data));
+onmessage = ({ data, ports: [port] }) => {
+  if (data.load) answer(data, port);
+  else last = last.then(() => answer(data, port));
 };
