@@ -93,7 +93,7 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
     bitmap.close();
     canvas.dataset.shown = link(shown);
     canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
-    message.say("");
+    message.clear();
   }, (error) => message.say(error.message));
 
   const lookAround = latest(engine.around, ({ sheet, numbers }, shown) => {

@@ -60,7 +60,7 @@ function interpolator(root, engine, checkpoint, server) {
       canvas.dataset.shown = `${wanted.checkpoint} ${seeds} ${wanted.kind}${wanted.loop ? " loop" : ""} ${loaded.count}`;
       fillStops();
       seek(position);
-      message.say("");
+      message.clear();
     },
     (error) => message.say(error.message),
   );
@@ -72,7 +72,7 @@ function interpolator(root, engine, checkpoint, server) {
         const seconds = duration() * (way.loop ? 1 : 2);
         const file = await server.animation({ ...request(way), format, seconds });
         save(await (await fetch(file)).blob(), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
-        message.say("");
+        message.clear();
       } catch (error) {
         message.say(error.message);
       }

@@ -25,7 +25,7 @@ function lab(root, engine, checkpoint) {
   /* Work whose failure is said; `again`: and which is done again when a server that was gone is back. */
   async function attempt(work, again = false) {
     const mine = checkpoint;
-    message.say("");
+    message.clear();
     try {
       await work(mine);
     } catch (error) {

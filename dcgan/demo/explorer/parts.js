@@ -177,7 +177,8 @@ export const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduc
 /* A line for errors, read aloud when it changes. */
 export function messageLine() {
   const element = make("p", { className: "message", role: "status" });
-  return { element, say: (text) => element.textContent !== text && (element.textContent = text) };
+  const say = (text) => element.textContent !== text && (element.textContent = text);
+  return { element, say, clear: () => say("") };
 }
 
 export function save(blob, name) {
