@@ -12,11 +12,11 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
-from urllib.parse import parse_qs, unquote, urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
@@ -233,15 +233,6 @@ class Handler(BaseHTTPRequestHandler):
         files = self.tree(self.repo(kind, name), revision)
         self.answer([self.entry(p, d) for p, d in files.items() if not under or p.startswith(f"{under}/")])
 
-    def paths_info(self, kind: str, name: str, revision: str) -> None:
-        files = self.tree(self.repo(kind, name), revision)
-        with suppress(ValueError):
-            self.body = f"paths={json.loads(self.body)['paths'][0]}".encode()
-        paths = parse_qs(self.body.decode())["paths"]
-        folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
-        answer = [self.entry(path, files[path]) for path in paths if path in files]
-        self.answer(answer + [{"type": "directory", "path": p, "oid": "0" * 40} for p in paths if p in folders])
-
     def entry(self, path: str, data: bytes) -> dict:
         self.hub.blobs[oid(data)] = data
         lfs = {"lfs": {"oid": oid(data), "size": len(data), "pointerSize": 134}} if path.endswith(LFS) else {}
@@ -310,7 +301,6 @@ ROUTES = [
     ("POST /api/validate-yaml", Handler.validate),
     (rf"GET /api/{KIND}/{NAME}(?:/revision/{REVISION})?", Handler.info),
     (rf"GET /api/{KIND}/{NAME}/tree/{REVISION}(?:/(?P<under>.+))?", Handler.listing),
-    (rf"POST /api/{KIND}/{NAME}/paths-info/{REVISION}", Handler.paths_info),
     (rf"POST /api/{KIND}/{NAME}/preupload/{REVISION}", Handler.preupload),
     (rf"POST /api/{KIND}/{NAME}/commit/{REVISION}", Handler.commit),
     (rf"POST /{PREFIX}{NAME}\.git/info/lfs/objects/batch", Handler.batch),

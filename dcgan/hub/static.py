@@ -23,10 +23,9 @@ from dcgan.sampling import sample
 
 MAX_SNAPSHOTS = 60  # of 45 kB
 MAX_SIZE = 12_000_000  # bytes
-STYLES = ("static.css", "page.css", "explorer.css")
 # Files of an older version that are deleted from a static Space.
 PATTERNS = (
-    *("index.html", "page.*", "*.js", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*"),
+    *("index.html", "page.*", "*.js", "*.css", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*"),
     *("0/*", "snapshots/*", "README.md", "thumbnail.jpg"),
 )
 
@@ -50,8 +49,6 @@ def write_static(folder: Path, source: str, title: str = "Faces from noise") -> 
     card = MarkdownIt("commonmark", {"html": False}).enable("table").render(about.card(checkpoint))
     page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=card)
     (folder / "index.html").write_text(page, encoding="utf-8")
-    styles = [(EXPLORER / name).read_text(encoding="utf-8") for name in STYLES]
-    (folder / "page.css").write_text("\n".join(styles), encoding="utf-8")
 
     faces = sample(checkpoint.generator, range(32)).numpy()
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / "thumbnail.jpg", quality=88)
