@@ -7,7 +7,8 @@
     0/snapshots/0.webp, ...     the frames of the replay
     1/...                       the second checkpoint, in the order of `Checkpoints.names`
 
-The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start.
+The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start, and
+"reals" where there is a 0/reals.webp.
 """
 
 import json
