@@ -14,14 +14,15 @@ from statistics import median
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from dcgan.training.malloc import keep_freed_memory
+from dcgan.training.precision import autocast
+
 from dcgan.data.images import load_images
 from dcgan.pictures import normalised
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
 from dcgan.training.loop import stepper
-from dcgan.training.malloc import keep_freed_memory
 from dcgan.training.networks import Networks
-from dcgan.training.precision import autocast
 from dcgan.training.run import Writer
 
 

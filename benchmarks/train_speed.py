@@ -25,6 +25,9 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from dcgan.training.malloc import keep_freed_memory
+from dcgan.training.precision import autocast, layout
+
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
@@ -32,9 +35,7 @@ from dcgan.pictures import normalised
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.distributed import join
 from dcgan.training.loop import adversarial_step, stepper
-from dcgan.training.malloc import keep_freed_memory
 from dcgan.training.networks import Networks
-from dcgan.training.precision import autocast, layout
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")

@@ -10,9 +10,9 @@ from dcgan.training.logs import LOGS
 from dcgan.training.losses import LOSSES
 
 
-def setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
-    """A dataclass field that train.py turns into a flag."""
-    return field(default=default, metadata={"help": text, "choices": choices})
+def setting(default: Any, text: str, choices: tuple[str, ...] | None = None, least: int | None = None) -> Any:
+    """A dataclass field that the command line turns into a flag. least: its smallest value, of a number."""
+    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
 
 
 @dataclass(frozen=True)
@@ -25,52 +25,50 @@ class TrainConfig:
     recipe: str = setting(
         "dcgan", "dcgan: the tutorial's training, in fp32; best: what this project recommends", ("dcgan", "best")
     )
-    epochs: int = setting(5, "passes over the training images (0: --max-images decides)")
-    max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)")
-    batch_size: int = setting(128, "images in a training step")
-    lr: float = setting(0.0002, "learning rate of both networks' Adam")
-    lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
-    decay: int = setting(0, "images at the end over which, tick by tick, the learning rates fall to a tenth (0: none)")
-    beta1: float = setting(0.5, "Adam's first momentum")
+    epochs: int = setting(5, "passes over the training images (0: --max-images decides)", least=0)
+    max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)", least=0)
+    batch_size: int = setting(128, "images in a training step", least=2)
+    lr: float = setting(0.0002, "learning rate of both networks' Adam", least=0)
+    lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)", least=0)
+    decay: int = setting(
+        0, "images at the end over which, tick by tick, the learning rates fall to a tenth (0: none)", least=0
+    )
+    beta1: float = setting(0.5, "Adam's first momentum", least=0)
     loss: str = setting("bce", "adversarial loss", LOSSES)
-    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)")
-    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)")
-    penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match")
-    lecam: float = setting(0.0, "weight that ties D's outputs to their running averages, for few photos (0: none)")
+    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)", least=0)
+    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)", least=0)
+    penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match", least=1)
     flip: bool = setting(False, "mirror half of the training images")
     augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
-    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: alter all)")
-    ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: keep the raw one)")
+    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: all)", least=0)
+    ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: the raw one)", least=0)
     drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
     precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
-    seed: int = setting(999, "seed of the weights, the noise and the order of the images")
-    workers: int = setting(2, "processes that decode images")
-    ngpu: int = setting(1, "GPUs to use (0: the CPU)")
-    tick: int = setting(25_000, "images between two saves")
-    quality: int = setting(0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)")
-    moments: int = setting(0, "generators to keep from along the way, for the demo's time machine (0: none)")
+    seed: int = setting(999, "seed of the weights, the noise and the order of the images", least=0)
+    workers: int = setting(2, "processes that decode images", least=0)
+    ngpu: int = setting(1, "GPUs to use (0: the CPU)", least=0)
+    tick: int = setting(25_000, "images between two saves", least=1)
+    quality: int = setting(
+        0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)", least=0
+    )
+    moments: int = setting(0, "generators to keep from along the way, for the demo's time machine (0: none)", least=0)
     log: str = setting("", "also draw the curves with one of " + ", ".join(LOGS) + ", if installed", ("", *LOGS))
 
     def __post_init__(self) -> None:
-        least = {"batch_size": 2, "epochs": 0, "max_images": 0, "workers": 0, "ngpu": 0, "tick": 1}
-        least |= {"penalty_every": 1, "quality": 0, "moments": 0, "decay": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
-        for name in ("lr", "lr_d", "beta1", "r1", "r2", "lecam", "adapt", "ema"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
-        for name, choices in ((f.name, f.metadata["choices"]) for f in fields(self)):
-            if choices and getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**32:
+        for f in fields(self):
+            value, least = getattr(self, f.name), f.metadata["least"]
+            choices = f.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"{f.name} must be one of {', '.join(choices)}, not {value}")
+            if least is not None and not (math.isfinite(value) and value >= least):
+                raise ValueError(f"{f.name} must be a number from {least} up, not {value}")
+        if self.seed >= 2**32:
             raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, not {self.seed}")
         if self.beta1 >= 1:
             raise ValueError(f"beta1 must be below 1, not {self.beta1}")
         if not self.epochs and not self.max_images:
             raise ValueError("nothing to do: epochs and max_images are both 0")
-        unknown = [name for name in names(self.augment) if name not in ALTERATIONS]
-        if unknown:
+        if unknown := [name for name in names(self.augment) if name not in ALTERATIONS]:
             raise ValueError(f"augment knows {', '.join(ALTERATIONS)}, not {', '.join(unknown)}")
 
 
@@ -97,7 +95,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 # What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "decay", "workers", "ngpu", "tick", "quality", "moments", "log")
+RESUMABLE = ("epochs", "max_images", "lr", "lr_d", "decay", "workers", "ngpu", "tick", "quality", "moments", "log")
 
 
 def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
@@ -105,7 +103,7 @@ def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
 
     Raises ValueError, in one line, for a value that makes no sense.
     """
-    kinds = [
+    model, train = (
         {f.name: settings[f.name] for f in fields(kind) if f.name in settings} for kind in (ModelConfig, TrainConfig)
-    ]
-    return ModelConfig(**kinds[0]), TrainConfig(**kinds[1])
+    )
+    return ModelConfig(**model), TrainConfig(**train)

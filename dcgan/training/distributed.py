@@ -1,25 +1,38 @@
 """One training on many devices: a process ("rank") for each, joined by torch.distributed.
 
-`torchrun` starts the ranks, or train.py does for `--ngpu 2` and more. Each rank computes its share of every batch;
+`torchrun` starts the ranks, or `launch` does for `--ngpu 2` and more. Each rank computes its share of every batch;
 DistributedDataParallel averages the gradients, so all ranks hold the same weights. BatchNorm's statistics are those of
 a rank's own share. Rank 0 alone writes.
 """
 
+import multiprocessing
 import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.connection import wait
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dcgan.training.signals import handling
+
+PATIENCE = timedelta(days=2)  # for a rank that decodes, measures or saves alone; one that died ends the others at once
+LAST_WORDS = 10  # seconds that the others get when one rank has died
+
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among `world` processes, and its device."""
+    """This process's rank among `world` processes, and its device. local: its rank among those of this machine."""
 
     rank: int = 0
     world: int = 1
+    local: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
@@ -36,41 +49,28 @@ class Ranks:
         return net if self.world == 1 else DistributedDataParallel(net, broadcast_buffers=False)
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank, so that all do the same."""
+        """Whether the flag is set on any rank: the same on all of them, which wait here for each other."""
         if self.world == 1:
             return flag
         flags = torch.tensor(int(flag))
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return bool(flags)
 
-    def stop(self, asked: bool, step: int) -> bool:
-        """Whether any rank was asked to stop, so that all leave the loop after the same step.
+    def stop(self, signalled: bool, step: int) -> bool:
+        """Whether a signal has reached any rank, so that all leave the loop after the same step.
 
-        GPUs, whose steps are short, ask each other every tenth.
+        GPUs, whose steps are short, compare notes every tenth.
         """
-        return (self.device.type != "cuda" or step % 10 == 0) and self.any(asked)
-
-    def same(self, flag: bool) -> bool:
-        """The first rank's flag, on every rank."""
-        if self.world == 1:
-            return flag
-        flags = torch.tensor(int(flag))
-        dist.broadcast(flags, src=0)
-        return bool(flags)
-
-    def wait(self) -> None:
-        """Until every rank has come here."""
-        if self.world > 1:
-            dist.barrier()
+        return (self.device.type != "cuda" or step % 10 == 0) and self.any(signalled)
 
 
 def launched() -> bool:
-    """Whether torchrun started this process."""
+    """Whether this process is a rank that torchrun or `launch` has started."""
     return "LOCAL_RANK" in os.environ
 
 
 def join(ngpu: int, batch_size: int) -> Ranks:
-    """Take this process's place: the environment's, where torchrun started it, else the only one.
+    """Join the other ranks, as the environment says; without such an environment this process is the only one.
 
     ngpu: 0 for the CPU. Raises ValueError for a batch that the ranks cannot share evenly, or GPUs that are not there.
     """
@@ -80,16 +80,64 @@ def join(ngpu: int, batch_size: int) -> Ranks:
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if batch_size % world:
         raise ValueError(f"a batch of {batch_size} cannot be shared by {world} ranks: give a multiple of {world}")
-    if gpus and local >= gpus:
-        raise ValueError(f"rank {rank} has no GPU: {int(os.environ['LOCAL_WORLD_SIZE'])} ranks here, {gpus} GPUs")
+    if gpus and (here := int(os.environ["LOCAL_WORLD_SIZE"])) > gpus:
+        raise ValueError(f"{here} ranks on a machine with {gpus} GPUs: start no more than {gpus}")
     device = torch.device(f"cuda:{local}" if gpus else "cpu")
     if gpus:
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
-    return Ranks(rank, world, device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+    return Ranks(rank, world, local, device)
 
 
 def leave() -> None:
     """End the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
+    """Run `main(argv)` in a rank for each of this machine's first `ngpu` GPUs, and return the exit code of them all.
+
+    SIGTERM is passed on to them; Ctrl-C reaches them as it reaches this process. When one fails the others are ended,
+    and one line on stderr names it, unless it has said itself why (exit code 2).
+    Raises ValueError where there are fewer GPUs.
+    """
+    if ngpu > (gpus := torch.cuda.device_count()):
+        raise ValueError(f"--ngpu {ngpu}, but this machine has {gpus} GPUs")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    ranks = [context.Process(target=_run_rank, args=(main, i, ngpu, port, argv)) for i in range(ngpu)]
+    stopped: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        stopped.append(number)
+        for rank in ranks if number == signal.SIGTERM else ():
+            rank.terminate()
+
+    with handling(pass_on, signal.SIGTERM, signal.SIGINT):
+        for rank in ranks:
+            rank.start()
+        while not any(rank.exitcode for rank in ranks) and (alive := [r.sentinel for r in ranks if r.is_alive()]):
+            wait(alive)
+        failed = [(rank.exitcode, i) for i, rank in enumerate(ranks) if rank.exitcode]
+        for rank in ranks:
+            rank.terminate()
+        for rank in ranks:
+            rank.join(LAST_WORDS)
+            rank.kill()
+    code, number = min(failed, default=(0, 0))  # a rank that was killed before those that noticed
+    if signal.SIGTERM in stopped and code == -signal.SIGTERM:  # before there was anything to save
+        return 0
+    if code not in (0, 2, 130):
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        print(f"train.py: rank {number} ended with {how}, and the others with it", file=sys.stderr)
+    return 1 if code < 0 else code
+
+
+def _run_rank(main: Callable[[list[str]], int], rank: int, world: int, port: int, argv: list[str]) -> None:
+    """One rank's process, in the environment that torch.distributed documents ("env://")."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({name: str(number) for name, number in numbers.items()}, MASTER_ADDR="127.0.0.1")
+    sys.exit(main(argv))

@@ -5,18 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Log = Callable[[int, dict[str, float]], None]
+Log = Callable[[dict[str, float]], None]
 
 LOGS = {"tensorboard": "torch.utils.tensorboard", "trackio": "trackio", "wandb": "wandb"}
 
 
 def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
-    """A function (images seen, figures) -> None that draws curves; one that does nothing for "".
+    """A function that draws a row of the history, with its images_seen, into curves; for "" it does nothing.
 
     Raises ValueError, in one line, where the library is not installed.
     """
     if not kind:
-        return lambda seen, figures: None
+        return lambda row: None
     try:
         library = importlib.import_module(LOGS[kind])
     except ImportError:
@@ -24,11 +24,11 @@ def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
     if kind == "tensorboard":
         writer = library.SummaryWriter(str(run / "tensorboard"))
 
-        def to_tensorboard(seen: int, figures: dict[str, float]) -> None:
-            for name, value in figures.items():
-                writer.add_scalar(name, value, seen)
+        def to_tensorboard(row: dict[str, float]) -> None:
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["images_seen"])
             writer.flush()
 
         return to_tensorboard
     library.init(project="dcgan", name=settings["name"], config={**settings["model"], **settings["train"]})
-    return lambda seen, figures: library.log({**figures, "images_seen": seen})
+    return library.log

@@ -12,7 +12,7 @@ LOSSES = ("bce", "lsgan", "hinge", "relativistic")
 
 
 def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """What the discriminator minimises: high logits for reals, low ones for fakes.
+    """The discriminator's loss: high logits for reals, low ones for fakes.
 
     bce: binary cross-entropy with labels 1 and 0, the sum of both halves (Goodfellow et al. 2014, the tutorial's).
     lsgan: squared distance to 1 and 0 (Mao et al. 2017). hinge: (Lim and Ye 2017).
@@ -31,7 +31,7 @@ def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(kind: str, fake: Tensor, real: Tensor | None = None) -> Tensor:
-    """What the generator minimises: its fakes judged real (non-saturating). `relativistic` also needs the reals."""
+    """The generator's loss: high logits for fakes (non-saturating). `relativistic` also needs those of the reals."""
     fake = fake.float()
     if kind == "bce":
         return cross_entropy(fake, torch.ones_like(fake))
@@ -46,7 +46,7 @@ def generator_loss(kind: str, fake: Tensor, real: Tensor | None = None) -> Tenso
 
 
 def probability(kind: str, logits: Tensor) -> Tensor:
-    """The discriminator's belief in [0, 1] that each image is real, for the printed D(x) and D(G(z))."""
+    """The discriminator's estimate, in [0, 1], that each image is real: the printed D(x) and D(G(z))."""
     return logits.float().clamp(0, 1) if kind == "lsgan" else logits.float().sigmoid()
 
 
@@ -54,11 +54,3 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """Mean squared gradient of the logits by the images: R1 on reals, R2 on fakes (Mescheder et al. 2018)."""
     (gradient,) = torch.autograd.grad(logits.float().sum(), images, create_graph=True)
     return gradient.float().square().sum(dim=(1, 2, 3)).mean()
-
-
-def lecam_distance(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
-    """LeCam regularisation (Tseng et al. 2021): the distance of D's logits to the running averages of the other side.
-
-    anchors: the averages for reals and for fakes, [2].
-    """
-    return (real.float() - anchors[1]).square().mean() + (fake.float() - anchors[0]).square().mean()

@@ -1,4 +1,4 @@
-"""The run folder: all that a training writes, in which order, and what it resumes from.
+"""The run folder: all that a training writes, and what it resumes from.
 
 `checkpoint/` is what the demo opens, `state/` what resuming needs, `history.jsonl` has every iteration, `snapshots/`
 every fixed-noise grid, `generators/` those of a few moments, and beside them lie the tutorial's figures.
@@ -9,22 +9,19 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from tqdm import tqdm
 
 from dcgan.card import model_card
 from dcgan.checkpoint import (
     CONFIG,
     MOMENTS,
-    Snapshot,
     list_moments,
     list_snapshots,
     read_history,
@@ -38,16 +35,16 @@ from dcgan.data.sources import SETTINGS
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, Quality
-from dcgan.model import Discriminator, Generator, parameter_count
+from dcgan.model import Generator, parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
-from dcgan.training.doctor import Doctor
 from dcgan.training.logs import open_log
+from dcgan.training.networks import Networks
 from dcgan.training.signals import Stop
 
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 STATE = SETTINGS.with_name("state.pt")
-TIE = 1.01  # of the best grade: a later generator that is as good but for noise takes its place
+TIE = 1.01  # relative tolerance: a later generator within 1 % of the best measure replaces it
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
@@ -58,213 +55,141 @@ class TrainingError(Exception):
     """Training that cannot start or go on; the message is one line that says what to do."""
 
 
-class Trained(Protocol):
-    """What a training has to show: the generator to be shown, the discriminator, and all that resuming needs."""
+class Run:
+    """Writes the run folder of one training.
 
-    shown: Generator
-    discriminator: Discriminator
+    config: name, model, train and data, as they go into config.json. history: a row for each iteration so far.
+    saved: images seen at the last save, None before the first. Of several ranks all but the first write nothing.
+    All methods raise TrainingError, in one line, where the disk is full or the folder cannot be written.
+    """
 
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class Writer:
-    """Writes a run. What takes long is done by a thread, from copies, while training goes on."""
-
-    def __init__(self, run: Path, nets: Trained, images: Images, settings: dict[str, Any], about_data: dict[str, Any]):
-        """settings: name, and the dictionaries model and train, as they go into config.json.
-
-        Raises ValueError where the library for --log is missing.
-        """
-        self.run, self.nets, self.images = run, nets, images
-        data = {"name": images.name, "count": len(images.training), "digest": images.digest, **about_data}
-        self.settings = {**settings, "data": data}
-        self.noise = latents(FIXED_SEEDS, settings["model"]["nz"])
-        self.pending: list[tuple[int, Tensor]] = []
+    def __init__(self, folder: Path, nets: Networks, images: Images, config: dict[str, Any]):
+        """Raises ValueError where the library for --log is missing."""
+        data = {"name": images.name, "count": len(images.training), "digest": images.digest, **config["data"]}
+        self.folder, self.nets, self.images, self.config = folder, nets, images, {**config, "data": data}
+        self.noise = latents(FIXED_SEEDS, config["model"]["nz"])
         self.history: list[dict[str, float]] = []
-        self.examined = 0  # rows of the history that the doctor has seen
-        self.saved = -1  # images seen at the last save
-        self.doctor = Doctor()
+        self.saved: int | None = None
+        self.writes = nets.ranks.first
         self.quality: Quality | None = None
-        self.log = open_log(settings["train"]["log"], run, settings)
-        self.thread = ThreadPoolExecutor(1)
-        self.last_job: Future[None] = self.thread.submit(lambda: None)
-        self.lock: int | None = None
+        self.log = open_log(config["train"]["log"] if self.writes else "", folder, config)
 
     @contextmanager
-    def at_work(self, seen: int, private: dict[str, Any], resume: bool) -> Iterator[None]:
-        """Start, and in the end, however it comes, let go of the run folder with nothing more on its way there."""
-        try:
-            self.start(seen, private, resume)
-            yield
-        finally:
-            self.thread.shutdown()
-            if self.lock is not None:
-                os.close(self.lock)
+    def open(self, seen: int, private: dict[str, Any], resume: bool) -> Iterator[None]:
+        """Hold the folder's lock within the block; make the folders, and forget what lies after `seen`.
 
-    def start(self, seen: int, private: dict[str, Any], resume: bool = False) -> None:
-        """Make the folders, forget what lies after `seen`, and show what training will look at.
-
-        Raises TrainingError where another training writes or has written here, or nothing can be written.
+        private: settings of the data that the run folder remembers, but not the checkpoint.
+        Raises TrainingError where another training writes or has written here.
         """
-        with self._writing("choose another --out, or make room"):
-            self.run.mkdir(parents=True, exist_ok=True)
-            self._claim()
-            if not resume:
-                check_unused(self.run)
-            for name in ("state", "snapshots"):
-                (self.run / name).mkdir(exist_ok=True)
-            self.history = read_history(self.run / "history.jsonl")
-            recover(self.run / "checkpoint")
-            self.rewind(seen)
-            write_history(self.run / "history.jsonl", self.history)
-            settings = {**self.settings, "data": {**self.settings["data"], **private}}
-            with writing(self.run / SETTINGS) as temporary:
-                temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-            if seen and (self.run / "checkpoint").is_dir():
-                self.saved = seen
-            if not seen:
-                some = figures.montage(self.images.some(figures.GRID))
-                figures.labelled(self.run / "training_images.png", [("Training images", some)])
-                self.snapshot(0)
-
-    def _claim(self) -> None:
-        """Keep other trainings out of the run folder until this one ends, in whatever way."""
-        try:
-            import fcntl
-        except ImportError:  # Windows has no such locks
+        if not self.writes:
+            yield
             return
-        self.lock = os.open(self.run, os.O_RDONLY)
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                f"another training writes to '{self.run}': wait for its end, or choose another --out"
-            ) from None
-        except OSError:  # nor have some network file systems
-            pass
+        with self._writing("choose another --out, or make room"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder):
+            with self._writing("choose another --out, or make room"):
+                check_folder(self.folder, resume)
+                for name in ("state", "snapshots"):
+                    (self.folder / name).mkdir(exist_ok=True)
+                recover(self.folder / "checkpoint")
+                self._forget_after(seen)
+                with writing(self.folder / SETTINGS) as temporary:
+                    settings = {**self.config, "data": {**self.config["data"], **private}}
+                    temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+                if not seen:
+                    some = figures.montage(self.images.some(figures.GRID))
+                    figures.labelled(self.folder / "training_images.png", [("Training images", some)])
+                    self.snapshot(0)
+            yield
 
-    def rewind(self, seen: int) -> None:
-        """Forget what lies after `seen`."""
-        self.wait()
-        self.pending.clear()
-        self.history = [row for row in self.history if row["images_seen"] <= seen]
-        self.examined = len(self.history)
-        for snapshot in [*list_snapshots(self.run / "snapshots"), *list_moments(self.run / MOMENTS)]:
-            if snapshot.images_seen > seen:
-                snapshot.path.unlink()
-        self._forget_moments()
+    def _forget_after(self, seen: int) -> None:
+        self.history = [row for row in read_history(self.folder / "history.jsonl") if row["images_seen"] <= seen]
+        write_history(self.folder / "history.jsonl", self.history)
+        for file in [*list_snapshots(self.folder / "snapshots"), *list_moments(self.folder / MOMENTS)]:
+            if file.images_seen > seen:
+                file.path.unlink()
+        self._thin_moments()
+        self.saved = seen if seen and (self.folder / "checkpoint").is_dir() else None
 
-    def record(self, seen: int, stats: Tensor) -> None:
-        """Note an iteration's STATS, without waiting for the device to have computed them."""
-        self.pending.append((seen, stats))
+    def record(self, rows: list[dict[str, float]]) -> None:
+        """Add rows, images_seen and STATS, to the history."""
+        rounded = [{name: float(f"{value:.5g}") for name, value in row.items()} for row in rows]
+        self.history += [{**short, "images_seen": row["images_seen"]} for short, row in zip(rounded, rows, strict=True)]
+
+    def faces(self) -> Tensor:
+        """The shown generator's images of seeds 0 to 63: uint8 [64, nc, S, S]."""
+        with evaluating(self.nets.shown) as generator:
+            return render(generator, self.noise)
 
     def snapshot(self, seen: int) -> None:
-        """The fixed-noise grid of seeds 0 to 63, and the generator, while it is one of the moments to keep."""
-        faces, path = self._faces(), self.run / "snapshots" / f"{seen:010d}.webp"
-        self._later(lambda: figures.save_montage(faces, path))
-        if self.settings["train"]["moments"]:
-            shown = copy.deepcopy(self.nets.shown)
-            self._later(lambda: self._write_moment(shown, self.run / MOMENTS / f"{seen:010d}.safetensors"))
+        """Write the fixed-noise grid, and the generator, which `save` keeps while it is one of the moments to keep."""
+        if not self.writes:
+            return
+        with self._writing("the last save stands; make room, then --resume"):
+            figures.save_montage(self.faces(), self.folder / "snapshots" / f"{seen:010d}.webp")
+            if self.config["train"]["moments"]:
+                (self.folder / MOMENTS).mkdir(exist_ok=True)
+                with writing(self.folder / MOMENTS / f"{seen:010d}.safetensors") as temporary:
+                    save_moment(copy.deepcopy(self.nets.shown), temporary)
 
-    def _write_moment(self, generator: Generator, path: Path) -> None:
-        path.parent.mkdir(exist_ok=True)
-        with writing(path) as temporary:
-            save_moment(generator, temporary)
-
-    def _moments(self) -> list[Snapshot]:
-        """The generators to keep."""
-        return thin_moments(list_moments(self.run / MOMENTS), self.settings["train"]["moments"])
-
-    def _forget_moments(self) -> None:
-        """All others. Not before a save stands: whoever goes back to the last one would miss them."""
-        for moment in set(list_moments(self.run / MOMENTS)) - set(self._moments()):
+    def _thin_moments(self) -> None:
+        """Remove generators that are not to be kept. Not before a save stands: a resumed run would miss them."""
+        moments = list_moments(self.folder / MOMENTS)
+        for moment in set(moments) - set(thin_moments(moments, self.config["train"]["moments"])):
             moment.path.unlink()
 
-    def tick(self, seen: int, state: dict[str, Any], last: bool, stop: Stop) -> None:
-        """History, metrics, doctor, state - in this order; and what there is to say. A signal cuts metrics short."""
-        self._collect()
-        rows, self.examined = self.history[self.examined :], len(self.history)
-        remarks = self.doctor.examine(rows, self._faces())
-        if self.must_measure(last) and (metrics := stop.unless(self._measure)):
-            self.history[-1] |= metrics
-            remarks.append(f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
-        self.log(seen, {k: v for k, v in self.history[-1].items() if k != "images_seen"})
-        self.save(seen, state)
-        for remark in remarks:
-            tqdm.write(remark)
-
-    def must_measure(self, last: bool) -> bool:
-        """Whether quality is to be measured after the last iteration, and has not been."""
-        every = self.settings["train"]["tick"] * self.settings["train"]["quality"]
-        if not (every and self.history and len(self.images) >= MIN_IMAGES) or self._metrics():
-            return False
-        before, seen = [0, *(row["images_seen"] for row in self.history[-2:])][-2:]
-        return last or seen // every != before // every
-
-    def save(self, seen: int, state: dict[str, Any]) -> None:
-        """History, checkpoint (where none before measured better) and, last, the state that resuming starts from."""
-        self._collect()
-        self.wait()  # so that no more than one save is ever on its way
-        self.saved = seen
-        history, best = list(self.history), self._is_best()
-        config = {**self.settings, "images_seen": seen, "metrics": self._metrics(), "floor": self._floor()}
-        shown, discriminator = (copy.deepcopy(net) for net in (self.nets.shown, self.nets.discriminator))
-        state = {"networks": state, "seen": seen, "rng": torch.get_rng_state()}
-        device = next(self.nets.shown.parameters()).device
-        if device.type == "cuda":
-            state["rng_cuda"] = torch.cuda.get_rng_state(device)
-
-        def write() -> None:
-            write_history(self.run / "history.jsonl", history)
-            if best:
-                folder, snapshots = self.run / "checkpoint", self.run / "snapshots"
-                card = model_card(config)
-                save_checkpoint(folder, shown, discriminator, config, history, snapshots, card, self._moments())
-            with writing(self.run / STATE) as temporary, temporary.open("wb") as file:
-                torch.save(state, file)
-            self._forget_moments()
-
-        self._later(write)
-
-    def finish(self, seen: int, draw: bool = True) -> None:
-        """What no tick has saved, and the tutorial's figures."""
-        if self.saved != seen:
-            self.snapshot(seen)
-            self.save(seen, copy.deepcopy(self.nets.state_dict()))
-        self.wait()
-        if not draw:
-            return
-        with self._writing("all is saved but the figures; make room, then --resume"):
-            if self.history:
-                figures.loss_plot(self.run / "loss.png", self.history)
-            figures.animation(self.run / "progress.webp", list_snapshots(self.run / "snapshots"))
-            pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self._faces())]
-            figures.labelled(self.run / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
-
-    def wait(self) -> None:
-        """Until all is written. Raises TrainingError if something could not be."""
-        with self._writing("the last save stands; make room, then --resume"):
-            self.last_job.result()
-
-    @contextmanager
-    def _writing(self, advice: str) -> Iterator[None]:
-        """What goes wrong on the disk as a TrainingError, in one line."""
-        try:
-            yield
-        except (OSError, SafetensorError) as error:
-            why = getattr(error, "strerror", None) or reason(error)
-            if self.run.is_dir():
-                weights = sum(map(parameter_count, (self.nets.shown, self.nets.discriminator)))
-                why += f"; a save takes about {weights * BYTES_A_WEIGHT / 2**20:,.0f} MiB, "
-                why += f"{shutil.disk_usage(self.run).free / 2**20:,.0f} are free"
-            raise TrainingError(f"cannot write to '{self.run}' ({why}): {advice}") from None
-
-    def _metrics(self) -> dict[str, float]:
-        """The figures of quality taken at the last iteration, if any."""
+    def metrics(self) -> dict[str, float]:
+        """The quality measured after the last iteration; {} where none was."""
         last = self.history[-1] if self.history else {}
         return {name: value for name, value in last.items() if name not in STATS and name != "images_seen"}
+
+    def measure(self, last: bool, stop: Stop) -> list[str]:
+        """Measure the shown generator's quality where that is due and was not done, and add it to the last row.
+
+        last: whether training is over. Returns a line that says the quality; none where nothing was measured, or a
+        signal broke the measurement off. Draws no random numbers of the training's.
+        """
+        every = self.config["train"]["tick"] * self.config["train"]["quality"]
+        before, seen = [0, 0, *(row["images_seen"] for row in self.history[-2:])][-2:]
+        due = self.history and every and (last or seen // every != before // every)
+        if not (self.writes and due and len(self.images) >= MIN_IMAGES) or self.metrics():
+            return []
+        with torch.random.fork_rng([self.nets.device] if self.nets.device.type == "cuda" else []):
+            metrics = stop.unless(self._quality) or {}
+        self.history[-1] |= metrics
+        return [f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())] if metrics else []
+
+    def _quality(self) -> dict[str, float]:
+        self.quality = self.quality or Quality(self.images, self.nets.device)
+        with evaluating(self.nets.shown) as generator:
+            return {name: float(f"{value:.5g}") for name, value in self.quality(generator).items()}
+
+    def _is_best(self) -> bool:
+        """Whether what is saved now is as good as the best measured so far; where nothing was measured, the last is."""
+        grades = [next((row[key] for key in Quality.KEYS if key in row), None) for row in self.history]
+        measured = [grade for grade in grades if grade is not None]
+        return not measured or (grades[-1] is not None and grades[-1] <= TIE * min(measured))
+
+    def save(self, seen: int) -> None:
+        """Write history, checkpoint (where none before measured better) and, last, the state that resuming needs."""
+        if not self.writes:
+            return
+        nets, folder = self.nets, self.folder
+        state = {"networks": nets.state_dict(), "seen": seen, "rng": torch.get_rng_state()}
+        if nets.device.type == "cuda":
+            state["rng_cuda"] = torch.cuda.get_rng_state(nets.device)
+        with self._writing("the last save stands; make room, then --resume"):
+            write_history(folder / "history.jsonl", self.history)
+            if self._is_best():
+                config = {**self.config, "images_seen": seen, "metrics": self.metrics(), "floor": self._floor()}
+                card = model_card(config)
+                moments = thin_moments(list_moments(folder / MOMENTS), self.config["train"]["moments"])
+                parts = (nets.shown, nets.discriminator, config, self.history, folder / "snapshots", card, moments)
+                save_checkpoint(folder / "checkpoint", *parts)
+            with writing(folder / STATE) as temporary, temporary.open("wb") as file:
+                torch.save(state, file)
+            self._thin_moments()
+        self.saved = seen
 
     def _floor(self) -> dict[str, float]:
         """What real images get in place of samples, and n, how many are compared; {} before the first measurement."""
@@ -272,69 +197,81 @@ class Writer:
             return {}
         return {"n": len(self.quality.real), **{k: float(f"{v:.5g}") for k, v in self.quality.floor.items()}}
 
-    def _measure(self) -> dict[str, float]:
-        """The quality of what is shown now."""
-        device = next(self.nets.shown.parameters()).device
-        # Nothing of this may be felt in the training.
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            if self.quality is None:
-                self.quality = Quality(self.images, device)
-            was_training = self.nets.shown.training
-            metrics = self.quality(self.nets.shown.eval())
-            self.nets.shown.train(was_training)
-        return {name: float(f"{value:.5g}") for name, value in metrics.items()}
-
-    def _is_best(self) -> bool:
-        """Whether what is saved now is as good as the best measured so far; where nothing was measured, the last is."""
-        measured = [grade for row in self.history if (grade := _grade(row)) is not None]
-        return not measured or (measured[-1] <= TIE * min(measured) and _grade(self.history[-1]) is not None)
-
-    def _later(self, job: Callable[[], None]) -> None:
-        """Have the thread do it, unless what came before could not be done: a save is whole or not there."""
-        before = self.last_job
-
-        def run() -> None:
-            before.result()
-            job()
-
-        self.last_job = self.thread.submit(run)
-
-    def _faces(self) -> Tensor:
-        training = self.nets.shown.training
-        images = render(self.nets.shown.eval(), self.noise)
-        self.nets.shown.train(training)
-        return images
-
-    def _collect(self) -> None:
-        if not self.pending:
+    def draw_figures(self) -> None:
+        """Draw the tutorial's figures: losses, animation, real beside fake."""
+        if not self.writes:
             return
-        values = torch.stack([stats for _, stats in self.pending]).tolist()
-        for (seen, _), row in zip(self.pending, values, strict=True):
-            rounded = (float(f"{value:.5g}") for value in row)
-            self.history.append({"images_seen": seen, **dict(zip(STATS, rounded, strict=True))})
-        self.pending.clear()
+        with self._writing("all is saved but the figures; make room, then --resume"):
+            if self.history:
+                figures.loss_plot(self.folder / "loss.png", self.history)
+            figures.animation(self.folder / "progress.webp", list_snapshots(self.folder / "snapshots"))
+            pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self.faces())]
+            figures.labelled(self.folder / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
+
+    @contextmanager
+    def _writing(self, advice: str) -> Iterator[None]:
+        """Turn what goes wrong on the disk into a TrainingError, in one line."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            why = getattr(error, "strerror", None) or reason(error)
+            if self.folder.is_dir():
+                need = BYTES_A_WEIGHT * sum(map(parameter_count, (self.nets.shown, self.nets.discriminator)))
+                free = shutil.disk_usage(self.folder).free
+                why += f"; a save takes about {need / 2**20:,.0f} MiB, {free / 2**20:,.0f} are free"
+            raise TrainingError(f"cannot write to '{self.folder}' ({why}): {advice}") from None
 
 
-def _grade(row: dict[str, float]) -> float | None:
-    """By what the best is chosen: the first of Quality.KEYS that was measured; lower is better."""
-    return next((row[key] for key in Quality.KEYS if key in row), None)
+@contextmanager
+def evaluating(generator: Generator) -> Iterator[Generator]:
+    """The generator in eval mode within the block, and afterwards in the mode that it was in."""
+    training = generator.training
+    try:
+        yield generator.eval()
+    finally:
+        generator.train(training)
 
 
-def check_unused(run: Path) -> None:
-    """Raise TrainingError, in one line, where a new run in this folder would overwrite anything."""
-    if (run / SETTINGS).exists():
-        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
-    check_checkpoint(run)
-    if taken := [name for name in WRITTEN if _has_content(run / name)]:
-        raise TrainingError(f"'{run}' holds {', '.join(taken)}, which a run would overwrite: choose another --out")
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder, until the block or the process ends. Raises TrainingError if one writes.
+
+    Windows and some network file systems have no such locks; there nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TrainingError(
+            f"another training writes to '{folder}': wait for its end, or choose another --out"
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def check_checkpoint(run: Path) -> None:
-    """Raise TrainingError, in one line, where a run's checkpoint lies without its state."""
-    if (run / "checkpoint" / CONFIG).exists() and not (run / SETTINGS).exists():
+def check_folder(run: Path, resume: bool) -> None:
+    """Raise TrainingError, in one line, where a new run would overwrite anything, or there is nothing to resume."""
+    started = (run / SETTINGS).is_file()
+    if (run / "checkpoint" / CONFIG).exists() and not started:
         raise TrainingError(
             f"'{run}' holds a checkpoint, but not what resuming needs ({SETTINGS.parent}/): choose another --out"
         )
+    if resume and not started:
+        raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
+    if started and not resume:
+        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
+    if not resume and (taken := [name for name in WRITTEN if _has_content(run / name)]):
+        raise TrainingError(f"'{run}' holds {', '.join(taken)}, which a run would overwrite: choose another --out")
 
 
 def _has_content(path: Path) -> bool:
@@ -344,7 +281,19 @@ def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def restore(run: Path, nets: Trained, device: torch.device) -> int:
+def read_settings(run: Path) -> dict[str, Any]:
+    """The settings of the run in this folder: name, model, train and data. Raises TrainingError where damaged."""
+    try:
+        settings = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
+        for part, kind in {"name": str, "model": dict, "train": dict, "data": dict}.items():
+            if not isinstance(settings[part], kind):
+                raise ValueError(f"its {part} is none")
+        return settings
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"'{run / SETTINGS}' is damaged ({reason(error)}): start again in another --out") from None
+
+
+def restore(run: Path, nets: Networks) -> int:
     """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
     path = run / STATE
     if not path.is_file():
@@ -353,12 +302,11 @@ def restore(run: Path, nets: Trained, device: torch.device) -> int:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the sums
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} in it is damaged")
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=nets.device, weights_only=True)
         nets.load_state_dict(state["networks"])
         torch.set_rng_state(state["rng"].cpu())
-        if device.type == "cuda" and (random := state.get("rng_cuda")) is not None:
-            random = random[0] if isinstance(random, list) else random  # of all GPUs, as it was once saved
-            torch.cuda.set_rng_state(random.cpu(), device)
+        if nets.device.type == "cuda" and "rng_cuda" in state:
+            torch.cuda.set_rng_state(state["rng_cuda"].cpu(), nets.device)
         return state["seen"]
     except Exception as error:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which a cluster sends before it takes a machine away: the work ends, and nothing is lost."""
+"""Ctrl-C and SIGTERM, which a cluster sends before it takes a machine away: the training ends, and nothing is lost."""
 
 import contextlib
 import signal
@@ -12,48 +12,48 @@ from tqdm import tqdm
 Result = TypeVar("Result")
 
 
-class Cut(BaseException):
-    """Raised in the midst of work that may be broken off anywhere."""
+class Interrupted(BaseException):
+    """Raised within `Stop.unless`, in work that may be broken off anywhere."""
 
 
 class Stop:
-    """Whether, and by which signals, a training was asked to stop. It then ends between two steps and saves."""
+    """The signals received so far; true once there was one. The loop then ends after its step, and saves."""
 
     def __init__(self) -> None:
         self.signals: list[int] = []
-        self.cuts = False
+        self.breaks_off = False
 
     def __bool__(self) -> bool:
         return bool(self.signals)
 
     @property
     def hurried(self) -> bool:
-        """Whether it was SIGTERM: seconds later the machine may be gone."""
+        """Whether SIGTERM was among them: seconds later the machine may be gone."""
         return signal.SIGTERM in self.signals
 
     def note(self, number: int, _frame: Any) -> None:
-        """The signals' handler."""
+        """The signals' handler. A second Ctrl-C raises KeyboardInterrupt."""
         if self and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signals.append(number)
         tqdm.write("stopping after this step and saving")
-        if self.cuts:
-            raise Cut
+        if self.breaks_off:
+            raise Interrupted
 
     def unless(self, work: Callable[[], Result]) -> Result | None:
-        """What `work`, which takes long and changes nothing, results in; None where a signal comes before its end."""
+        """The result of `work`, which takes long and changes nothing; None where a signal comes before its end."""
         try:
-            self.cuts = True
+            self.breaks_off = True
             return None if self else work()
-        except Cut:
+        except Interrupted:
             return None
         finally:
-            self.cuts = False
+            self.breaks_off = False
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM noted, in place of the end that they are."""
+    """Ctrl-C and SIGTERM are noted and do not end the process."""
     stop = Stop()
     with handling(stop.note, signal.SIGINT, signal.SIGTERM):
         yield stop
@@ -61,7 +61,7 @@ def stop_signals() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def ending_well() -> Iterator[None]:
-    """SIGTERM ends the program with 0, where there is nothing yet to save, and leaves nothing half done."""
+    """SIGTERM ends the process with exit code 0 and one line on stderr: there is nothing yet to save."""
 
     def end(*_: Any) -> None:
         print("train.py: stopped; nothing was under way that had to be saved", file=sys.stderr)
@@ -73,7 +73,7 @@ def ending_well() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handling(handler: Callable[[int, Any], None], *numbers: int) -> Iterator[None]:
-    """These signals handled so; only a program's main thread can, and elsewhere nothing changes."""
+    """Handle these signals so within the block. Only a main thread can; in another this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         numbers = ()
     previous = {number: signal.signal(number, handler) for number in numbers}

@@ -7,8 +7,7 @@
     0/snapshots/0.webp, ...     the frames of the replay
     1/...                       the second checkpoint, in the order of `Checkpoints.names`
 
-The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start, and
-"reals" where there is a 0/reals.webp.
+The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start.
 """
 
 import json

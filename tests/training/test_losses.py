@@ -12,7 +12,6 @@ from dcgan.training.losses import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
-    lecam_distance,
     probability,
 )
 
@@ -148,8 +147,3 @@ def test_the_penalty_has_a_gradient_by_the_weights():
     images = torch.randn(2, 3, 4, 4, requires_grad=True)
     gradient_penalty((images * weight).sum(dim=(1, 2, 3)), images).backward()
     torch.testing.assert_close(weight.grad, 2 * weight.detach())
-
-
-def test_lecam_is_the_distance_to_the_average_of_the_other_side():
-    real, fake = torch.tensor([2.0, 4.0]), torch.tensor([-1.0, -3.0])
-    assert lecam_distance(real, fake, anchors=torch.tensor([3.0, -2.0])).item() == ((4**2 + 6**2) + (4**2 + 6**2)) / 2

@@ -18,13 +18,12 @@ from dcgan.training.config import TrainConfig
 from dcgan.training.distributed import Ranks, join, leave
 from dcgan.training.loop import adversarial_step
 from dcgan.training.networks import Networks
-from dcgan.training.precision import autocast
 from train import main
 
 MODEL = ModelConfig(image_size=16, nz=8, ngf=4, ndf=4)
 CONFIG = TrainConfig(batch_size=8, lr=0.002, ngpu=0)
 STEPS = 3
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def batches() -> list[tuple[Tensor, Tensor]]:
@@ -39,10 +38,9 @@ def train_on_rank(rank: int, world: int, port: int, out: str) -> None:
     )
     torch.set_num_threads(1)
     ranks = join(ngpu=0, batch_size=8)
-    nets = Networks(MODEL, CONFIG, ranks.device)
-    nets.spread(ranks)
+    nets = Networks(MODEL, CONFIG, ranks)
     for real, noise in batches():
-        adversarial_step(nets, CONFIG, ranks.share(real), ranks.share(noise), autocast("fp32", ranks.device))
+        adversarial_step(nets, ranks.share(real), ranks.share(noise))
     torch.save([p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()], f"{out}/{rank}")
     leave()
 
@@ -72,12 +70,12 @@ def test_all_ranks_hold_the_same_weights(trained_by_two: list[list[Tensor]]) -> 
 
 
 def test_two_ranks_train_as_one_process_does(trained_by_two: list[list[Tensor]]) -> None:
-    nets = Networks(MODEL, CONFIG, torch.device("cpu"))
+    nets = Networks(MODEL, CONFIG)
     start = [p.detach().clone() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
     half_by_half(nets.generator)
     half_by_half(nets.discriminator)
     for real, noise in batches():
-        adversarial_step(nets, CONFIG, real, noise, autocast("fp32", torch.device("cpu")))
+        adversarial_step(nets, real, noise)
     weights = [p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
     moved = max(float((a - b).abs().max()) for a, b in zip(start, weights, strict=True))
     apart = max(float((a - b).abs().max()) for a, b in zip(trained_by_two[0], weights, strict=True))
@@ -154,7 +152,8 @@ def test_a_rank_that_dies_ends_the_others_and_is_named(tmp_path: Path, photos: P
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as parent:
         assert parent.stdout is not None
         next(line for line in parent.stdout if "Loss_D" in line)
-        ranks = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        ranks = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         os.kill(int(ranks[1]), signal.SIGKILL)
         said = parent.stdout.read().splitlines()
     assert parent.returncode == 1

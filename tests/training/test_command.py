@@ -17,27 +17,19 @@ from dcgan.checkpoint import load_checkpoint
 from dcgan.data import images as data
 from dcgan.data.images import load_images
 from dcgan.model import ModelConfig
-from dcgan.training import figures
-from dcgan.training import loop as training
+from dcgan.training import figures, loop
 from dcgan.training.config import RESUMABLE, TrainConfig
+from tests.training.tiny import TINY_FLAGS as TINY
+from tests.training.tiny import contents
 
-ROOT = Path(__file__).parents[1]
-TINY = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", "--batch-size=8", "--workers=0", "--ngpu=0"]
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch) -> None:
-    """These are looked at in test_training.py."""
-    for name in ("labelled", "loss_plot", "animation"):
-        monkeypatch.setattr(figures, name, lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def chosen(*flags: str) -> tuple[ModelConfig, TrainConfig]:
     return train.choose_settings(train.build_parser().parse_args(list(flags)), {})
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def refused(capsys, *flags: str) -> str:
@@ -62,13 +54,6 @@ def test_help_explains_every_setting(capsys):
     for field in (*fields(ModelConfig), *fields(TrainConfig)):
         assert f"--{field.name.replace('_', '-')} " in text
         assert field.metadata["help"] in text
-
-
-def test_the_tutorials_names_are_flags():
-    flags = {option for action in train.build_parser()._actions for option in action.option_strings}
-    assert {"--dataroot", "--workers", "--batch-size", "--image-size", "--nc", "--nz", "--ngf", "--ndf"} <= flags
-    assert {"--epochs", "--lr", "--beta1", "--ngpu", "--seed"} <= flags
-    assert {"--recipe", "--max-images", "--resume", "--name", "--out"} <= flags  # and ours
 
 
 def test_the_dcgan_recipe_has_the_tutorials_defaults():
@@ -137,16 +122,12 @@ def test_a_setting_that_cannot_be_is_one_line_that_names_it(tmp_path, capsys, ph
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dataroot_that_is_not_there_is_named(tmp_path, capsys):
-    line = refused(capsys, "--dataroot", str(tmp_path / "none"), "--out", str(tmp_path / "run"), *TINY)
-    assert str(tmp_path / "none") in line
+@pytest.mark.parametrize("photos", ["none", "empty"])
+def test_a_dataroot_without_pictures_is_named_and_leaves_no_run(tmp_path, capsys, photos):
+    (tmp_path / "empty").mkdir()
+    line = refused(capsys, "--dataroot", str(tmp_path / photos), "--out", str(tmp_path / "run"), *TINY)
+    assert str(tmp_path / photos) in line
     assert not (tmp_path / "run").exists()
-
-
-def test_an_empty_dataroot_is_named(tmp_path, capsys):
-    (tmp_path / "photos").mkdir()
-    line = refused(capsys, "--dataroot", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *TINY)
-    assert str(tmp_path / "photos") in line
 
 
 def test_fewer_photos_than_a_batch_is_one_line_and_leaves_no_run(tmp_path, capsys, photos):
@@ -259,14 +240,6 @@ def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
     assert "made by code, free" in card
 
 
-def test_a_name_is_kept(tmp_path, photos):
-    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY]
-    train.main([*flags, "--name", "Visages"])
-    assert load_checkpoint(tmp_path / "run").name == "Visages"
-    train.main(["--out", str(tmp_path / "run"), "--resume", "--max-images", "16"])
-    assert load_checkpoint(tmp_path / "run").name == "Visages"
-
-
 def test_a_run_that_is_there_is_not_overwritten(original, photos, capsys):
     before = contents(original)
     line = refused(capsys, "--dataroot", str(photos), "--out", str(original), *TINY)
@@ -335,7 +308,6 @@ def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
     [
         (["--image-size", "32"], ["--image-size"]),
         (["--batch-size", "4"], ["--batch-size"]),
-        (["--lr", "0.1"], ["--lr"]),
         (["--seed", "1"], ["--seed"]),
         (["--recipe", "dcgan"], ["--recipe"]),
         (["--no-flip"], ["--flip"]),
@@ -355,18 +327,19 @@ def test_resuming_with_other_settings_is_refused_by_name(original, capsys, flags
 
 
 def test_what_may_change_on_resuming():
-    assert {"epochs", "max_images", "workers", "ngpu", "tick"} <= set(RESUMABLE)
-    assert not set(RESUMABLE) & {"lr", "batch_size", "seed", "loss", "recipe", "precision", "ema", "image_size", "nz"}
+    assert {"epochs", "max_images", "workers", "ngpu", "tick", "lr", "lr_d"} <= set(RESUMABLE)
+    assert not set(RESUMABLE) & {"batch_size", "seed", "loss", "recipe", "precision", "ema", "image_size", "nz"}
 
 
 def test_resuming_goes_on_with_the_runs_settings_and_takes_the_changes_that_are_allowed(run):
-    changes = ["--max-images", "32", "--tick", "8", "--workers", "1", "--ngpu", "0"]
+    changes = ["--max-images", "32", "--tick", "8", "--workers", "1", "--ngpu", "0", "--lr", "0.001"]
     assert train.main(["--out", str(run), "--resume", *changes]) == 0
     checkpoint = load_checkpoint(run)
     assert checkpoint.images_seen == 32
     assert checkpoint.model.nz == 8
     settings = checkpoint.config["train"]
-    assert (settings["tick"], settings["workers"], settings["batch_size"]) == (8, 1, 8)
+    assert (settings["tick"], settings["workers"], settings["batch_size"], settings["lr"]) == (8, 1, 8, 0.001)
+    assert checkpoint.name == "mine"
     assert checkpoint.config["data"]["license"] == "made by code, free"
 
 
@@ -384,15 +357,19 @@ def test_resuming_with_the_same_limit_goes_on(tmp_path, photos):
     assert load_checkpoint(tmp_path / "run").images_seen == 16
 
 
-def test_resuming_with_more_epochs_goes_on(run):
-    assert train.main(["--out", str(run), "--resume", "--epochs", "1"]) == 0
+@pytest.mark.parametrize("flags", [["--epochs", "1"], [*TINY, "--recipe", "best", "--max-images", "24"]])
+def test_resuming_with_more_epochs_or_the_same_settings_named_again_goes_on(run, photos, flags):
+    assert train.main(["--out", str(run), "--resume", "--dataroot", str(photos), *flags]) == 0
     assert load_checkpoint(run).images_seen > 16
 
 
-def test_resuming_with_the_same_settings_named_again_is_fine(run, photos):
-    flags = ["--dataroot", str(photos), *TINY, "--recipe", "best", "--max-images", "24"]
-    assert train.main(["--out", str(run), "--resume", *flags]) == 0
-    assert load_checkpoint(run).images_seen == 24
+@pytest.mark.parametrize(("weight", "code"), [(0.0, 0), (0.1, 2)])
+def test_a_setting_that_is_gone_is_ignored_where_it_was_off_and_refused_where_it_was_on(run, capsys, weight, code):
+    path = run / "state" / "settings.json"
+    saved = json.loads(path.read_text())
+    path.write_text(json.dumps({**saved, "train": {**saved["train"], "lecam": weight}}))
+    assert train.main(["--out", str(run), "--resume", "--max-images", "24"]) == code
+    assert ("this version has no lecam (0.1)" in capsys.readouterr().err) == bool(code)
 
 
 def test_resuming_on_other_photos_is_refused(run, tmp_path, photos, capsys):
@@ -491,7 +468,7 @@ def test_ctrl_c_twice_ends_training_with_one_line_and_130(tmp_path, photos, monk
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(training, "adversarial_step", pressed)
+    monkeypatch.setattr(loop, "adversarial_step", pressed)
     with pytest.raises(SystemExit) as ended:
         train.main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
     assert ended.value.code == 130

@@ -1,0 +1,397 @@
+"""The loop: when it prints, draws, measures and saves; what stops it; what a whole run leaves."""
+
+import contextlib
+import io
+import re
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+import train as command
+from dcgan.checkpoint import load_checkpoint
+from dcgan.data.sources import DataError
+from dcgan.metrics.distances import Quality
+from dcgan.training import loop
+from dcgan.training import run as run_folder
+from dcgan.training.config import RECIPES, TrainConfig, configure
+from dcgan.training.doctor import Doctor
+from dcgan.training.loop import adversarial_step, train
+from dcgan.training.run import TrainingError
+from tests.training.tiny import TINY, TINY_FLAGS, contents, identical, in_memory, rows, settings, state
+
+LINE = re.compile(
+    r"\[(\d+)/(\d+)\]\[(\d+)/(\d+)\]\tLoss_D: (\d+\.\d{4})\tLoss_G: (\d+\.\d{4})\t"
+    r"D\(x\): (\d\.\d{4})\tD\(G\(z\)\): (\d\.\d{4}) / (\d\.\d{4})"
+)
+
+# When
+
+
+def test_a_grid_is_drawn_every_500_iterations_and_at_even_steps_of_the_way():
+    late, target = 10_000_000, 12_500 * loop.SNAPSHOTS  # past the early ones
+    due = [i for i in range(1, 1600) if loop.snapshot_due(late + 8 * (i - 1), late + 8 * i, i, target)]
+    assert due == [500, 1000, 1500, 1563]
+    due = [i for i in range(1, 300) if loop.snapshot_due(late + 128 * (i - 1), late + 128 * i, i, target)]
+    assert due == [98, 196, 293]
+
+
+@pytest.mark.parametrize("end", [100_000, RECIPES["best"]["max_images"], 600_000])
+def test_a_run_makes_a_replay_of_60_to_100_frames(end):
+    batch = RECIPES["best"]["batch_size"]
+    frames = [i for i in range(1, end // batch + 1) if loop.snapshot_due(batch * (i - 1), batch * i, i, end)]
+    assert 60 <= len(frames) <= 100
+
+
+@pytest.fixture
+def steps(monkeypatch) -> SimpleNamespace:
+    """What each step of a training had; a step in `broken` leaves a NaN in the weights, or only in its figures."""
+    seen = SimpleNamespace(penalties=[], rates=[], broken={}, act=lambda number: None)
+
+    def recorded(nets, real, noise, with_penalty):
+        seen.penalties.append(with_penalty)
+        seen.rates.append(nets.rates)
+        number = len(seen.rates)
+        seen.act(number)
+        stats = adversarial_step(nets, real, noise, with_penalty)
+        where = seen.broken.get(number)
+        if where == "weights":
+            with torch.no_grad():
+                nets.generator.main[0].weight[0, 0, 0, 0] = torch.nan
+        return stats * torch.nan if where == "loss" else stats
+
+    monkeypatch.setattr(loop, "adversarial_step", recorded)
+    return seen
+
+
+def test_the_penalty_is_taken_every_16_iterations(tmp_path, steps, no_figures):
+    train(TINY, settings(r1=1.0, max_images=8 * 34), in_memory(), tmp_path / "run")
+    assert [i for i, penalty in enumerate(steps.penalties) if penalty] == [0, 16, 32]
+
+
+def test_the_learning_rates_fall_at_the_end_tick_by_tick_and_a_resumed_run_falls_alike(tmp_path, steps, no_figures):
+    config = settings(tick=16, max_images=80, decay=48, lr=0.001, lr_d=0.002)
+    train(TINY, config, in_memory(), tmp_path / "whole")
+    rates_d = [rate for _, rate in steps.rates]
+    assert rates_d[::2] == pytest.approx([0.002, 0.002, 0.002, 0.002 * 2 / 3, 0.002 / 3])
+    assert state(tmp_path / "whole")["networks"]["opt_g"]["param_groups"][0]["lr"] == pytest.approx(0.0001)
+    train(TINY, replace(config, max_images=64), in_memory(), tmp_path / "parts")
+    train(TINY, config, in_memory(), tmp_path / "parts", resume=True)
+    assert steps.rates[-2:] == steps.rates[8:10]
+
+
+# Going wrong
+
+
+@pytest.mark.parametrize("where", ["weights", "loss"])
+@pytest.mark.parametrize(("step", "saved"), [(7, 48), (1, 0)], ids=["after a save", "before any"])
+def test_a_step_that_leaves_no_numbers_stops_the_run_which_goes_on_at_a_lower_rate(
+    tmp_path, steps, no_figures, where, step, saved
+):
+    run, config = tmp_path / "run", settings(tick=48, max_images=96, moments=2)
+    steps.broken[step] = where
+    with pytest.raises(TrainingError, match=r"no longer numbers: stopped\..* with --resume --lr 0.0001$") as caught:
+        train(TINY, config, in_memory(), run)
+    assert "\n" not in str(caught.value)
+    assert f"The state of {saved} images is saved" in str(caught.value)
+    if saved:
+        assert state(run)["seen"] == load_checkpoint(run).images_seen == saved
+        assert all(value.isfinite().all() for value in load_checkpoint(run).generator.state_dict().values())
+    taken, steps.broken = len(steps.rates), {}
+    train(TINY, replace(config, lr=0.0001), in_memory(), run, resume=True)
+    assert steps.rates[taken:] == [(0.0001, 0.0001)] * ((96 - saved) // 8)
+    assert [row["images_seen"] for row in rows(run)] == list(range(8, 97, 8))
+
+
+def test_the_run_remembers_the_rate_that_it_goes_on_with(tmp_path, photos, steps, no_figures, capsys):
+    flags = ["--dataroot", str(photos), "--lr-d", "0.004", "--lr", "0.002", "--recipe", "dcgan", "--epochs", "1"]
+    run = tmp_path / "run"
+    steps.broken[2] = "loss"
+    assert command.main([*flags, *TINY_FLAGS, "--out", str(run)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("train.py: after ")
+    assert line.endswith("--resume --lr 0.001 --lr-d 0.002")
+    steps.broken = {}
+    assert command.main(["--out", str(run), *line[line.index("--resume") :].split()]) == 0
+    assert command.main(["--out", str(run), "--resume", "--epochs", "2"]) == 0
+    assert steps.rates[-1] == (0.001, 0.002)
+    assert load_checkpoint(run).config["train"]["lr"] == 0.001
+
+
+def test_the_doctor_is_heard_during_a_run(tmp_path, monkeypatch, capsys, no_figures):
+    monkeypatch.setattr(Doctor, "examine", lambda self, rows, faces: [f"{len(rows)} rows, {tuple(faces.shape)}"])
+    train(TINY, settings(tick=16, max_images=48), in_memory(), tmp_path / "run")
+    assert capsys.readouterr().out.count("2 rows, (64, 3, 16, 16)") == 3
+
+
+# Keeping the best
+
+
+@pytest.fixture
+def graded(monkeypatch) -> Callable[..., None]:
+    """Have these grades measured, one after the other."""
+
+    def arrange(*grades: float) -> None:
+        remaining = iter(grades)
+
+        def grade(self: Quality, generator: nn.Module) -> dict[str, float]:
+            torch.randn(7)  # must not be felt in the training
+            return {"fd": next(remaining), "other": 1.0}
+
+        monkeypatch.setattr(Quality, "__init__", lambda self, images, device: None)
+        monkeypatch.setattr(Quality, "floor", {"ffd": 0.5}, raising=False)
+        monkeypatch.setattr(Quality, "real", torch.zeros(7), raising=False)
+        monkeypatch.setattr(Quality, "__call__", grade)
+        monkeypatch.setattr(run_folder, "MIN_IMAGES", 10)
+
+    return arrange
+
+
+def test_the_best_of_all_measured_ticks_is_kept(tmp_path, graded, capsys, no_figures):
+    graded(3.0, 1.0, 2.0)
+    run = tmp_path / "run"
+    train(TINY, settings(tick=16, quality=2, max_images=96), in_memory(), run)
+    kept = load_checkpoint(run)
+    assert kept.images_seen == 64
+    assert kept.config["metrics"] == {"fd": 1.0, "other": 1.0}
+    assert kept.config["floor"] == {"n": 7, "ffd": 0.5}
+    assert kept.history[-1]["images_seen"] == kept.snapshots[-1].images_seen == 64
+    assert state(run)["seen"] == 96
+    assert [row["fd"] for row in rows(run) if "fd" in row] == [3.0, 1.0, 2.0]
+    assert "after 64 images: fd 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("last", "kept"), [(1.005, 32), (1.02, 16)])
+def test_of_two_that_are_as_good_but_for_noise_the_later_is_kept(tmp_path, graded, no_figures, last, kept):
+    graded(1.0, last)
+    train(TINY, settings(tick=16, quality=1, max_images=32), in_memory(), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run").images_seen == kept
+
+
+def test_the_best_and_its_floor_are_remembered_when_a_run_goes_on(tmp_path, graded, no_figures):
+    graded(1.0, 2.0, 3.0)
+    for resume, end in ((False, 32), (True, 32), (True, 48)):
+        config = settings(tick=16, quality=1, max_images=end)
+        train(TINY, config, in_memory(), tmp_path / "run", resume=resume)
+        assert load_checkpoint(tmp_path / "run").images_seen == 16
+        assert load_checkpoint(tmp_path / "run").config["floor"] == {"n": 7, "ffd": 0.5}
+
+
+def test_where_there_are_too_few_images_to_measure_by_the_last_is_kept(tmp_path, no_figures):
+    train(TINY, settings(tick=16, quality=1, max_images=48), in_memory(), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run").images_seen == 48
+
+
+def test_neither_saving_nor_measuring_changes_the_training(tmp_path, graded, no_figures):
+    graded(1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    for name, changes in {"plain": {}, "often": {"tick": 8}, "measured": {"tick": 8, "quality": 1}}.items():
+        train(TINY, settings(max_images=48, **changes), in_memory(), tmp_path / name)
+    plain, often, measured = (state(tmp_path / name)["networks"] for name in ("plain", "often", "measured"))
+    assert identical(plain, often)
+    assert identical(plain, measured)
+
+
+# Curves elsewhere
+
+
+def test_a_library_for_curves_that_is_missing_is_one_line_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="--log wandb needs a library that is not here: pip install wandb"):
+        train(TINY, settings(log="wandb"), in_memory(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["trackio", "wandb"])
+def test_curves_go_to_the_library_named(tmp_path, monkeypatch, no_figures, kind):
+    logged = []
+    library = SimpleNamespace(init=lambda **kw: logged.append(kw), log=logged.append)
+    monkeypatch.setitem(sys.modules, kind, library)
+    train(TINY, settings(log=kind, tick=16), in_memory(), tmp_path / "mine")
+    assert logged[0]["name"] == "mine"
+    assert logged[0]["config"]["lr"] == 0.0002
+    assert [row["images_seen"] for row in logged[1:]] == [16, 32]
+    assert {"loss_d", "loss_g", "d_real"} < logged[1].keys()
+
+
+def test_curves_go_to_tensorboard(tmp_path, monkeypatch, no_figures):
+    drawn = []
+    writer = SimpleNamespace(add_scalar=lambda *args: drawn.append(args), flush=lambda: None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=lambda folder: writer))
+    train(TINY, settings(log="tensorboard", tick=16), in_memory(), tmp_path / "run")
+    assert [seen for name, _, seen in drawn if name == "loss_g"] == [16, 32]
+
+
+# A whole run
+
+
+@pytest.fixture(scope="module")
+def finished(photos, tmp_path_factory) -> tuple[Path, str]:
+    """A run of the tutorial's recipe over 11 epochs of 40 photos, and what it printed."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        flags = ["--recipe", "dcgan", "--epochs", "11", "--tick", "100", *TINY_FLAGS]
+        assert command.main(["--dataroot", str(photos), "--out", str(run), *flags]) == 0
+    return run, out.getvalue()
+
+
+def test_a_run_writes_a_checkpoint_the_tutorials_figures_and_its_history(finished):
+    run, _ = finished
+    figures = {"training_images.png", "loss.png", "real_vs_fake.png"}
+    assert {p.name for p in run.iterdir()} == {
+        *figures,
+        "progress.webp",
+        "checkpoint",
+        "history.jsonl",
+        "snapshots",
+        "state",
+    }
+    for name in figures:
+        with Image.open(run / name) as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("RGB").getcolors(10**6)) > 20
+    with Image.open(run / "progress.webp") as animation:
+        assert animation.n_frames == len(list((run / "snapshots").iterdir())) > 1
+
+
+def test_history_has_a_row_for_each_iteration_and_every_50th_is_printed_as_the_tutorial_does(finished):
+    run, out = finished
+    history, count = rows(run), load_checkpoint(run).config["data"]["count"]
+    batches = [8] * (count // 8) + [count % 8] * (count % 8 > 0)
+    assert [row["images_seen"] for row in history] == np.cumsum(batches * 11).tolist()
+    for row in history:
+        assert list(row) == ["images_seen", "loss_d", "loss_g", "d_real", "d_fake", "d_fake_after"]
+        assert all(np.isfinite(value) for value in row.values())
+    lines = [LINE.fullmatch(line) for line in out.splitlines() if "Loss_D" in line]
+    assert len(lines) == -(-len(history) // 50)
+    for i, line in enumerate(lines):
+        assert line is not None
+        epoch, within = divmod(50 * i, len(batches))
+        assert [int(n) for n in line.groups()[:4]] == [epoch, 11, within, len(batches)]
+        assert [float(n) for n in line.groups()[4:]] == pytest.approx(list(history[50 * i].values())[1:], abs=2e-4)
+    assert "Random Seed: 999" in out
+
+
+def test_snapshots_show_64_faces_at_the_start_at_each_tick_and_at_the_end(finished):
+    run, _ = finished
+    end = rows(run)[-1]["images_seen"]
+    found = sorted(int(path.stem) for path in (run / "snapshots").iterdir())
+    assert (found[0], found[-1]) == (0, end)
+    for tick in range(100, end, 100):
+        assert any(tick <= seen < tick + 8 for seen in found)
+    for path in (run / "snapshots").iterdir():
+        with Image.open(path) as grid:
+            assert grid.size == (8 * 16, 8 * 16)
+
+
+def test_the_checkpoint_is_of_the_end_and_complete_and_names_no_path(finished, photos):
+    run, _ = finished
+    checkpoint = load_checkpoint(run)
+    assert checkpoint.images_seen == rows(run)[-1]["images_seen"]
+    assert (checkpoint.name, checkpoint.model) == ("run", TINY)
+    assert checkpoint.history == rows(run)
+    assert contents(checkpoint.folder / "snapshots") == contents(run / "snapshots")
+    assert checkpoint.discriminator(torch.zeros(1, 3, 16, 16)).isfinite().all()
+    config = checkpoint.config
+    assert (config["train"]["recipe"], config["train"]["lr"], config["data"]["name"]) == ("dcgan", 0.0002, photos.name)
+    assert 0 < config["data"]["count"] < 40
+    assert config["data"]["digest"]
+    assert config["versions"]["torch"] == torch.__version__
+    for path in (run / "checkpoint").rglob("*"):
+        if path.suffix in (".json", ".jsonl", ".md"):
+            assert str(photos.parent) not in path.read_text()
+    card = (run / "checkpoint" / "README.md").read_text()
+    (picture,) = re.findall(r"\((snapshots/\d+\.webp)\)", card)
+    assert (run / "checkpoint" / picture).is_file()
+    assert "--recipe dcgan" in card
+
+
+def test_the_dcgan_recipe_keeps_the_generator_as_trained_and_the_best_one_the_average(finished, tmp_path, no_figures):
+    _, config = configure({**RECIPES["best"], "batch_size": 8, "max_images": 40, "ngpu": 0})
+    train(TINY, config, in_memory(), tmp_path / "best")
+    for run, part in ((finished[0], "generator"), (tmp_path / "best", "shown")):
+        kept, nets = load_file(run / "checkpoint" / "generator.safetensors"), state(run)["networks"]
+        assert all(torch.equal(kept[name], value.half()) for name, value in nets[part].items() if value.ndim)
+    assert not torch.equal(kept["main.0.weight"], nets["generator"]["main.0.weight"].half())
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, photos, tmp_path, no_figures):
+    run, _ = finished
+    flags = ["--recipe", "dcgan", "--epochs", "11", "--tick", "100", *TINY_FLAGS, "--dataroot", str(photos)]
+    assert command.main([*flags, "--out", str(tmp_path / "run")]) == 0
+    assert contents(tmp_path / "run" / "checkpoint") == contents(run / "checkpoint")
+    assert identical(state(tmp_path / "run"), state(run))
+    assert command.main([*flags, "--out", str(tmp_path / "other"), "--seed", "1"]) == 0
+    assert not identical(state(tmp_path / "other")["networks"], state(run)["networks"])
+
+
+def test_a_run_keeps_so_many_generators_of_its_course(tmp_path, no_figures):
+    config = settings(moments=3, tick=100, max_images=400)
+    checkpoint = load_checkpoint(train(TINY, config, in_memory(), tmp_path / "run"))
+    assert len(checkpoint.moments) == 3
+    assert checkpoint.moments[0].images_seen == 0
+    assert checkpoint.moments[-1].images_seen == checkpoint.images_seen == 400
+    then, now = (checkpoint.generator_at(checkpoint.moments[i]) for i in (0, -1))
+    pairs = zip(now.parameters(), checkpoint.generator.parameters(), strict=True)
+    assert all(torch.allclose(a, b, rtol=0, atol=b.abs().max() / 100) for a, b in pairs), "up to int8"
+    assert not torch.equal(then.main[0].weight, now.main[0].weight)
+
+
+def test_grey_images_train_too_outside_the_main_thread(tmp_path):
+    arguments = (replace(TINY, nc=1), settings(max_images=16), in_memory(nc=1), tmp_path / "run")
+    worker = threading.Thread(target=train, args=arguments, daemon=True)
+    worker.start()
+    worker.join(timeout=60)
+    assert load_checkpoint(tmp_path / "run").model.nc == 1
+    assert (tmp_path / "run" / "real_vs_fake.png").is_file()
+
+
+# What stops it before it starts
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 1},
+        {"epochs": -1},
+        {"epochs": 0, "max_images": 0},
+        {"lr": float("nan")},
+        {"lr_d": float("inf")},
+        {"beta1": 1.0},
+        {"r1": -1.0},
+        {"seed": 2**32},
+        {"augment": "color,blur"},
+        {"recipe": "better"},
+        {"log": "paper"},
+    ],
+    ids=str,
+)
+def test_a_value_that_makes_no_sense_is_one_line_that_names_it(wrong):
+    with pytest.raises(ValueError, match=list(wrong)[-1]) as caught:
+        TrainConfig(**wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("duration", [{"max_images": 64}, {"max_images": 0, "epochs": 2}])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_fewer_images_than_a_batch_stop_it_before_anything_is_written(tmp_path, no_figures, duration, drop_last):
+    with pytest.raises(DataError, match="fewer than one batch of 64"):
+        train(TINY, settings(batch_size=64, drop_last=drop_last, **duration), in_memory(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("names", "warned"), [(1, True), (300, False)])
+def test_files_of_one_name_that_spoil_the_held_out_tenth_are_warned_of(tmp_path, capsys, no_figures, names, warned):
+    images = replace(in_memory(300), names=[f"{i}/{i % names:06d}.png" for i in range(300)])
+    train(TINY, settings(max_images=8), images, tmp_path / "run")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: 0% of the images")]
+    assert len(lines) == warned
