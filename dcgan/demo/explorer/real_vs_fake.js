@@ -1,7 +1,7 @@
 /* Real vs fake: a grid of real images beside one of fakes, the training images nearest to a fake, and a quiz.
 
-   value: {checkpoint: name}, or {own: {checkpoint, picture: address, count, logits} or null} when the visitor's own photos
-   have come or gone. gradio.server, where there is one:
+   value: {checkpoint: name}, or {own: {checkpoint, picture: {path}, count, logits} or null} when the visitor's own photos
+   have come or gone, or {reading: whether they are being read}. gradio.server, where there is one:
      reals({checkpoint, shuffle}) -> {picture, count, checkpoint: whose fakes belong beside them, note: sentences}
      quiz({checkpoint}) -> the same with the discriminator's logits, 20 images that it has never seen
      logits({checkpoint, seeds}) -> the discriminator's logits of fakes, or null
@@ -45,7 +45,7 @@ function realVsFake(root, engine, checkpoint, server) {
   const reals = make("figure", {}, make("figcaption", {}, make("h2", {}, t("Real"))), real);
   const both = make("div", { className: "pair" }, reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), hint), fakes));
   const board = make("section", { className: "quiz", "aria-label": t("Spot the fake"), hidden: true });
-  const all = make("div", {}, both, closest);
+  const all = make("div", { hidden: true }, both, closest);
   const bar = make("div", { className: "bar wrap" }, play, make("span", { className: "grow" }), shuffle, again);
   root.replaceChildren(make("div", { className: "explorer single" }, bar, message.element, note, all, board));
 
@@ -103,7 +103,6 @@ function realVsFake(root, engine, checkpoint, server) {
   }
 
   async function pick(index) {
-    if (!shown) return;
     const seed = shown.number * SIDE * SIDE + index;
     const cell = (sheet, i, caption) => make("figure", {}, Object.assign(cut(sheet, SIDE, i, sheet.width / SIDE), { className: "faces" }), make("figcaption", {}, caption));
     picked = seed;
@@ -189,8 +188,9 @@ function realVsFake(root, engine, checkpoint, server) {
   load(0);
   return {
     open: async (value) => {
+      if (value.reading !== undefined) return (note.textContent = value.reading ? t("Reading your photos …") : spelled(shown?.note ?? []));
       if (value.checkpoint !== undefined) checkpoint = value.checkpoint;
-      if (value.own !== undefined) own = value.own && { ...value.own, sheet: await bitmap(value.own.picture) };
+      if (value.own !== undefined) own = value.own && { ...value.own, sheet: await bitmap(new URL(`gradio_api/file=${value.own.picture.path}`, document.baseURI)) };
       load(own && value.own ? 0 : Number(shuffle.value));
     },
   };

@@ -91,9 +91,15 @@ def spoken(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise refusal(error) from None
 
     return event
+
+
+def refusal(error: ValueError) -> gr.Error:
+    """What Gradio shows a visitor in place of a result: the message, in their language where it is known."""
+    message = str(error)
+    return gr.Error(str(words(message)) if message in KOREAN else message, print_exception=False)
 
 
 def base64_text(data: bytes) -> str:

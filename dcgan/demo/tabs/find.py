@@ -11,7 +11,7 @@ from PIL import Image
 from dcgan.demo import inversion
 from dcgan.demo.inversion import Found
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, words
+from dcgan.demo.tabs import PRIVATE, base64_text, refusal, words
 from dcgan.pictures import Pixels, encoded, enlarged, picture
 
 SHOWN = 256  # pixels: the side of a picture on the page
@@ -77,7 +77,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
                 yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
         except ValueError as error:
             yield update(HINT)
-            raise gr.Error(str(error), print_exception=False) from None
+            raise refusal(error) from None
 
     # preprocess=False: Gradio's own answers a file that is no picture with a traceback that names it.
     searching = photo.input(
@@ -100,7 +100,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
                 pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
                 yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise refusal(error) from None
 
     gr.api(find, api_name="find", **QUEUE)
 

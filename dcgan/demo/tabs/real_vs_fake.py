@@ -1,5 +1,6 @@
 """Real vs fake: real images for the component real_vs_fake.js, visitors' own among them, and endpoints for scripts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import PAIRS, Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, answering, data_url, of_checkpoint, served, spoken, words
+from dcgan.demo.tabs import PRIVATE, PUBLIC, answering, data_url, of_checkpoint, refusal, served, spoken, words
 from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import Pixels, encoded, grid
 
 KEPT = 3000  # seconds that a visitor's photos stay
-READING: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1, "api_visibility": "private"}
+READING: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1, **PRIVATE, "queue": True}
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
@@ -48,21 +49,25 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         )
         forget = gr.Button(words("Forget my photos"), size="sm", visible=False)
 
-    def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> tuple[str, dict[str, Any], Any]:
-        model = studio.checkpoints.get(checkpoint).model
-        pixels = uploads.own_photos([file["path"] for file in files], model.image_size, model.nc)
+    def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> Iterator[tuple[Any, ...]]:
+        yield gr.skip(), {"reading": True}, gr.skip()
+        try:
+            model = studio.checkpoints.get(checkpoint).model
+            pixels = uploads.own_photos([file["path"] for file in files], model.image_size, model.nc)
+        except ValueError as error:
+            yield gr.skip(), {"reading": False}, gr.skip()
+            raise refusal(error) from None
         sheet = served(encoded(grid(pixels)), "own.png")
         shown = {"checkpoint": studio.checkpoints.name(checkpoint), "picture": sheet, "count": len(pixels)}
-        shown["logits"] = studio.logits(pixels, checkpoint)
         _remove(before)
-        return sheet.path, {"own": shown}, gr.update(visible=True)
+        yield sheet.path, {"own": {**shown, "logits": studio.logits(pixels, checkpoint)}}, gr.update(visible=True)
 
     def drop(before: str | None) -> tuple[None, dict[str, Any], Any]:
         _remove(before)
         return None, {"own": None}, gr.update(visible=False)
 
     for upload in (folder, photos):  # preprocess=False: Gradio's own leaves an empty file behind for each
-        upload.upload(spoken(take), [upload, checkpoint, own], [own, view, forget], preprocess=False, **READING)
+        upload.upload(take, [upload, checkpoint, own], [own, view, forget], preprocess=False, **READING)
     forget.click(drop, own, [own, view, forget], **PRIVATE)
 
     def grid_files(shuffle: int = 0, checkpoint: str = "") -> tuple[gr.FileData, gr.FileData, str]:
