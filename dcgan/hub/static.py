@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from huggingface_hub import SpaceCard, SpaceCardData
 from markdown_it import MarkdownIt
@@ -14,11 +15,12 @@ from dcgan.cli import interruptible, place
 from dcgan.demo import checkpoints as about
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
+from dcgan.demo.real_images import drawn_sheet
 from dcgan.hub.command import new_folder, repo_id, run_command
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
 from dcgan.latent.arithmetic import response
-from dcgan.pictures import enlarged, grid, picture
+from dcgan.pictures import GRID, enlarged, grid, picture
 from dcgan.sampling import sample
 
 MAX_SNAPSHOTS = 60  # of 45 kB
@@ -40,12 +42,17 @@ def write_static(folder: Path, source: str, title: str = "Faces from noise") -> 
     alone = about.Checkpoints(checkpoint.folder)
     if alone.broken:
         raise CheckpointError(alone.broken[0])
-    known = {
+    known: dict[str, Any] = {
         "summary": {**alone.summary(), "moments": []},
         "ranking": about.ranking(checkpoint.generator),
         "signal": about.signal(response(checkpoint.generator)),
     }
+    if checkpoint.is_drawn:
+        known["reals"] = GRID**2
     write_page(folder, alone, max_snapshots=MAX_SNAPSHOTS, known=known)
+    if checkpoint.is_drawn:
+        sheet = drawn_sheet(checkpoint.model.image_size, checkpoint.model.nc)
+        sheet.save(folder / "0" / "reals.webp", lossless=True)
     # A card may be anyone's: HTML in it is shown as text.
     card = MarkdownIt("commonmark", {"html": False}).enable("table").render(about.card(checkpoint))
     page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=card)

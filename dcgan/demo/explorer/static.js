@@ -4,7 +4,7 @@ import { linkedTab, writeTab } from "./address.js";
 import { engineOf } from "./engine.js";
 import { language, make, spelled, t } from "./parts.js";
 
-const TABS = { explore: "Explore", interpolate: "Interpolate", replay: "Training replay", lab: "Lab", about: "About" };
+const TABS = { explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake", replay: "Training replay", lab: "Lab", about: "About" };
 const ids = Object.keys(TABS);
 const panels = ids.map((id) => document.getElementById(`panel-${id}`));
 const tabs = ids.map((id, i) =>
@@ -25,7 +25,7 @@ function show(index, focus = false) {
 async function mount(name, element) {
   if (element.dataset.mounted) return;
   element.dataset.mounted = "yes";
-  const component = await import(`./${name}.js`);
+  const component = await import(`./${name.replaceAll("-", "_")}.js`);
   await component.mount(element, { value: { checkpoint: "", faces: {} }, server: {}, trigger: () => {} });
 }
 

@@ -70,14 +70,16 @@ def of_checkpoint(
 def answering(function: Callable[..., R]) -> Callable[[dict[str, Any]], R | dict[str, str]]:
     """The function as a server function: its keyword arguments come as one mapping from a stranger.
 
-    A ValueError or TypeError is answered as {"error": its message}.
+    A ValueError is answered as {"error": its message}.
     """
 
     def answer(request: dict[str, Any]) -> R | dict[str, str]:
         try:
             return function(**request)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             return {"error": str(error)}
+        except TypeError:
+            return {"error": "this request cannot be understood"}
 
     answer.__name__ = function.__name__
     return answer

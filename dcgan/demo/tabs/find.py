@@ -24,6 +24,7 @@ HINT = (
 LOOKING = "Looking for the face … The first photo after a start takes some seconds longer."
 SEARCHING = "Searching, levels of 255 apart"
 FOUND = "Nearest face found, levels of 255 apart"
+STOPPED = "Stopped: this is the nearest face so far."
 NO_FACE = "No face was found in this photo: its centre is used."
 
 
@@ -83,8 +84,13 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     searching = photo.input(
         show, [photo, checkpoint], outputs, preprocess=False, show_progress="hidden", api_visibility="private", **QUEUE
     )
-    stopped = {bar: gr.update(visible=False), stop: gr.update(visible=False), edit: gr.update(visible=True)}
-    stop.click(lambda: stopped, None, [bar, stop, edit], cancels=[searching], **PRIVATE)
+    stopped = {
+        state: words(STOPPED),
+        bar: gr.update(visible=False),
+        stop: gr.update(visible=False),
+        edit: gr.update(visible=True),
+    }
+    stop.click(lambda: stopped, None, [state, bar, stop, edit], cancels=[searching], **PRIVATE)
     photo.clear(lambda: update(HINT), None, outputs, cancels=[searching], **PRIVATE)
 
     def find(photo: gr.FileData | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
