@@ -5,6 +5,7 @@ Importing this module starts it and points HF_ENDPOINT at it, before huggingface
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -12,11 +13,11 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
-from urllib.parse import parse_qs, unquote, urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
@@ -24,6 +25,8 @@ TOKEN = "hf_secretsecretsecretsecret"  # of the user `maker`, who may write unde
 READER = "hf_readerreaderreaderreader"  # of a user who may read what is public
 USERS = {TOKEN: "maker", READER: "reader"}
 LFS = (".safetensors", ".webp", ".jpg", ".png", ".zip", ".tar", ".gz", ".parquet", ".wasm")
+
+NUMBERS = itertools.count(1)
 
 
 def oid(data: bytes) -> str:
@@ -56,7 +59,7 @@ class Repo:
         return self.commits[self.names["main"]]
 
     def commit(self, files: dict[str, bytes]) -> str:
-        sha = hashlib.sha1(f"{id(self)} {len(self.commits)}".encode()).hexdigest()
+        sha = f"{next(NUMBERS):040x}"  # none is used twice: the client keeps what it knows of a commit
         self.commits[sha] = files
         self.names["main"] = sha
         return sha
@@ -233,15 +236,6 @@ class Handler(BaseHTTPRequestHandler):
         files = self.tree(self.repo(kind, name), revision)
         self.answer([self.entry(p, d) for p, d in files.items() if not under or p.startswith(f"{under}/")])
 
-    def paths_info(self, kind: str, name: str, revision: str) -> None:
-        files = self.tree(self.repo(kind, name), revision)
-        with suppress(ValueError):
-            self.body = f"paths={json.loads(self.body)['paths'][0]}".encode()
-        paths = parse_qs(self.body.decode())["paths"]
-        folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
-        answer = [self.entry(path, files[path]) for path in paths if path in files]
-        self.answer(answer + [{"type": "directory", "path": p, "oid": "0" * 40} for p in paths if p in folders])
-
     def entry(self, path: str, data: bytes) -> dict:
         self.hub.blobs[oid(data)] = data
         lfs = {"lfs": {"oid": oid(data), "size": len(data), "pointerSize": 134}} if path.endswith(LFS) else {}
@@ -310,7 +304,6 @@ ROUTES = [
     ("POST /api/validate-yaml", Handler.validate),
     (rf"GET /api/{KIND}/{NAME}(?:/revision/{REVISION})?", Handler.info),
     (rf"GET /api/{KIND}/{NAME}/tree/{REVISION}(?:/(?P<under>.+))?", Handler.listing),
-    (rf"POST /api/{KIND}/{NAME}/paths-info/{REVISION}", Handler.paths_info),
     (rf"POST /api/{KIND}/{NAME}/preupload/{REVISION}", Handler.preupload),
     (rf"POST /api/{KIND}/{NAME}/commit/{REVISION}", Handler.commit),
     (rf"POST /{PREFIX}{NAME}\.git/info/lfs/objects/batch", Handler.batch),

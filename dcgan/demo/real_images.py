@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -18,7 +17,6 @@ from dcgan.data.avatars import SOURCE
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import DataError, open_source
 from dcgan.metrics.distances import evenly, nearest
-from dcgan.pictures import GRID, grid, picture
 
 MIN_HELDOUT = 50  # fewer say little about how close unseen images come
 MAX_HELDOUT = 400  # more would take long and say the same
@@ -126,12 +124,6 @@ class RealImages:
                 reading = self._reading[key] = Future()
                 threading.Thread(target=_read, args=(reading, *key), daemon=True).start()
             return reading
-
-
-def drawn_sheet(image_size: int, nc: int) -> Image.Image:
-    """64 of the built-in faces, eight in a row."""
-    images = load_images(SOURCE, image_size, nc, workers=0, limit=GRID**2, progress=False)
-    return picture(grid(images.pixels.transpose(0, 2, 3, 1)))
 
 
 def _on_the_hub(checkpoint: Checkpoint) -> str | None:

@@ -11,13 +11,13 @@ from dcgan.checkpoint import Checkpoint
 TASK = "unconditional-image-generation"
 
 
-def complete_card(text: str, checkpoint: Checkpoint, repo: str, license: str | None = None) -> str:
+def complete_card(checkpoint: Checkpoint, repo: str, license: str | None = None) -> str:
     """Return the model card with library, task, tags, data set, licence and metrics filled in where they are missing.
 
-    text: the card so far, perhaps empty. repo: owner/name of the model, which its example code will name. license:
-    an SPDX-like identifier that replaces the card's; by default the terms of the data fill a missing one.
+    repo: owner/name of the model, which the card's example code will name. license: an identifier that replaces the
+    card's; by default the terms of the data fill a missing one.
     """
-    card = ModelCard(text or f"---\n{{}}\n---\n# {checkpoint.name}\n")
+    card = ModelCard(checkpoint.card or f"---\n{{}}\n---\n# {checkpoint.name}\n")
     card.text = card.text.replace('load_checkpoint("PATH")', f'load_checkpoint("{repo}")')
     if license or not card.data.get("license"):
         terms = license or checkpoint.data.get("license") or ""

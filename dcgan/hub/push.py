@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.utils import filter_repo_objects
 
-from dcgan.checkpoint import load_checkpoint
+from dcgan.checkpoint import CARD, FILES, checkpoint_files, load_checkpoint
 from dcgan.cli import interruptible
 from dcgan.hub.card import complete_card
 from dcgan.hub.command import repo_id, run_command
-from dcgan.hub.pull import FILES, local_folder
+from dcgan.hub.pull import local_folder
 from dcgan.hub_errors import TROUBLE, HubError, trouble
 
 
@@ -31,18 +30,19 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy_checkpoint(checkpoint.folder, folder)
-        readme = folder / "README.md"
-        text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-        readme.write_text(complete_card(text, checkpoint, repo, license), encoding="utf-8")
+        (folder / CARD).write_text(complete_card(checkpoint, repo, license), encoding="utf-8")
         return upload(folder, repo, "model", f"{checkpoint.images_seen:,} images seen", FILES, private)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy the files of a checkpoint, and nothing else that lies in its folder."""
-    names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
-    for name in filter_repo_objects(names, allow_patterns=list(FILES)):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, target / name)
+    """Copy the files of a checkpoint, and nothing else that lies in its folder.
+
+    Raises CheckpointError if one of them is a link that leaves the folder.
+    """
+    for path in checkpoint_files(source):
+        copy = target / path.relative_to(source.resolve())
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def upload(

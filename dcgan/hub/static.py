@@ -7,58 +7,61 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
 from huggingface_hub import SpaceCard, SpaceCardData
 from markdown_it import MarkdownIt
 
-from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, place
-from dcgan.demo import checkpoints as about
+from dcgan.data.avatars import SOURCE
+from dcgan.data.images import load_images
+from dcgan.data.sources import DataError, is_drawn
+from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
-from dcgan.demo.real_images import drawn_sheet
 from dcgan.hub.command import new_folder, repo_id, run_command
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
+from dcgan.hub_errors import HubError
 from dcgan.latent.arithmetic import response
-from dcgan.pictures import GRID, enlarged, grid, picture
+from dcgan.metrics.distances import evenly
+from dcgan.pictures import enlarged, grid, picture
 from dcgan.sampling import sample
 
 MAX_SNAPSHOTS = 60  # of 45 kB
+MAX_REALS = 256  # of 3 kB
 MAX_SIZE = 12_000_000  # bytes
-STYLES = ("static.css", "page.css", "explorer.css")
 # Files of an older version that are deleted from a static Space.
 PATTERNS = (
-    *("index.html", "page.*", "*.js", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*"),
+    *("index.html", "page.*", "*.js", "*.css", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*"),
     *("0/*", "snapshots/*", "README.md", "thumbnail.jpg"),
 )
 
 
-def write_static(folder: Path, source: str, title: str = "Faces from noise") -> None:
-    """Write the page of one checkpoint into an empty folder. Raises CheckpointError or HubError.
+def write_static(folder: Path, source: str, title: str = "Faces from noise", dataroot: str | None = None) -> None:
+    """Write the page of one checkpoint into an empty folder.
 
-    source: run, checkpoint folder, or owner/name[@revision] on the Hub.
+    source: run, checkpoint folder, or owner/name[@revision] on the Hub. dataroot: folder, zip or Hub data set with real
+    images to publish; by default the drawn faces for a checkpoint that was trained on them, and none for another.
+    Raises CheckpointError or HubError.
     """
     checkpoint = load_checkpoint(local_folder(source))
-    alone = about.Checkpoints(checkpoint.folder)
-    if alone.broken:
-        raise CheckpointError(alone.broken[0])
-    known: dict[str, Any] = {
-        "summary": {**alone.summary(), "moments": []},
-        "ranking": about.ranking(checkpoint.generator),
-        "signal": about.signal(response(checkpoint.generator)),
+    checkpoints = Checkpoints(checkpoint.folder)
+    if checkpoints.broken:
+        raise CheckpointError(checkpoints.broken[0])
+    known = {
+        "summary": {**checkpoints.summary(), "moments": []},
+        "ranking": ranking(checkpoint.generator),
+        "signal": signal(response(checkpoint.generator)),
     }
-    if checkpoint.is_drawn:
-        known["reals"] = GRID**2
-    write_page(folder, alone, max_snapshots=MAX_SNAPSHOTS, known=known)
-    if checkpoint.is_drawn:
-        sheet = drawn_sheet(checkpoint.model.image_size, checkpoint.model.nc)
-        sheet.save(folder / "0" / "reals.webp", lossless=True)
+    if dataroot or checkpoint.is_drawn:
+        (folder / "0").mkdir()
+        known["reals"] = write_reals(folder / "0" / "reals.webp", checkpoint, dataroot or SOURCE)
+    write_page(folder, checkpoints, max_snapshots=MAX_SNAPSHOTS, known=known)
     # A card may be anyone's: HTML in it is shown as text.
-    card = MarkdownIt("commonmark", {"html": False}).enable("table").render(about.card(checkpoint))
-    page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=card)
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card(checkpoint))
+    page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=html)
     (folder / "index.html").write_text(page, encoding="utf-8")
-    styles = [(EXPLORER / name).read_text(encoding="utf-8") for name in STYLES]
-    (folder / "page.css").write_text("\n".join(styles), encoding="utf-8")
 
     faces = sample(checkpoint.generator, range(32)).numpy()
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / "thumbnail.jpg", quality=88)
@@ -73,8 +76,23 @@ def write_static(folder: Path, source: str, title: str = "Faces from noise") -> 
         short_description="A DCGAN that draws faces in your browser",
     )
     words = "Nobody you see here exists. A DCGAN draws them in your browser."
-    text = f"---\n{front.to_yaml()}\n---\n\n# {title}\n\n{words}\n\n{about.about(checkpoint)}\n"
+    text = f"---\n{front.to_yaml()}\n---\n\n# {title}\n\n{words}\n\n{about(checkpoint)}\n"
     SpaceCard(text).save(folder / "README.md")
+
+
+def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str) -> dict[str, Any]:
+    """Write a WebP of real images, eight in a row, and return how many they are and the sentence that says so.
+
+    Raises HubError if there are none.
+    """
+    drawn, model = is_drawn(dataroot), checkpoint.model
+    try:
+        images = load_images(dataroot, model.image_size, model.nc, limit=MAX_REALS if drawn else None)
+    except DataError as error:
+        raise HubError(str(error)) from None
+    chosen = images.batch(evenly(np.arange(len(images)), MAX_REALS))
+    picture(grid(chosen.permute(0, 2, 3, 1).numpy())).save(file, quality=90)
+    return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} pictures at hand."}
 
 
 @interruptible("static: stopped")
@@ -89,6 +107,11 @@ def main(argv: list[str] | None = None) -> int:
         default="checkpoints/faces",
         help="run, checkpoint folder or owner/name on the Hub (default: checkpoints/faces)",
     )
+    parser.add_argument(
+        "--dataroot",
+        help="folder, zip or hf://datasets/OWNER/NAME, of which 256 pictures are published beside the fakes (default: "
+        "none; the drawn faces for a checkpoint that was trained on them)",
+    )
     parser.add_argument("--title", default="Faces from noise", help="the Space's title (default: %(default)s)")
     parser.add_argument("--push", type=repo_id, metavar="OWNER/NAME", help="upload it, too, as this static Space")
     parser.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
@@ -96,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> str:
         with new_folder(flags.out) as folder:
-            write_static(folder, flags.checkpoint, flags.title)
+            write_static(folder, flags.checkpoint, flags.title, flags.dataroot)
         if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
             large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
             print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)

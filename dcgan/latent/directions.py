@@ -1,4 +1,4 @@
-"""Named ways through latent space: what makes a face older, gives it glasses, or simply changes it most.
+"""Directions of latent space: what makes a face older, gives it glasses, or simply changes it most.
 
 python -m dcgan directions checkpoints/faces --dataroot my_photos
 """
@@ -28,24 +28,24 @@ from dcgan.model import Discriminator, Generator
 from dcgan.pictures import normalised
 from dcgan.sampling import render
 
-SAMPLES = 8_192  # faces that a fit looks at
+SAMPLES = 8_192  # faces of a fit
 BATCH = 256
-SIDE = 32  # the response is that of the picture at this size
+SIDE = 32  # side in pixels of the pictures whose response is measured
 PRINCIPAL = 8
-MIN_SHARE = 0.002  # of the response; what changes the picture less is no slider
-MIN_FIT = 0.1  # share of a reading's variance that is linear in z; with less there is no line to move along
-MIN_EFFECT = 0.5  # deviations of a reading, from t = -2 to 2; with less a slider would not do what its name says
+MIN_SHARE = 0.002  # least share of the response of a principal direction
+MIN_FIT = 0.1  # least share of a reading's variance that is linear in z
+MIN_EFFECT = 0.5  # least change of a reading from t = -2 to 2, in deviations of it
 
 STEPS = range(-REACH, REACH + 1)
 MOVED = 64  # faces moved along each direction
-ORDINARY = 1_536  # faces that tell what is ordinary
-COMPONENTS = 64  # of the discriminator's features: 99.8% of their variance in the shipped checkpoints
-COMMON = 0.99  # share of the faces that passes for ordinary ...
-STRANGE = 0.2  # ... and share of the moved ones that may not
+ORDINARY = 1_536  # faces that define what is ordinary
+COMPONENTS = 64  # of the discriminator's features: 99.8 % of their variance in the shipped checkpoints
+COMMON = 0.99  # share of the generator's faces that is ordinary
+STRANGE = 0.2  # largest share of the moved faces that may be strange
 
-ENDS = {"age": ("younger", "older")}  # what numbers mean; traits of two values are their own ends
+ENDS = {"age": ("younger", "older")}
 
-# What sliders the drawn faces' factors make: each towards some of a factor's values, away from all its others.
+# The sliders of the drawn faces' factors: each towards some of a factor's values, away from all others.
 DRAWN: dict[str, dict[str, tuple[str, ...]]] = {
     "skin": {"dark skin": ("brown", "dark", "deep")},
     "hair": {
@@ -62,12 +62,9 @@ DRAWN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-# Reading faces
-
-
 @dataclass(frozen=True)
 class Trait:
-    """What a direction is to change: a number, or which faces have one of these `values` of an attribute."""
+    """What a direction is to change: a number, or the probability of some `values` of an attribute."""
 
     name: str
     attribute: Attribute
@@ -75,21 +72,23 @@ class Trait:
 
     @property
     def kind(self) -> str:
+        """The kind of its direction: "trait" or "number"."""
         return "trait" if self.values else "number"
 
     @property
     def ends(self) -> tuple[str, ...]:
+        """What the two ends of its direction are called; empty where the name says it."""
         return self.attribute.values if len(self.attribute.values) == 2 else ENDS.get(self.name, ())
 
     def read(self, outputs: Tensor) -> Tensor:
-        """The attribute network's outputs for it, [N, K] -> the number in its unit, or a probability, [N]."""
+        """The attribute network's outputs for the attribute, [N, K] -> numbers in its unit or probabilities, [N]."""
         if not self.values:
             return outputs[:, 0] * self.attribute.deviation + self.attribute.mean
         return outputs.softmax(dim=1)[:, [self.attribute.values.index(value) for value in self.values]].sum(dim=1)
 
 
 def traits(attributes: tuple[Attribute, ...]) -> list[Trait]:
-    """What is to be read of each attribute; of auxiliary ones every value, since it is to be left as it is."""
+    """The traits of attributes; every value of an auxiliary one, since directions are to leave it unchanged."""
     found = []
     for attribute in attributes:
         name, values = attribute.name, attribute.values
@@ -103,7 +102,7 @@ def traits(attributes: tuple[Attribute, ...]) -> list[Trait]:
 
 
 def read(net: AttributeNet | None, wanted: list[Trait], faces: Tensor) -> Tensor:
-    """What faces, uint8 [N, nc, S, S], show of each trait: [N, len(wanted)]."""
+    """The traits of faces, uint8 [N, nc, S, S] -> [N, len(wanted)]."""
     if net is None or not wanted:
         return torch.empty(len(faces), 0)
     outputs = dict(zip(net.attributes, net.split(net.read(faces)[1]), strict=True))
@@ -111,11 +110,13 @@ def read(net: AttributeNet | None, wanted: list[Trait], faces: Tensor) -> Tensor
 
 
 class Ordinary:
-    """What the generator's faces are like, to the discriminator: the spread of its last features, averaged over the
-    picture. A face is strange when it lies farther from their mean (Mahalanobis) than all but 1% of them do."""
+    """The range of a generator's ordinary faces, by the discriminator's last features averaged over the picture.
+
+    A face is strange when its Mahalanobis distance from the mean is larger than that of 99 % of the generator's faces.
+    """
 
     def __init__(self, discriminator: Discriminator, faces: Tensor):
-        """faces: uint8 [N, nc, S, S], some hundred at least; the last third sets the limit."""
+        """faces: some hundred at least, uint8 [N, nc, S, S]; the last third sets the limit."""
         self.features = discriminator.main[:-1]
         features = self._look(faces)
         known, fresh = features.tensor_split([len(features) * 2 // 3])
@@ -126,19 +127,15 @@ class Ordinary:
         self.limit = self._distance(fresh).quantile(COMMON)
 
     def strange(self, faces: Tensor) -> float:
-        """The share of these faces that is strange."""
+        """The share of strange faces among these."""
         return float((self._distance(self._look(faces)) > self.limit).float().mean())
 
     @torch.inference_mode()
     def _look(self, faces: Tensor) -> Tensor:
-        pieces = [self.features(normalised(piece)).mean(dim=(2, 3)) for piece in faces.split(BATCH)]
-        return torch.cat(pieces)
+        return torch.cat([self.features(normalised(piece)).mean(dim=(2, 3)) for piece in faces.split(BATCH)])
 
     def _distance(self, features: Tensor) -> Tensor:
         return ((features - self.mean) @ self.whitening).norm(dim=1)
-
-
-# Fitting
 
 
 def fit_directions(
@@ -147,29 +144,26 @@ def fit_directions(
     samples: int = SAMPLES,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
-    progress: bool = False,
 ) -> tuple[Direction, ...]:
-    """Directions of what `net` reads, then principal ones: what else changes the picture most.
+    """Fit a direction for each trait that `net` reads, then principal ones: what else changes the picture most.
 
-    z is normal, so the slopes of a linear regression on it are mean gradients (Stein 1981): what a small step changes
-    over all faces. Orthogonal means: each named direction changes its own reading and, on average, none of the others;
-    the principal ones are at right angles to each other and to the named ones, and change no reading.
-    say: is told what is left out, and why.
+    z is normal, so the slopes of a linear regression on it are mean gradients (Stein 1981). Each named direction
+    changes its own reading and, on average, none of the others; the principal ones are orthogonal to each other and to
+    the named ones, and change no reading. say: called with a line for each direction that is left out, and why.
     """
     generator, wanted = checkpoint.generator, traits(net.attributes) if net else []
     random = torch.Generator().manual_seed(seed)
     half = torch.randn(max(samples // 2, checkpoint.model.nz), checkpoint.model.nz, generator=random)
     z = torch.cat([half, -half])  # in opposite pairs, even powers of z bend no slope
-    pictures, readings, faces = _look(generator, z, lambda faces: read(net, wanted, faces), progress)
+    pictures, readings, faces = _look(generator, net, wanted, z)
     inverse = torch.linalg.pinv(z)
     jacobian, slopes = inverse @ pictures, inverse @ readings
-
     ordinary = Ordinary(checkpoint.discriminator, faces)
     start = torch.randn(MOVED, checkpoint.model.nz, generator=random)
 
     def measured(name: str, kind: str, vector: Tensor, own: int | None = None, share: float = 0.0) -> Direction | None:
-        """With its range and effects; None, and a word about it, where there is no range or too little effect."""
-        moved = [render(generator, start + t * vector) for t in tqdm(STEPS, name, leave=False, disable=not progress)]
+        # The direction with its range and effects; None if it has no range or too little effect.
+        moved = [render(generator, start + t * vector) for t in tqdm(STEPS, name, leave=False, disable=None)]
         strange = torch.tensor([ordinary.strange(faces) for faces in moved])
         means = torch.stack([read(net, wanted, faces).mean(dim=0) for faces in moved])
         change = means[REACH + 2] - means[REACH - 2]
@@ -190,57 +184,53 @@ def fit_directions(
         return Direction(name, kind, vector, -low, high, ends, effects, round(share, 4))
 
     variance = (readings - readings.mean(dim=0)).square().mean(dim=0)
-    fit = (z @ slopes).square().mean(dim=0) / variance.clamp_min(1e-6)
-    legible = [k for k in range(len(wanted)) if fit[k] >= MIN_FIT]
+    linear = (z @ slopes).square().mean(dim=0) / variance.clamp_min(1e-6)
+    legible = [k for k in range(len(wanted)) if linear[k] >= MIN_FIT]
     for k, trait in enumerate(wanted):
         if k not in legible and not trait.attribute.auxiliary:
             say(f"left out: {trait.name} hardly changes along any line")
-    ways = dict(zip(legible, disentangled(slopes[:, legible]).T, strict=True))
-    offered = [k for k in legible if not wanted[k].attribute.auxiliary]
-    named = [measured(wanted[k].name, wanted[k].kind, ways[k], k) for k in offered]
-    kept = [k for k, direction in zip(offered, named, strict=True) if direction]
-    apart = [vector for k in kept for vector in (ways[k], slopes[:, k])]
-    axes, shares = principal(jacobian, torch.stack(apart, dim=1) if apart else slopes[:, :0])
-    others = [
-        measured(f"principal {i + 1}", "principal", axis, share=share)
-        for i, (axis, share) in enumerate(zip(axes.T, shares.tolist(), strict=True))
-    ]
-    return tuple(direction for direction in (*named, *others) if direction)
+    found, apart = [], [slopes[:, :0]]
+    for k, vector in zip(legible, disentangled(slopes[:, legible]).T, strict=True):
+        if not wanted[k].attribute.auxiliary and (named := measured(wanted[k].name, wanted[k].kind, vector, k)):
+            found.append(named)
+            apart += [vector[:, None], slopes[:, k : k + 1]]
+    axes, shares = principal(jacobian, torch.cat(apart, dim=1))
+    for i, (axis, share) in enumerate(zip(axes.T, shares.tolist(), strict=True)):
+        if other := measured(f"principal {i + 1}", "principal", axis, share=share):
+            found.append(other)
+    return tuple(found)
 
 
 def _look(
-    generator: Generator, z: Tensor, reading: Callable[[Tensor], Tensor], progress: bool
+    generator: Generator, net: AttributeNet | None, wanted: list[Trait], z: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The pictures of z at SIDE px [N, nc * SIDE^2] in [-1, 1], what is read off them, and some of them whole."""
+    # Pictures of z at SIDE px [N, nc * SIDE^2] in [-1, 1], their traits [N, len(wanted)], and some of them whole.
     pictures, readings, faces = list[Tensor](), list[Tensor](), list[Tensor]()
-    with tqdm(total=len(z), desc="looking at faces", unit="img", disable=not progress) as bar:
-        for piece in z.split(BATCH):
-            images = render(generator, piece, BATCH)
-            pictures.append(adaptive_avg_pool2d(images.float(), min(SIDE, images.shape[-1])).flatten(1) / 127.5 - 1)
-            readings.append(reading(images))
-            if len(faces) * BATCH < ORDINARY:
-                faces.append(images)
-            bar.update(len(piece))
+    for piece in tqdm(z.split(BATCH), "looking at faces", disable=None):
+        images = render(generator, piece, BATCH)
+        pictures.append(adaptive_avg_pool2d(images.float(), min(SIDE, images.shape[-1])).flatten(1) / 127.5 - 1)
+        readings.append(read(net, wanted, images))
+        if len(faces) * BATCH < ORDINARY:
+            faces.append(images)
     return torch.cat(pictures), torch.cat(readings), torch.cat(faces)
 
 
 def disentangled(slopes: Tensor) -> Tensor:
-    """For each reading the direction that changes it and, on average, none of the others: the dual basis.
+    """For each reading the unit vector that changes it and, on average, none of the others: the dual basis [nz, K].
 
-    slopes: [nz, K] of the readings. Returns unit vectors [nz, K]. Nothing is taken out of one direction for the sake
-    of those before it, so there is no order to choose, and sliders may be added up: each reading goes on obeying its
-    own.
+    slopes: [nz, K], the mean gradients of the readings. All are found at once, so their order does not matter, and
+    movements along several of them add up.
     """
     return normalize(torch.linalg.pinv(normalize(slopes, dim=0), rtol=1e-2).T, dim=0)
 
 
 def principal(jacobian: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """What else changes the picture most: orthonormal axes [nz, n], orthogonal to `others` [nz, K], and their shares
-    of the whole response [n], largest first. Each brightens the picture.
+    """Orthonormal axes [nz, n] that change the picture most, orthogonal to `others` [nz, K], and their shares of the
+    whole response [n], largest first. Each brightens the picture.
 
-    These are the leading singular vectors of the mean Jacobian, projected. Measured against those of J^T J averaged
-    over faces, of the first layer's weights (Shen and Zhou 2021) and of its activations (Harkonen 2020): as much
-    change of the picture, less alike from one direction to the next, and it takes no samples of its own.
+    They are the leading singular vectors of the mean Jacobian, projected. They change the picture as much as those of
+    J^T J averaged over faces, of the first layer's weights (Shen and Zhou 2021) or of its activations (Harkonen 2020),
+    are less alike, and take no samples of their own.
     """
     basis, sizes, _ = torch.linalg.svd(others, full_matrices=False)
     basis = basis[:, sizes > 1e-4]
@@ -253,21 +243,18 @@ def principal(jacobian: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def extent(strange: Tensor, reading: Tensor) -> float:
-    """How far to move, in whole deviations: until too many faces are strange or the reading stops rising.
+    """The range of a direction in whole deviations: up to where too many faces are strange or the reading falls.
 
-    strange, reading: [2 REACH + 1], the share of strange faces and a mean, at each of STEPS; the way out is t > 0.
+    strange, reading: [2 REACH + 1], the share of strange faces and a mean at each of STEPS; only t > 0 counts.
     """
     good = (strange[REACH + 1 :] <= STRANGE) & (reading[REACH:].diff() > 0)
     return float(good.long().cumprod(dim=0).sum())
 
 
-# Command line
-
-
 def table(directions: tuple[Direction, ...]) -> str:
-    """A line for each direction: its range, what it does, and what it does most besides.
+    """A line for each direction: its range, its effect, and its largest side effect.
 
-    The last is a share of what the other's own direction does.
+    The side effect is a share of the other direction's own effect.
     """
     own = {d.name: d.effects[d.name] for d in directions if d.name in d.effects}
     lines = [f"{'':18}{'range':12}{'from -2 to 2':20}besides, of its own direction's effect"]
@@ -277,16 +264,14 @@ def table(directions: tuple[Direction, ...]) -> str:
             effect = f"{own[d.name]:+.1f}" if d.kind == "number" else f"{own[d.name]:+.0%} of faces"
         besides = {name: d.effects[name] / own[name] for name in own if name != d.name}
         most = max(besides, key=lambda name: abs(besides[name]), default=None)
-        lines.append(
-            f"{d.name:18}{f'{d.low:+g} to {d.high:+g}':12}{effect:20}"
-            + (f"{most} {besides[most]:+.0%}" if most else "")
-        )
+        side = f"{most} {besides[most]:+.0%}" if most else ""
+        lines.append(f"{d.name:18}{f'{d.low:+g} to {d.high:+g}':12}{effect:20}{side}")
     return "\n".join(lines)
 
 
 @interruptible("directions: stopped")
 def main(argv: list[str] | None = None) -> int:
-    """Fit and write. Exit code 2, after one line on stderr, for what the user can mend."""
+    """Fit and save directions. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan directions", description="Fit directions for a checkpoint.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--dataroot", type=filled, help="its images, with labels (default: principal directions only)")
@@ -302,7 +287,7 @@ def main(argv: list[str] | None = None) -> int:
             net = attribute_net(load_images(flags.dataroot, model.image_size, model.nc))
             if net is None:
                 print(f"no labels in '{flags.dataroot}': principal directions only")
-        directions = fit_directions(checkpoint, net, seed=flags.seed, say=tqdm.write, progress=True)
+        directions = fit_directions(checkpoint, net, seed=flags.seed, say=tqdm.write)
         path = checkpoint.folder / DIRECTIONS
         save_directions(path, directions, checkpoint.generator)
     except (CheckpointError, DataError, ValueError) as error:

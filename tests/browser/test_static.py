@@ -38,10 +38,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
-    """The address of the page of `toons`."""
+def site(checkpoints: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
+    """The address of the page of `toons`, with 40 photos as real images."""
     folder = tmp_path_factory.mktemp("static") / "page"
-    assert main([str(folder), "--checkpoint", str(checkpoints / "toons")]) == 0
+    assert main([str(folder), "--checkpoint", str(checkpoints / "toons"), "--dataroot", str(photos)]) == 0
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -153,6 +153,16 @@ def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) ->
     assert_shows(canvas, render(checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy())
 
 
+def test_fakes_are_told_from_real_images(page: Page, checkpoint: Checkpoint) -> None:
+    page.get_by_role("tab", name="Real vs fake").click()
+    expect(page.get_by_text("Real: 40 pictures at hand.")).to_be_visible()
+    fakes = page.get_by_role("img", name="64 generated faces in a grid")
+    assert_shows(fakes, grid(sample(checkpoint.generator, range(64)).numpy()))
+    assert page.get_by_role("img", name="64 real images in a grid").evaluate("canvas => canvas.height") == 512
+    page.get_by_role("button", name="Spot the fake").click()
+    expect(page.get_by_role("region", name="Spot the fake")).to_be_visible()
+
+
 def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
     page.get_by_role("tab", name="Training replay").click()
     shown(page, f"toons {len(FRAMES) - 1}")
@@ -163,7 +173,7 @@ def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
 
 
 def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: str) -> None:
-    for name in ("Interpolate", "Training replay", "Lab", "About", "Explore"):
+    for name in ("Interpolate", "Real vs fake", "Training replay", "Lab", "About", "Explore"):
         page.get_by_role("tab", name=name, exact=True).click()
         for size in (PHONE, DESK):
             page.set_viewport_size(size)

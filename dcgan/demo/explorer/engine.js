@@ -11,7 +11,7 @@
    slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
    arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
    replay(checkpoint)           -> {frames: [images seen], pictures: [address of each], curves: {name: [value]}}
-   reals(checkpoint)            -> {sheet: ImageBitmap of real images, eight in a row, count}, or null
+   reals(checkpoint)            -> {sheet: ImageBitmap of real images, eight in a row, count, note: a sentence}, or null
    onStatus(listener)           -> listener(line) hears why the server has to draw; "" when it no longer has
 
    A refusal is an Error whose message is for the visitor. */
@@ -144,9 +144,9 @@ function createEngine(server) {
       return { ...replay, pictures: replay.frames.map((_, i) => address(index, `snapshots/${i}.webp`)) };
     },
     reals: async (checkpoint) => {
-      const { index, reals: count } = await known(checkpoint);
-      if (!count) return null;
-      return { sheet: await createImageBitmap(await (await fetch(address(index, "reals.webp"))).blob()), count };
+      const { index, reals } = await known(checkpoint);
+      if (!reals) return null;
+      return { ...reals, sheet: await createImageBitmap(await (await fetch(address(index, "reals.webp"))).blob()) };
     },
     onStatus: (listener) => listeners.push(listener),
   };

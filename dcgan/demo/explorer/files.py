@@ -5,10 +5,10 @@
     0/generator.safetensors     the weights, as weights.py describes them
     0/moments/2016.safetensors  the same of an earlier moment, by the images seen; the demo has these
     0/snapshots/0.webp, ...     the frames of the replay
-    0/reals.webp                drawn faces, eight in a row, "reals" of them; the static page of drawn faces has these
     1/...                       the second checkpoint, in the order of `Checkpoints.names`
 
-The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start.
+The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start, and
+"reals" where there is a 0/reals.webp.
 """
 
 import json

@@ -61,8 +61,8 @@ function realVsFake(root, engine, checkpoint, server) {
       const found = await (number === undefined ? server.quiz({ checkpoint }) : server.reals({ checkpoint, shuffle: number }));
       return { ...found, sheet: found.count ? await bitmap(found.picture) : null, cells: range(found.count) };
     }
-    const drawn = await engine.reals(checkpoint);
-    if (drawn) return { ...drawn, cells: some(drawn.count), checkpoint, note: [["Real: {count} drawn faces.", { count: drawn.count }], fakeNote] };
+    const given = await engine.reals(checkpoint);
+    if (given) return { ...given, cells: some(given.count), checkpoint, note: [[given.note, { count: given.count }], fakeNote] };
     return { sheet: null, cells: [], checkpoint, note: [["The real images are not part of this page: here are fakes alone.", {}], fakeNote] };
   }
 

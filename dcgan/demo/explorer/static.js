@@ -4,7 +4,9 @@ import { linkedTab, writeTab } from "./address.js";
 import { engineOf } from "./engine.js";
 import { language, make, spelled, t } from "./parts.js";
 
-const TABS = { explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake", replay: "Training replay", lab: "Lab", about: "About" };
+const TABS = {
+  explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake", replay: "Training replay", lab: "Lab", about: "About",
+};
 const ids = Object.keys(TABS);
 const panels = ids.map((id) => document.getElementById(`panel-${id}`));
 const tabs = ids.map((id, i) =>
