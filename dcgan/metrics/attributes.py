@@ -1,13 +1,14 @@
-"""What is known of each face, and a small network that reads it off a picture.
+"""Attributes of faces, and a small network that reads them off a picture.
 
 Labels come from UTKFace's file names (age, gender) or from the drawn faces' factors. The network is trained on them
-once and kept beside the packed images. Its features say what a face is like, so the metrics compare faces by them,
-and what it reads off generated faces tells the ways through latent space apart.
+once and kept beside the packed images. Its features are those of the Frechet face distance, and what it reads off
+generated faces is what directions in latent space are fitted to.
 """
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, cross_entropy, smooth_l1_loss
+from torch.nn.functional import avg_pool2d, cross_entropy, grid_sample, smooth_l1_loss
 from tqdm import tqdm
 
 from dcgan.convolution import Conv2d, has_bf16
@@ -23,28 +24,28 @@ from dcgan.data import avatars
 from dcgan.data.images import Images
 from dcgan.files import writing
 from dcgan.pictures import normalised
-from dcgan.training.augment import translation
 
-VERSION = 1  # part of the kept network's name: raise it when the same data would give another one
+VERSION = 1  # part of the kept network's name: raise it when the same data gives another one
 FEATURES = 128
-SIDE = 64  # larger faces are shrunk: their attributes show at this size, and training stays a matter of minutes
-MIN_LABELLED = 500  # training images with labels; with fewer there is nothing to learn from
+SIDE = 64  # pixels: larger faces are shrunk
+MIN_LABELLED = 500  # training images with labels, for a network to be worth training
 MIN_PARSED = 0.9  # share of the file names that must be UTKFace's
-SHOWN = 80_000  # images in all
-MAX_EPOCHS = 30
+SHOWN = 80_000  # images in all that training shows, ...
+MAX_EPOCHS = 30  # ... each this often at most
 BATCH = 128
+TRANSLATION = 1 / 8  # of the side, each way
 
-# AGE_GENDER_RACE_DATE; where a field is missing the others cannot be told apart, except the age, which comes first.
+# AGE_GENDER_RACE_DATE; where a field is missing only the age, which comes first, is known.
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_\d{8,}")
 _AGE = re.compile(r"(\d{1,3})_")
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """Something that a face has: one of `values`, or, where there are none, a number.
+    """Something that a face has: one of `values` or, if there are none, a number.
 
-    mean, deviation: of a number, over the training images. auxiliary: it makes the features richer and is no more
-    than that: nothing is to be offered or steered by it.
+    mean, deviation: of a number, over the training images. auxiliary: it enriches the features, and is not to be
+    offered as a direction.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Attribute:
 
     @property
     def outputs(self) -> int:
+        """The number of the network's outputs for it."""
         return len(self.values) or 1
 
 
@@ -67,7 +69,7 @@ class Labels:
 
 
 def labels(images: Images) -> Labels | None:
-    """What the names of the images tell, or None where they tell nothing."""
+    """The labels in the names of the images; None if there are none."""
     if images.name == avatars.SOURCE and all(re.fullmatch(r"\d{6}", name) for name in images.names):
         return _drawn_labels(images.names)
     return _utkface_labels(images)
@@ -100,10 +102,11 @@ def _utkface_labels(images: Images) -> Labels | None:
 
 
 class AttributeNet(nn.Module):
-    """Reads attributes off faces.  images [N, nc, S, S] in [-1, 1] -> features [N, 128], outputs [N, K].
+    """Reads attributes off faces: images [N, nc, S, S] in [-1, 1] -> features [N, 128], outputs [N, K].
 
-    The discriminator's strided convolutions, then two linear layers. K: one output for each value of an attribute,
-    one for a number, in the order of `attributes`.
+    The discriminator's strided convolutions, then two linear layers. K: in the order of `attributes`, an output for
+    each value of one, or one for a number. scores: of each attribute the accuracy on held-out images, or a number's
+    mean absolute error.
     """
 
     def __init__(self, size: int, nc: int, attributes: tuple[Attribute, ...], width: int = 32):
@@ -123,13 +126,13 @@ class AttributeNet(nn.Module):
         return features, self.head(features)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """uint8 images [N, nc, S, S] of any size as the network takes them, on its device."""
+        """uint8 images [N, nc, S, S] of any size -> the network's input, on its device."""
         images = normalised(images.to(self.head.weight.device))
         return avg_pool2d(images, images.shape[-1] // self.size) if images.shape[-1] > self.size else images
 
     @torch.inference_mode()
     def read(self, images: Tensor, batch_size: int = 256) -> tuple[Tensor, Tensor]:
-        """uint8 images -> features [N, 128] and outputs [N, K], in fp32."""
+        """uint8 images -> features [N, 128] and outputs [N, K], in fp32. The network must be in eval mode."""
         assert not self.training
         pieces = [self(self.prepare(piece)) for piece in images.split(batch_size)]
         features, outputs = zip(*pieces, strict=True)
@@ -140,7 +143,7 @@ class AttributeNet(nn.Module):
         return self.read(images)[0]
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """uint8 images -> of each attribute, a number [N] in its own unit, or the index [N] of the likeliest value."""
+        """uint8 images -> of each attribute a number [N] in its own unit, or the index [N] of the likeliest value."""
         outputs = self.split(self.read(images)[1])
         return {
             a.name: out.argmax(dim=1) if a.values else out[:, 0] * a.deviation + a.mean
@@ -157,7 +160,7 @@ def attribute_net(
 ) -> AttributeNet | None:
     """The network for these images: from beside their packed pixels, or trained now and kept there.
 
-    None where there are no labels, or too few. `scores` of the result says how well it reads the held-out images.
+    None if there are no labels, or fewer than MIN_LABELLED training images with all of them.
     """
     known = labels(images)
     if known is None or np.isfinite(known.values[images.training]).all(axis=1).sum() < MIN_LABELLED:
@@ -175,7 +178,7 @@ def attribute_net(
 def train_attribute_net(
     images: Images, known: Labels, device: torch.device, seed: int, progress: bool = True
 ) -> AttributeNet:
-    """Train on the training images alone, mirrored and shifted at random; a minute or two on two cores."""
+    """Train on the training images, mirrored and shifted at random; a minute or two on two cores."""
     indices = images.training[np.isfinite(known.values[images.training]).any(axis=1)]
     batch = min(BATCH, len(indices))
     steps = min(SHOWN, MAX_EPOCHS * len(indices)) // batch
@@ -201,10 +204,22 @@ def train_attribute_net(
 
 
 def altered(pixels: Tensor) -> Tensor:
-    """Half of the images mirrored, half of them shifted."""
+    """Mirror half of the images, and shift half of them."""
     mirror, shift = torch.rand(2, len(pixels), 1, 1, 1, device=pixels.device) < 0.5
     pixels = torch.where(mirror, pixels.flip(3), pixels)
     return torch.where(shift, translation(pixels), pixels)
+
+
+def translation(images: Tensor) -> Tensor:
+    """Shift each image [N, nc, S, S] by up to an eighth of the side, filling with grey (Zhao et al. 2020)."""
+    n, _, size, _ = images.shape
+    reach = int(size * TRANSLATION + 0.5)
+    shifts = torch.randint(-reach, reach + 1, (2, n, 1), device=images.device)
+    centres = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # of the pixels, as grid_sample counts
+    rows, columns = centres + shifts * (2 / size)
+    grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), dim=3)
+    kind = torch.promote_types(images.dtype, torch.float32)  # bfloat16 cannot tell 256 columns apart
+    return grid_sample(images.to(kind), grid.to(kind), mode="nearest", padding_mode="zeros", align_corners=False)
 
 
 def attribute_loss(net: AttributeNet, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -222,39 +237,31 @@ def attribute_loss(net: AttributeNet, outputs: Tensor, targets: Tensor) -> Tenso
 
 
 def score(net: AttributeNet, images: Images, known: Labels) -> dict[str, float]:
-    """How well the held-out images are read: the share of right values, or the mean error of a number."""
+    """Of each attribute the accuracy on the held-out images, or a number's mean absolute error."""
     heldout = np.flatnonzero(images.heldout)
+    read = net.predict(images.batch(heldout)) if len(heldout) else {}
     scores = {}
-    if len(heldout):
-        for (name, read), truth in zip(
-            net.predict(images.batch(heldout)).items(), known.values[heldout].T, strict=True
-        ):
-            attribute = next(a for a in net.attributes if a.name == name)
-            there = np.isfinite(truth)
-            error = np.abs(read.cpu().numpy() - truth)[there]
-            if len(error):
-                scores[name] = round(float((error == 0).mean() if attribute.values else error.mean()), 4)
+    for attribute, truth in zip(net.attributes, known.values[heldout].T, strict=True):
+        labelled = np.isfinite(truth)
+        if labelled.any():
+            error = np.abs(read[attribute.name].cpu().numpy() - truth)[labelled]
+            scores[attribute.name] = round(float((error == 0).mean() if attribute.values else error.mean()), 4)
     return scores
 
 
 def _keep(net: AttributeNet, path: Path) -> None:
-    about = {"attributes": [asdict(a) for a in net.attributes], "scores": net.scores}
     state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    try:
-        with writing(path) as temporary:
-            save_file(state, temporary, {"about": json.dumps(about)})
-    except (OSError, SafetensorError):  # no room or no right to write: it is trained again next time
-        pass
+    with suppress(OSError, SafetensorError), writing(path) as temporary:  # else it is trained again next time
+        save_file(state, temporary, {"about": json.dumps({"scores": net.scores})})
 
 
 def _open(path: Path, images: Images, known: Labels) -> AttributeNet | None:
-    """The kept network; None where there is none, or not a whole one, or one for other attributes."""
+    """The kept network; None if there is none, or only a damaged one, or one for other attributes."""
     net = AttributeNet(images.pixels.shape[-1], images.pixels.shape[1], known.attributes)
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["about"])
+            net.scores = json.loads(file.metadata()["about"])["scores"]
         net.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError):
         return None
-    net.scores = about["scores"]
     return net.eval().requires_grad_(False)

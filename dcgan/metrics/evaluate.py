@@ -1,10 +1,8 @@
-"""How good a checkpoint is, or several side by side.
-
-python -m dcgan evaluate checkpoints/faces --dataroot my_photos --num 10000
+"""How good a checkpoint is, or several side by side: `python -m dcgan evaluate checkpoints/faces --dataroot my_photos`.
 
 Samples are compared with the held-out tenth of the data and with half of the training images. Beside each figure
-stands its floor: what real images get in place of samples, as many of them. FID and KID want torch-fidelity and its
-Inception weights; all else wants no download.
+stands its floor: what real images get in place of samples, as many of them. Only FID and KID download anything:
+Inception's weights, by torch-fidelity.
 """
 
 import argparse
@@ -23,17 +21,17 @@ from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import filled, interruptible
-from dcgan.data.images import Images, load_images
-from dcgan.data.sources import DataError, printable
-from dcgan.files import reason
+from dcgan.data import DataError, Images, load_images
+from dcgan.data.sources import printable
 from dcgan.hub.pull import local_folder
 from dcgan.latents import latents
-from dcgan.metrics import distances
+from dcgan.metrics import distances, features
 from dcgan.metrics.attributes import AttributeNet, attribute_net
-from dcgan.metrics.distances import FIRST_SEED, Features, MetricError, frechet_distance, nearest
+from dcgan.metrics.distances import FIRST_SEED, frechet_distance, nearest
+from dcgan.metrics.features import Features, MetricError
 from dcgan.sampling import render
 
-MIN_COUNT = 2 * distances.NEIGHBOURS  # images on each side, for anything to be said
+MIN_COUNT = 2 * distances.NEIGHBOURS  # images on each side
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
 PREPARED = "shorter side resized (bilinear, antialiased), centre square cropped"
 
@@ -47,20 +45,24 @@ class Reference(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """What is compared, and how."""
+    """Features, and the figures that are computed from those of fakes and of reals, by name.
+
+    by: the name of the features. better: "lower" or "higher". most: images on each side, at most.
+    """
 
     by: str
     features: Features
-    figures: Callable[[Tensor, Tensor], dict[str, float]]  # (features of fakes, of reals) -> by name
+    figures: Callable[[Tensor, Tensor], dict[str, float]]
     better: str = "lower"
-    most: int = sys.maxsize  # images on each side
+    most: int = sys.maxsize
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure of every checkpoint, by name. n: images on each side. floor: what real images get in place of samples.
+    """A figure of every checkpoint, by name.
 
-    better: "lower", "higher", or "as floor" where the floor is what a good generator gets.
+    better: "lower", "higher", or "as floor" if a good generator gets the floor. n: images on each side. floor: what
+    real images get in place of samples.
     """
 
     reference: str
@@ -97,9 +99,9 @@ def evaluate(
 
 
 def references(images: Images, num: int) -> list[Reference]:
-    """The held-out images, with training images for the floor; and one half of the training images, with the other.
+    """The held-out images, with training images for the floor; and half of the training images, with the other half.
 
-    Raises MetricError where there are too few images.
+    At most `num` of each. Raises MetricError if there are too few images.
     """
     random = np.random.default_rng(0)
     one, other = np.array_split(random.permutation(images.training), 2)
@@ -115,18 +117,20 @@ def references(images: Images, num: int) -> list[Reference]:
 
 
 def metrics_for(real: Tensor, net: AttributeNet | None, inception: Features | None) -> Iterator[Metric]:
-    """All that can be measured against these real images, on their device."""
-    by, key, features = (
-        ("attributes", "FFD", net.features) if net else ("filters", "FD", distances.filter_features(real))
-    )
+    """All that is measured against these real images, on their device.
+
+    net: the attribute network, for images with labels; random filters stand in for it. To compare by other features,
+    yield another Metric.
+    """
+    name, view, key = ("attributes", net.features, "FFD") if net else ("filters", features.filter_features(real), "FD")
     if inception:
         yield Metric("Inception", inception, inception_figures)
-    yield Metric(by, features, lambda fake, real: {key: frechet_distance(fake, real)})
+    yield Metric(name, view, lambda fake, real: {key: frechet_distance(fake, real)})
     yield Metric("Laplacian levels", lambda images: images.to(real.device), wasserstein_figures)
-    for name, view in (("random VGG16", distances.random_features(real.device)), (by, features)):
-        yield Metric(name, view, lambda fake, real: distances.neighbourhoods(real, fake), "higher", MAX_NEIGHBOURS)
+    for by, seen in (("random VGG16", features.random_features(real.device)), (name, view)):
+        yield Metric(by, seen, lambda fake, real: distances.neighbourhoods(real, fake), "higher", MAX_NEIGHBOURS)
     if net and all(attribute.values for attribute in net.attributes):
-        yield Metric(by, lambda images: torch.stack([*net.predict(images).values()], 1), covered_pairs, "higher")
+        yield Metric(name, lambda images: torch.stack([*net.predict(images).values()], 1), covered_pairs, "higher")
 
 
 def compare(metric: Metric, reference: Reference, samples: dict[str, Tensor]) -> list[Row]:
@@ -142,11 +146,13 @@ def compare(metric: Metric, reference: Reference, samples: dict[str, Tensor]) ->
 
 
 def wasserstein_figures(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """Sliced Wasserstein distances of images: the mean over all levels, and each level's."""
     levels = distances.sliced_wasserstein(fake, real)
     return {"SWD x 1000": sum(levels.values()) / len(levels)} | {f"SWD x 1000, {s} px": d for s, d in levels.items()}
 
 
 def inception_figures(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """FID (Heusel et al. 2017) and KID (Binkowski et al. 2018) of Inception's features."""
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     kid = kid_features_to_metric(fake, real, kid_subset_size=min(1000, len(real)), verbose=False)
@@ -154,7 +160,7 @@ def inception_figures(fake: Tensor, real: Tensor) -> dict[str, float]:
 
 
 def covered_pairs(fake: Tensor, real: Tensor) -> dict[str, float]:
-    """Of the combinations of two attributes' values that reals have, the share that fakes have: fake, real [N, A]."""
+    """Of the pairs of two attributes' values that reals have, the share that fakes have: [N, attributes]."""
     pairs = list(combinations(range(real.shape[1]), 2))
     seen, there = (
         {(pair, *values) for pair in pairs for values in faces[:, list(pair)].unique(dim=0).tolist()}
@@ -164,7 +170,7 @@ def covered_pairs(fake: Tensor, real: Tensor) -> dict[str, float]:
 
 
 def memorised(images: Images, samples: dict[str, Tensor], device: torch.device) -> list[Row]:
-    """How near samples come to training images, beside how near held-out images come to them."""
+    """How near samples come to training images, beside how near held-out images do; [] if too few are held out."""
 
     def gaps(pictures: Tensor) -> Tensor:
         pieces = np.array_split(images.training, -(-len(images.training) // 4096))
@@ -185,32 +191,8 @@ def memorised(images: Images, samples: dict[str, Tensor], device: torch.device) 
     ]
 
 
-def inception_features(weights: Path | None, device: torch.device) -> Features:
-    """Inception's pool features [N, 2048], as torch-fidelity extracts them.
-
-    weights: a file, or None to download them. Raises MetricError where they or the library are missing.
-    """
-    try:
-        from torch_fidelity import FeatureExtractorInceptionV3
-
-        if weights:
-            torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever a pickle says
-        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights) if weights else None).to(device)
-    except ImportError:
-        raise MetricError("they need: pip install -r requirements-fid.txt") from None
-    except Exception as error:  # whatever a network, a disk or a broken file makes the library say
-        failed = f"read from '{weights}'" if weights else "downloaded"
-        raise MetricError(f"Inception's weights cannot be {failed} ({reason(error)}); see --inception") from None
-
-    @torch.inference_mode()
-    def features(images: Tensor) -> Tensor:
-        return torch.cat([net(piece.to(device).expand(-1, 3, -1, -1))[0] for piece in images.split(32)])
-
-    return features
-
-
 def report(result: dict[str, Any]) -> Iterator[str]:
-    """The result in lines: what was measured, a table for each reference, and notes."""
+    """The lines of a result: what was measured, a table for each reference, and notes."""
     for about in ({"data": result["data"], "samples": result["samples"]}, result["checkpoints"]):
         for name, facts in about.items():
             yield f"{name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
@@ -227,7 +209,7 @@ def report(result: dict[str, Any]) -> Iterator[str]:
 
 
 def measure(flags: argparse.Namespace) -> dict[str, Any]:
-    """All that the command line asks for, ready for JSON. Raises CheckpointError, DataError or MetricError."""
+    """The result of a command line, ready for JSON. Raises CheckpointError, DataError or MetricError."""
     if flags.num < MIN_COUNT:
         raise MetricError(f"--num must be at least {MIN_COUNT}, not {flags.num}")
     checkpoints = {path: load_checkpoint(local_folder(path)) for path in flags.checkpoint}
@@ -245,7 +227,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inception = None
     try:
-        inception = inception_features(flags.inception, device)
+        inception = features.inception_features(flags.inception, device)
     except MetricError as error:
         if flags.inception:
             raise
@@ -264,7 +246,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
 
 @interruptible("evaluate: stopped")
 def main(argv: list[str] | None = None) -> int:
-    """Print the figures. Exit code 2, after one line on stderr, for what the user can mend."""
+    """Run the command and return its exit code: 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan evaluate", description="Say how good checkpoints are.")
     parser.add_argument("checkpoint", nargs="+", help="checkpoint folder or run folder; several are set side by side")
     parser.add_argument(

@@ -7,9 +7,9 @@ generator of their device.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
-TRANSLATION = 1 / 8  # of the side, each way
+from dcgan.metrics.attributes import translation
+
 CUTOUT = 1 / 2  # of the side
 
 
@@ -42,18 +42,6 @@ def color(images: Tensor) -> Tensor:
     images = grey + (images - grey) * (2 * saturation)
     middle = images.mean(dim=(1, 2, 3), keepdim=True)
     return middle + (images - middle) * (contrast + 0.5)
-
-
-def translation(images: Tensor) -> Tensor:
-    """Shift by up to an eighth of the side, filling with grey."""
-    n, _, size, _ = images.shape
-    reach = int(size * TRANSLATION + 0.5)
-    shifts = torch.randint(-reach, reach + 1, (2, n, 1), device=images.device)
-    centres = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # of the pixels, as grid_sample counts
-    rows, columns = centres + shifts * (2 / size)
-    grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), dim=3)
-    kind = torch.promote_types(images.dtype, torch.float32)  # bfloat16 cannot tell 256 columns apart
-    return grid_sample(images.to(kind), grid.to(kind), mode="nearest", padding_mode="zeros", align_corners=False)
 
 
 def cutout(images: Tensor) -> Tensor:

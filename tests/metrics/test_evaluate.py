@@ -15,11 +15,10 @@ import torch
 from PIL import Image
 
 from dcgan.checkpoint import load_checkpoint, save_checkpoint
-from dcgan.data.images import Images, load_images
-from dcgan.metrics import attributes, evaluate
-from dcgan.metrics import distances as metrics
-from dcgan.metrics.distances import MetricError, frechet_distance, random_features
+from dcgan.data import Images, load_images
+from dcgan.metrics import attributes, evaluate, features
 from dcgan.metrics.evaluate import Metric, Reference, Row, compare, covered_pairs, main, memorised, references
+from dcgan.metrics.features import MetricError, inception_features
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 
@@ -60,14 +59,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weights are fetched, and pixels stand in for the big random network; one test below takes the real one."""
+    """No weights are fetched, and pixels stand in for the big random network."""
 
     def unreachable(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
     if find_spec("torch_fidelity"):
         monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", unreachable)
-    monkeypatch.setattr(metrics, "random_features", lambda device: lambda images: images.float().flatten(1))
+    monkeypatch.setattr(features, "random_features", lambda device: lambda images: images.float().flatten(1))
 
 
 def measured(images: Images, num: int, folder: Path) -> list[Row]:
@@ -77,7 +76,7 @@ def measured(images: Images, num: int, folder: Path) -> list[Row]:
 
 
 def value(rows: list[Row], figure: str, reference: str, by: str | None = None) -> Row:
-    (row,) = [r for r in rows if (r.figure, r.reference) == (figure, reference) and by in (None, r.by)]
+    [row] = [r for r in rows if (r.figure, r.reference) == (figure, reference) and by in (None, r.by)]
     return row
 
 
@@ -98,20 +97,13 @@ def test_an_untrained_generator_stands_far_from_the_floor(rows):
     assert nearest.values["a"] > 5 < nearest.floor
 
 
-def test_each_figure_says_how_many_images_it_was_taken_from(rows, images):
+def test_each_figure_says_how_many_images_it_was_taken_from_and_is_the_same_again(rows, images, checkpoint):
     heldout, training = int(images.heldout.sum()), len(images.training)
     assert {row.n for row in rows if row.reference == "held-out"} == {heldout}
     assert {row.n for row in rows if row.reference == "training"} == {training // 2}
     assert {row.n for row in rows if row.reference == "all training"} == {200}
-
-
-def test_fewer_samples_than_images_compare_with_as_many(images, checkpoint):
-    rows = measured(images, 20, checkpoint)
-    assert {row.n for row in rows} == {20}
-
-
-def test_the_same_question_has_the_same_answer(rows, images, checkpoint):
     assert measured(images, 200, checkpoint) == rows
+    assert {row.n for row in measured(images, 20, checkpoint)} == {20}
 
 
 def test_references_are_disjoint_from_their_floor_and_of_the_right_part(images):
@@ -142,7 +134,7 @@ def test_a_metric_sees_at_most_so_many_images():
     seen = []
     metric = Metric("size", lambda images: seen.append(len(images)) or images, lambda *_: {"zero": 0.0}, "lower", 7)
     pictures = torch.zeros(20, 3, 16, 16, dtype=torch.uint8)
-    (row,) = compare(metric, Reference("held-out", pictures, pictures), {"a": pictures, "b": pictures})
+    [row] = compare(metric, Reference("held-out", pictures, pictures), {"a": pictures, "b": pictures})
     assert row == Row("held-out", "zero", "size", "lower", 7, 0.0, {"a": 0.0, "b": 0.0})
     assert seen == [7] * 4
 
@@ -236,7 +228,7 @@ def test_the_table_names_data_n_floor_and_every_checkpoint(capsys, checkpoint, p
 
 
 def test_too_few_images_are_told_before_any_weights_are_fetched(capsys, monkeypatch, checkpoint, photos, tmp_path):
-    monkeypatch.setattr(evaluate, "inception_features", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(features, "inception_features", lambda *_: pytest.fail("fetched"))
     for path in sorted(photos.iterdir())[:8]:
         shutil.copy(path, tmp_path)
     code, _, err = run(capsys, checkpoint, "--dataroot", tmp_path, "--num", 20)
@@ -244,26 +236,22 @@ def test_too_few_images_are_told_before_any_weights_are_fetched(capsys, monkeypa
     assert err.splitlines()[-1].endswith("has 8 images: too few to compare with")
 
 
-def test_without_weights_one_line_says_so_and_the_rest_is_printed(capsys, checkpoint, photos_of_one_kind):
-    pytest.importorskip("torch_fidelity")
-    code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 20)
-    (missing,) = [line for line in out.splitlines() if "FID" in line]
-    assert code == 0
-    assert missing.startswith("FID and KID are missing: Inception's weights cannot be downloaded (")
-    assert "no route to host" in missing
-    assert "--inception" in missing
-    assert "FD (filters)" in out
-
-
-def test_without_the_library_one_line_says_so_and_the_rest_is_printed(
-    capsys, monkeypatch, checkpoint, photos_of_one_kind
+@pytest.mark.parametrize("missing", ["weights", "library"])
+def test_without_weights_or_their_library_one_line_says_so_and_the_rest_is_printed(
+    capsys, monkeypatch, checkpoint, photos_of_one_kind, missing
 ):
-    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    if missing == "weights":
+        pytest.importorskip("torch_fidelity")
+    else:
+        monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 20)
-    (missing,) = [line for line in out.splitlines() if "FID" in line]
-    assert code == 0
-    assert missing == "FID and KID are missing: they need: pip install -r requirements-fid.txt"
-    assert "FD (filters)" in out
+    [line] = [line for line in out.splitlines() if "FID" in line]
+    if missing == "weights":
+        assert line.startswith("FID and KID are missing: Inception's weights cannot be downloaded (")
+        assert "no route to host" in line and "--inception" in line
+    else:
+        assert line == "FID and KID are missing: they need: pip install -r requirements-fid.txt"
+    assert (code, "FD (filters)" in out) == (0, True)
 
 
 def test_fid_and_kid_from_weights_in_a_file(monkeypatch, tmp_path, images, checkpoint):
@@ -276,7 +264,7 @@ def test_fid_and_kid_from_weights_in_a_file(monkeypatch, tmp_path, images, check
         patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
         torch.manual_seed(0)
         torch.save(fidelity.FeatureExtractorInceptionV3("random", ["2048"]).state_dict(), weights)
-    inception = evaluate.inception_features(weights, torch.device("cpu"))
+    inception = inception_features(weights, torch.device("cpu"))
     one, other = (inception(torch.from_numpy(blots(4, seed, nc=1))) for seed in (0, 1))
     assert one.shape == (4, 2048)
     one, other = one[:, :64], other[:, :64]  # enough to compare, and sooner
@@ -338,12 +326,6 @@ def test_other_data_than_it_was_trained_on_is_said(capsys, photos_of_one_kind, t
     assert "other images" not in out
 
 
-def test_the_real_random_network_takes_part(monkeypatch, images, checkpoint):
-    monkeypatch.setattr(metrics, "random_features", random_features)
-    rows = measured(images, 12, checkpoint)
-    assert 0 <= value(rows, "precision", "held-out", "random VGG16").values["a"] <= 1
-
-
 def test_grey_runs_and_photos_of_another_size_are_taken(capsys, photos, tmp_path):
     run_folder = tmp_path / "run"
     write_checkpoint(run_folder / "checkpoint", nc=1, image_size=32)
@@ -352,16 +334,3 @@ def test_grey_runs_and_photos_of_another_size_are_taken(capsys, photos, tmp_path
     assert code == 0
     assert (result["data"]["px"], result["data"]["nc"]) == (32, 1)
     assert {row["n"] for row in result["rows"]} == {10}
-
-
-def test_frechet_distance_is_the_fid_of_torch_fidelity():
-    pytest.importorskip("torch_fidelity")
-    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
-
-    generator = torch.Generator().manual_seed(0)
-    one, other = (
-        torch.randn(400, 24, generator=generator).double() @ torch.randn(24, 24, generator=generator).double()
-        for _ in range(2)
-    )
-    theirs = fid_statistics_to_metric(fid_features_to_statistics(one), fid_features_to_statistics(other), False)
-    assert frechet_distance(one, other) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)

@@ -1,4 +1,4 @@
-"""Metrics answer as they should to simple facts."""
+"""Distances and features answer as they should to simple facts."""
 
 import numpy as np
 import pytest
@@ -6,19 +6,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from dcgan.data.images import Images
-from dcgan.metrics import distances as metrics
-from dcgan.metrics.distances import (
-    MetricError,
-    Quality,
-    evenly,
-    filter_features,
-    frechet_distance,
-    nearest,
-    neighbourhoods,
-    random_features,
-    sliced_wasserstein,
-)
+from dcgan.data import Images
+from dcgan.metrics.distances import Quality, evenly, frechet_distance, nearest, neighbourhoods, sliced_wasserstein
+from dcgan.metrics.features import MetricError, filter_features, random_features, random_vgg16
 from dcgan.model import Generator, ModelConfig
 
 
@@ -31,8 +21,8 @@ def blots(count: int, seed: int, size: int = 32, nc: int = 3) -> Tensor:
     return (128 + 40 * soft + 12 * grain).clamp(0, 255).byte()
 
 
-def images_of(pixels: Tensor, name: str = "blots") -> Images:
-    return Images(name, pixels.numpy(), [f"{i:05d}.png" for i in range(len(pixels))], [], "digest")
+def images_of(pixels: Tensor) -> Images:
+    return Images("blots", pixels.numpy(), [f"{i:05d}.png" for i in range(len(pixels))], [], "digest")
 
 
 def normal(count: int, seed: int, size: int = 8) -> Tensor:
@@ -64,27 +54,26 @@ def test_frechet_distance_of_gaussians_whose_covariances_do_not_commute():
     assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_frechet_distance_is_the_fid_of_torch_fidelity():
+    fid = pytest.importorskip("torch_fidelity.metric_fid")
+    one, other = (normal(400, seed, 24).double() @ normal(24, seed + 2, 24).double() for seed in range(2))
+    theirs = fid.fid_statistics_to_metric(*map(fid.fid_features_to_statistics, (one, other)), False)
+    assert frechet_distance(one, other) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
+
+
 def test_frechet_distance_to_itself_is_zero_even_with_fewer_images_than_features():
     features = normal(20, 0, 64)
     assert frechet_distance(features, features) == pytest.approx(0, abs=1e-4)
 
 
-def test_neighbourhoods_of_a_set_with_itself_are_perfect():
-    points = normal(200, 0)
+def test_neighbourhoods_of_like_sets_are_perfect_wherever_they_lie():
+    points = normal(1000, 0, 4)
     found = neighbourhoods(points, points)
     assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
-    assert found["density"] == pytest.approx(1, abs=0.1)
-
-
-def test_neighbourhoods_of_two_sets_of_one_kind():
-    found = neighbourhoods(normal(1000, 0, 4), normal(1000, 1, 4))
+    found = neighbourhoods(points, normal(1000, 1, 4))
     assert found["density"] == pytest.approx(1, abs=0.1)
     assert found["coverage"] == pytest.approx(1 - 1 / 2**5, abs=0.02)
-
-
-def test_a_common_offset_changes_no_neighbourhood():
-    real, fake = normal(200, 0), normal(200, 1)
-    assert neighbourhoods(real + 1000, fake + 1000) == pytest.approx(neighbourhoods(real, fake), abs=0.02)
+    assert neighbourhoods(points + 1000, normal(1000, 1, 4) + 1000) == pytest.approx(found, abs=0.02)
 
 
 def test_precision_falls_for_noise_and_recall_for_a_collapse():
@@ -109,31 +98,19 @@ def test_neighbourhoods_match_a_plain_count():
     for j in range(70):
         radius = sorted(float((fake[i] - fake[j]).norm()) for i in range(70) if i != j)[4]
         inside_fake[:, j] = (real - fake[j]).norm(dim=1) < radius
-    found = neighbourhoods(real, fake)
-    assert found["precision"] == pytest.approx(float(inside.any(0).float().mean()), abs=1e-6)
-    assert found["density"] == pytest.approx(float(inside.float().sum() / (5 * 70)), abs=1e-6)
-    assert found["coverage"] == pytest.approx(float(inside.any(1).float().mean()), abs=1e-6)
-    assert found["recall"] == pytest.approx(float(inside_fake.any(1).float().mean()), abs=1e-6)
+    assert neighbourhoods(real, fake) == pytest.approx(
+        {
+            "precision": float(inside.any(0).float().mean()),
+            "density": float(inside.float().sum() / (5 * 70)),
+            "coverage": float(inside.any(1).float().mean()),
+            "recall": float(inside_fake.any(1).float().mean()),
+        },
+        abs=1e-6,
+    )
 
 
-def test_neighbourhoods_in_pieces_are_those_of_the_whole():
-    real, fake = normal(2100, 0), normal(1500, 1)
-    found = neighbourhoods(real, fake)
-    inside = torch.cdist(fake, real) < torch.cdist(real, real).kthvalue(6, dim=1).values
-    assert found["precision"] == pytest.approx(float(inside.any(1).float().mean()), abs=2e-3)
-    assert found["coverage"] == pytest.approx(float(inside.any(0).float().mean()), abs=2e-3)
-
-
-def test_too_few_points_for_neighbours_are_refused():
-    with pytest.raises(ValueError, match="5 neighbours want more than 5 images, not 5"):
-        neighbourhoods(normal(5, 0), normal(100, 1))
-
-
-def test_sliced_wasserstein_to_itself_is_zero_at_each_level(real):
+def test_sliced_wasserstein_is_zero_to_itself_and_sees_a_shift_a_blur_and_a_collapse(real, other_real):
     assert sliced_wasserstein(real, real) == {32: 0, 16: 0}
-
-
-def test_sliced_wasserstein_sees_a_shift_a_blur_and_a_collapse(real, other_real):
     floor = sliced_wasserstein(other_real, real)
     blurred = sliced_wasserstein(gaussian_blur(other_real, 5), real)
     assert blurred[32] > 5 * floor[32]
@@ -161,43 +138,25 @@ def test_sliced_wasserstein_has_a_level_for_each_size_down_to_16(size, nc, sides
     assert all(0 < value < 1000 for value in found.values())
 
 
-def test_sliced_wasserstein_refuses_different_counts(real):
-    with pytest.raises(ValueError, match="the same number of images"):
-        sliced_wasserstein(real[:10], real)
-
-
 def test_the_nearest_reference_is_found_mirrored_or_not(real, other_real):
     references = other_real[:100]
     copies = torch.cat([references[:1], references[1:2].flip(3)])
     assert nearest(copies, references).tolist() == pytest.approx([0, 0], abs=0.1)
-    unseen = nearest(real[:20], references)
-    assert unseen.min() > 10
-    plain = torch.minimum(
-        *(
-            torch.cdist(real[:20].flatten(1).float(), r.flatten(1).float()).amin(1)
-            for r in (references, references.flip(3))
-        )
-    )
-    assert unseen.tolist() == pytest.approx((plain / 3072**0.5).tolist(), rel=1e-3)
+    both = [r.flatten(1).float() for r in (references, references.flip(3))]
+    plain = torch.minimum(*(torch.cdist(real[:20].flatten(1).float(), r).amin(1) for r in both))
+    assert plain.min() > 10
+    assert nearest(real[:20], references).tolist() == pytest.approx((plain / 3072**0.5).tolist(), rel=1e-3)
 
 
 @pytest.mark.parametrize(("size", "nc"), [(16, 1), (64, 3), (128, 3)])
-def test_random_features_take_any_size_and_do_not_depend_on_the_batch(size, nc):
-    features = random_features()
-    pictures = blots(3, 0, size, nc)
-    found = features(pictures)
-    assert found.shape == (3, 4096)
-    assert found.dtype == torch.float32
-    assert torch.allclose(found[:1], features(pictures[:1]), rtol=1e-3, atol=1e-4)
+def test_random_features_are_the_same_for_every_batch_and_leave_the_random_state_alone(size, nc):
+    pictures, state = blots(3, 0, size, nc), torch.get_rng_state()
+    found = random_features()(pictures)
+    assert (found.shape, found.dtype) == ((3, 4096), torch.float32)
     assert (found[0] - found[1]).norm() > 1e-3
-
-
-def test_random_features_are_the_same_every_time_and_leave_the_random_state_alone():
-    pictures = blots(2, 0)
-    state = torch.get_rng_state()
-    once = random_features()(pictures)
-    metrics._random_vgg16.cache_clear()
-    assert torch.equal(random_features()(pictures), once)
+    if size == 16:
+        random_vgg16.cache_clear()
+    assert torch.allclose(found[:1], random_features()(pictures[:1]), rtol=1e-3, atol=1e-4)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -219,47 +178,40 @@ def test_distance_in_filter_features_grows_with_what_is_done_to_images(size, cou
     assert min(distances.values()) > 1.2 * floor, (distances, floor)
 
 
-def vivid(config: ModelConfig) -> Generator:
-    torch.manual_seed(0)
-    net = Generator(config)
-    with torch.no_grad():
-        net(torch.randn(16, config.nz, 1, 1))
-    return net.eval()
-
-
 @pytest.mark.parametrize("nc", [1, 3])
-def test_quality_of_unlabelled_images_puts_a_generator_above_the_floor(nc):
-    pixels = blots(400, 0, 16, nc)
-    quality = Quality(images_of(pixels), progress=False)
+def test_quality_puts_an_untrained_generator_far_from_the_floor_and_leaves_all_as_it_was(nc):
+    quality = Quality(images_of(blots(400, 0, 16, nc)), progress=False)
     assert quality.key == "fd"
     assert len(quality.real) == 400  # too few are held out: all are compared with
-    found = quality(vivid(ModelConfig(image_size=16, nc=nc, nz=8, ngf=8)))
+    torch.manual_seed(0)
+    generator = Generator(ModelConfig(image_size=16, nc=nc, nz=8, ngf=8))
+    generator(torch.randn(16, 8, 1, 1))
+    generator.eval()
+    state = {name: value.clone() for name, value in generator.state_dict().items()}, torch.get_rng_state()
+    found = quality(generator)
+    assert found == quality(generator)
+    assert all(torch.equal(value, state[0][name]) for name, value in generator.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state[1])
     assert found.keys() == quality.floor.keys() == {"fd", "swd", "precision", "recall", "density", "coverage"}
     assert found["fd"] > 2 * quality.floor["fd"]
     assert found["swd"] > 2 * quality.floor["swd"]
     assert found["coverage"] < 0.5 * quality.floor["coverage"]
 
 
-def test_quality_is_the_same_when_asked_again_and_leaves_the_generator_as_it_was():
-    quality = Quality(images_of(blots(100, 0, 16)), progress=False)
-    generator = vivid(ModelConfig(image_size=16, nz=8, ngf=8))
-    state = {name: value.clone() for name, value in generator.state_dict().items()}
-    random = torch.get_rng_state()
-    assert quality(generator) == quality(generator)
-    assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), random)
-
-
-def test_quality_compares_with_heldout_images_where_there_are_enough(monkeypatch):
-    monkeypatch.setattr(metrics, "MIN_REFERENCE", 10)
-    images = images_of(blots(300, 0, 16))
+def test_quality_compares_with_heldout_images_where_there_are_enough():
+    pixels = np.zeros((6000, 1, 16, 16), np.uint8) + np.arange(6000, dtype=np.uint8)[:, None, None, None]
+    images = Images("grey", pixels, [f"{i:05d}.png" for i in range(6000)], [], "digest")
     quality = Quality(images, progress=False)
     assert torch.equal(quality.real, images.batch(np.flatnonzero(images.heldout)))
 
 
-def test_quality_refuses_too_few_images():
+def test_too_few_images_and_different_counts_are_refused():
     with pytest.raises(MetricError, match="no metric can be taken from 20 images: it wants 50"):
         Quality(images_of(blots(20, 0)))
+    with pytest.raises(ValueError, match="the same number of images"):
+        sliced_wasserstein(blots(10, 0), blots(11, 0))
+    with pytest.raises(ValueError, match="5 neighbours want more than 5 images, not 5"):
+        neighbourhoods(normal(5, 0), normal(100, 1))
 
 
 def test_evenly_takes_from_all_over():

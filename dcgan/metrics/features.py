@@ -1,0 +1,115 @@
+"""Features that distances compare images by: functions uint8 [N, nc, S, S] -> float32 [N, D].
+
+A network that is trained on labelled images is in `dcgan.metrics.attributes`; its `features` is another such function.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
+
+from dcgan.files import reason
+from dcgan.pictures import normalised
+
+Features = Callable[[Tensor], Tensor]
+
+FILTERS = 8
+FILTER = 7  # pixels: the side of a filter
+PIECE = 256  # images that are worked on at once
+
+
+class MetricError(Exception):
+    """A measurement that cannot be taken; the message is one line that says why."""
+
+
+@cache
+def random_vgg16(seed: int) -> nn.Module:
+    """A VGG16 with random weights, up to its layer fc2; `cache_clear()` forgets it."""
+    from torchvision.models import vgg16
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = vgg16(weights=None)
+    layers = nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:5])
+    return layers.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def random_features(device: torch.device | str = "cpu", seed: int = 0) -> Features:
+    """Features [N, 4096] of a randomly initialised VGG16, as Naeem et al. 2020 recommend: without bias to a data set.
+
+    Images are seen at 32 px, which two CPU cores manage.
+    """
+    net = random_vgg16(seed).to(device)
+
+    @torch.inference_mode()
+    def features(images: Tensor) -> Tensor:
+        images = at_32(normalised(images.to(device))).expand(-1, 3, -1, -1)
+        return net(images.contiguous(memory_format=torch.channels_last))
+
+    return lambda images: torch.cat([features(piece) for piece in images.split(64)])
+
+
+def filter_features(reference: Tensor, seed: int = 0) -> Features:
+    """Features [N, 128 * levels]: responses of random filters, on each Laplacian level, averaged in 4 x 4 fields.
+
+    A shallow stand-in for a trained network, for images without labels: what there is at each scale, and where. In
+    units of the deviation over the reference images, so that faint texture counts as much as strong outlines.
+    """
+
+    @torch.inference_mode()
+    def responses(images: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        found = []
+        for level in laplacian(images.to(reference.device), coarsest=8):
+            filters = torch.randn(FILTERS, level.shape[1], FILTER, FILTER, generator=generator).to(level.device)
+            found.append(adaptive_avg_pool2d(conv2d(level, filters, padding="same").abs(), 4).flatten(1))
+        return torch.cat(found, dim=1)
+
+    def features(images: Tensor) -> Tensor:
+        return torch.cat([responses(piece) for piece in images.split(PIECE)])
+
+    scale = features(reference).std(dim=0) + 1e-6
+    return lambda images: features(images) / scale
+
+
+def inception_features(weights: Path | None, device: torch.device) -> Features:
+    """Inception's pool features [N, 2048], as torch-fidelity extracts them.
+
+    weights: a file, or None to download them. Raises MetricError if they or the library are missing.
+    """
+    try:
+        from torch_fidelity import FeatureExtractorInceptionV3
+
+        if weights:
+            torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever a pickle says
+        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights) if weights else None).to(device)
+    except ImportError:
+        raise MetricError("they need: pip install -r requirements-fid.txt") from None
+    except Exception as error:  # whatever a network, a disk or a broken file makes the library raise
+        failed = f"read from '{weights}'" if weights else "downloaded"
+        raise MetricError(f"Inception's weights cannot be {failed} ({reason(error)}); see --inception") from None
+
+    @torch.inference_mode()
+    def features(images: Tensor) -> Tensor:
+        return torch.cat([net(piece.to(device).expand(-1, 3, -1, -1))[0] for piece in images.split(32)])
+
+    return features
+
+
+def laplacian(images: Tensor, coarsest: int) -> Iterator[Tensor]:
+    """A Laplacian pyramid down to `coarsest` pixels, finest level first: what each halving loses, then what is left."""
+    current = images.float()
+    while current.shape[-1] > coarsest:
+        smaller = avg_pool2d(current, 2)
+        yield current - interpolate(smaller, scale_factor=2, mode="bilinear", align_corners=False)
+        current = smaller
+    yield current
+
+
+def at_32(images: Tensor) -> Tensor:
+    """Float images of any size at 32 px."""
+    side = images.shape[-1]
+    return interpolate(images, size=32, mode="bilinear") if side < 32 else avg_pool2d(images, side // 32)
