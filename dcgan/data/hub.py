@@ -23,7 +23,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan.data.cache import cache_directory
+from dcgan.data.cache import alone, cache_directory, hold
 from dcgan.data.sources import MAX_FILE, DataError, ZipSource, is_image
 from dcgan.hub_errors import TROUBLE, trouble
 
@@ -87,7 +87,9 @@ class HubSource:
 
     @cached_property
     def _images(self) -> ZipSource:
-        return ZipSource(self.zip)
+        images = ZipSource(self.zip)
+        hold(self.zip, images)
+        return images
 
     def open(self, index: int) -> Image.Image:
         """Open an image by its place in `names`."""
@@ -96,7 +98,10 @@ class HubSource:
     def _download(self) -> None:
         try:
             self.zip.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.zip.parent) as folder:
+            lock = alone(self.zip.with_suffix(".lock"))
+            with lock, tempfile.TemporaryDirectory(dir=self.zip.parent) as folder:
+                if self.zip.is_file():  # another process has downloaded it
+                    return
                 part = Path(folder, self.zip.name)
                 bar = tqdm(desc=f"fetching {self.name}", total=self.limit, unit="img", disable=None)
                 with zipfile.ZipFile(part, "w") as archive, bar:
