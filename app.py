@@ -1,116 +1,13 @@
-"""The demo: explore what a checkpoint can draw. `python app.py` opens it on http://127.0.0.1:7860."""
+"""The demo of this folder's checkpoints: `python app.py` opens it, and a Hugging Face Space starts it."""
 
-import argparse
-import os
-import signal
 import sys
-import tempfile
-import threading
 from pathlib import Path
-from typing import Any
 
-# Gradio reads them when it is imported: where it keeps visitors' files, and that it sends nobody statistics.
-VISITORS = tempfile.TemporaryDirectory(prefix="dcgan-visitors-")
-os.environ.setdefault("GRADIO_TEMP_DIR", VISITORS.name)
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+from dcgan.demo.app import build_demo, launch, main
 
-import gradio as gr
-from huggingface_hub import SpaceCard
-from starlette.middleware import Middleware
-
-from dcgan.checkpoint import CheckpointError
-from dcgan.data.sources import DataError
-from dcgan.demo.explorer.files import page_head, write_moments, write_page
-from dcgan.demo.limits import BodyLimit
-from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import about, explore, find, interpolate, lab, real_vs_fake, replay, shell, words
-from dcgan.demo.theme import THEME
+__all__ = ["build_demo", "launch", "main"]
 
 HERE = Path(__file__).parent
-TABS = {
-    "explore": ("Explore", explore),
-    "interpolate": ("Interpolate", interpolate),
-    "real-vs-fake": ("Real vs fake", real_vs_fake),
-    "replay": ("Training replay", replay),
-    "find": ("Find my face", find),
-    "lab": ("Lab", lab),
-    "about": ("About", about),
-}
-
-
-def build_demo(studio: Studio) -> gr.Blocks:
-    """The page of a studio, a tab a module."""
-    with gr.Blocks(title="Faces from noise", analytics_enabled=False, delete_cache=(300, 2400)) as demo:
-        names = studio.checkpoints.names
-        with gr.Row(elem_classes="header"):
-            gr.Markdown(words("# Faces from noise"))
-            checkpoint = gr.Dropdown(
-                names, value=names[0], label=words("Checkpoint"), filterable=False, container=False
-            )
-        panels = {}
-        with gr.Tabs(elem_id="tabs") as tabs:
-            for id, (title, module) in TABS.items():
-                with gr.Tab(words(title), id=id, elem_id=f"panel-{id}") as panels[id]:
-                    module.build(studio, checkpoint)
-        shell.build(studio, checkpoint, tabs, panels)
-        if studio.checkpoints.broken:
-            gr.Markdown("Left out: " + "; ".join(studio.checkpoints.broken), elem_classes="note")
-    return demo.queue(max_size=20, api_open=False)
-
-
-def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
-    """Serve the demo and the files that its page fetches, written into an empty folder. Returns the address."""
-    write_page(files, studio.checkpoints)
-    gr.set_static_paths(files)
-    threading.Thread(target=write_moments, args=(files, studio.checkpoints), daemon=True).start()
-    return demo.launch(
-        theme=THEME,
-        head=page_head(f"gradio_api/file={files.resolve().as_posix()}"),
-        i18n=words,
-        footer_links=["api"],
-        run_history=False,  # it would store every call in the visitor's browser
-        strict_cors=True,
-        max_file_size="200mb",  # of a visitor's own photos
-        max_threads=16,
-        enable_monitoring=False,
-        state_session_capacity=256,
-        ssr_mode=False,  # on a Space the default is a Node server in between
-        app_kwargs={"middleware": [Middleware(BodyLimit)]},
-        **options,
-    )[1]
-
-
-def default_checkpoints() -> str | Path:
-    """The checkpoints in this folder; in a Space made for a model on the Hub, that model, which its README names."""
-    if (HERE / "checkpoints").exists():
-        return HERE / "checkpoints"
-    models = SpaceCard.load(HERE / "README.md").data.get("models")
-    return models[0] if models else HERE / "checkpoints"
-
-
-def main() -> int:
-    """Serve until Ctrl-C or SIGTERM."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument(
-        "--checkpoints",
-        default=default_checkpoints(),
-        help="a run, a checkpoint folder, a folder of them, or owner/name[@revision] on the Hub",
-    )
-    parser.add_argument(
-        "--dataroot", help="the real images that the checkpoints learned from: folder, zip or hf://datasets/OWNER/NAME"
-    )
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    try:
-        studio = Studio(arguments.checkpoints, arguments.dataroot)
-        studio.warm_up()
-        with tempfile.TemporaryDirectory(prefix="dcgan-page-") as files:
-            launch(build_demo(studio), studio, Path(files))
-    except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
-    return 0
-
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(home=HERE))

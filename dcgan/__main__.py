@@ -6,7 +6,7 @@ from importlib import import_module
 # The module whose `main(argv)` runs a command and returns its exit code, and what the command does.
 COMMANDS = {
     "train": ("train", "train on a folder, a zip or a Hub data set of pictures"),
-    "demo": ("app", "open the demo in a browser"),
+    "demo": ("dcgan.demo.app", "open the demo in a browser"),
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
     "directions": ("dcgan.latent.directions", "fit the named directions of a checkpoint"),
