@@ -16,13 +16,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from dcgan.training.malloc import keep_freed_memory
+from dcgan.training.precision import autocast, layout
+
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.distributed import join
 from dcgan.training.loop import adversarial_step, stepper
-from dcgan.training.malloc import keep_freed_memory
 from dcgan.training.networks import Networks
-from dcgan.training.precision import autocast, layout
 
 MODELS = {64: ModelConfig(), 128: ModelConfig(image_size=128), 256: ModelConfig(image_size=256)}
 BATCH = {64: 64, 128: 32, 256: 16}

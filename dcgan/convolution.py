@@ -16,6 +16,7 @@ class Conv2d(nn.Conv2d):
     """nn.Conv2d with a 4 x 4 kernel, either of stride 2 and padding 1, or covering a 4 x 4 input whole."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """As nn.Conv2d."""
         if not _as_products(input):
             return super().forward(input)
         if self.stride == (1, 1):
@@ -32,6 +33,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """nn.ConvTranspose2d with a 4 x 4 kernel, either of stride 2 and padding 1, or from 1 x 1 to 4 x 4."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """As nn.ConvTranspose2d."""
         if not _as_products(input):
             return super().forward(input, output_size)
         if self.stride == (1, 1):

@@ -1,10 +1,11 @@
-"""A named way through latent space, and the file that keeps them."""
+"""A named direction of latent space, and the file of a checkpoint's directions."""
 
 import json
 import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,23 +16,19 @@ from dcgan.files import reason, writing
 from dcgan.model import Generator, fingerprint
 
 FORMAT = 1
-REACH = 4  # deviations of z; along any given line, one latent in 16,000 lies farther out
-NAME = re.compile(r"[^,:]{1,40}")  # a link's separators are in no name
-
-
-class Unfit(ValueError):
-    """A whole file, but not for this program or these weights."""
+REACH = 4  # standard deviations of z; along any line, one latent in 16,000 lies farther out
+NAME = re.compile(r"[^,:]{1,40}")  # , and : separate names in a link
 
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A way through latent space: z + t * vector, t from low to high.
+    """A direction of latent space: z + t * vector, t from low to high.
 
-    vector: float32 [nz] of length 1, so that t counts standard deviations of z. low < 0 < high: how far faces stay
-    faces. kind: "number" (age, say), "trait" (what a face has or has not) or "principal". ends: what low and high
-    mean, where the name does not say it. effects: the mean of many faces at t = 2 less that at t = -2, of each number
-    in its unit, of each trait in its probability. share: of the generator's response.
-    Raises ValueError for what cannot be a direction.
+    vector: float32 [nz] of length 1, so that t counts standard deviations of z. low < 0 < high: the range in which
+    faces stay faces. kind: "number" (such as age), "trait" (present or not) or "principal". ends: names of the two
+    ends, where the direction's own does not say it. effects: by reading, its mean at t = 2 less that at t = -2, of a
+    number in its unit, of a trait as a probability. share: of the generator's whole response.
+    Raises ValueError for values that make no direction.
     """
 
     name: str
@@ -57,7 +54,7 @@ class Direction:
 
 
 def save_directions(path: Path, directions: tuple[Direction, ...], generator: Generator) -> None:
-    """Write them, whole or not at all, with a fingerprint of the generator's weights that they belong to."""
+    """Write directions, whole or not at all, with the fingerprint of the generator that they were fitted for."""
     about = [{name: value for name, value in vars(each).items() if name != "vector"} for each in directions]
     vectors = [each.vector for each in directions] or [torch.empty(0, generator.config.nz)]
     metadata = {"format": str(FORMAT), "generator": fingerprint(generator), "directions": json.dumps(about)}
@@ -67,28 +64,30 @@ def save_directions(path: Path, directions: tuple[Direction, ...], generator: Ge
 
 
 def load_directions(path: Path, generator: Generator) -> tuple[Direction, ...]:
-    """The directions in a file.
+    """Read the directions of a generator.
 
     Raises ValueError, in one line, if the file is damaged, of a newer format, or was fitted for other weights.
     """
     try:
         with safe_open(path, "pt") as file:
             metadata, vectors = file.metadata(), file.get_tensor("vectors").float()
-        if int(metadata["format"]) != FORMAT:
-            raise Unfit(f"'{path}' has format {metadata['format']}, this program reads {FORMAT}: update it")
-        if metadata["generator"] != fingerprint(generator):
-            raise Unfit(f"'{path}' was fitted for other weights: fit it anew with python -m dcgan directions")
-        about = json.loads(metadata["directions"])
-        if vectors.shape != (len(about), generator.config.nz):
-            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(about)} directions")
-        found = tuple(
-            Direction(vector=vector, ends=tuple(each.pop("ends", ())), **each)
-            for vector, each in zip(vectors, about, strict=True)
-        )
-        if len({each.name for each in found}) < len(found):
-            raise ValueError("two directions have the same name")
-    except Unfit:
-        raise
+        version = metadata["format"]
+        if version == str(FORMAT) and metadata["generator"] == fingerprint(generator):
+            return _parsed(json.loads(metadata["directions"]), vectors, generator.config.nz)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"'{path}' is damaged ({reason(error)}): fit or fetch it anew") from None
+    if version != str(FORMAT):
+        raise ValueError(f"'{path}' has format {version[:20]!r}, this program reads {FORMAT}: update it")
+    raise ValueError(f"'{path}' was fitted for other weights: fit it anew with python -m dcgan directions")
+
+
+def _parsed(about: list[dict[str, Any]], vectors: Tensor, nz: int) -> tuple[Direction, ...]:
+    if vectors.shape != (len(about), nz):
+        raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(about)} directions")
+    found = tuple(
+        Direction(vector=vector, ends=tuple(each.pop("ends", ())), **each)
+        for vector, each in zip(vectors, about, strict=True)
+    )
+    if len({direction.name for direction in found}) < len(found):
+        raise ValueError("two directions have the same name")
     return found

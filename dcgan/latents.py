@@ -1,4 +1,4 @@
-"""Latent vectors: where a seed becomes a z, and the ways from one z to another.
+"""Latent vectors: seeds to latents, and interpolation between latents.
 
 Every z here is a float32 tensor of length nz (or a batch [N, nz]) on the CPU.
 """
@@ -12,7 +12,7 @@ MAX_SEED = 2**32 - 1
 
 
 def latent(seed: int, nz: int) -> Tensor:
-    """The z [nz] of a seed: standard normal, the same on every device and in every batch.
+    """The latent [nz] of a seed: standard normal, the same on every device and in every batch.
 
     Raises ValueError for a seed outside 0 .. 2**32 - 1.
     """
@@ -22,7 +22,7 @@ def latent(seed: int, nz: int) -> Tensor:
 
 
 def latents(seeds: Iterable[int], nz: int) -> Tensor:
-    """The z of each seed, [N, nz]."""
+    """The latent of each seed, [N, nz]."""
     rows = [latent(seed, nz) for seed in seeds]
     return torch.stack(rows) if rows else torch.empty(0, nz)
 
@@ -33,7 +33,7 @@ def lerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
 
 
 def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
-    """The point at fraction t on the great arc from a [nz] to b [nz], its length going evenly from |a| to |b|.
+    """The point at fraction t on the great arc from a [nz] to b [nz]; its length goes linearly from |a| to |b|.
 
     Gaussian latents lie near a sphere of radius sqrt(nz); a straight line cuts through its inside, where the
     generator was never trained (White 2016). Parallel vectors, which span no arc, fall back to `lerp`.
@@ -51,7 +51,7 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
 def path(stops: Tensor, steps: int, spherical: bool = True, loop: bool = False) -> Tensor:
     """`steps` latents [steps, nz] evenly spaced along the stops [K, nz], both ends included.
 
-    With `loop` the way leads back to the first stop, which is then not repeated at the end.
+    A `loop` returns to the first stop, which is not repeated at the end.
     """
     move = slerp if spherical else lerp
     if loop:

@@ -22,7 +22,7 @@ D_NORMS = ("batch", "spectral", "none")
 class ModelConfig:
     """Shape of both networks. The defaults are the tutorial's.
 
-    Raises ValueError, with one line saying what is allowed, for a shape that cannot be built.
+    Raises ValueError, in one line, for a shape that cannot be built.
     """
 
     image_size: int = field(
@@ -56,7 +56,7 @@ class ModelConfig:
 
 
 class Generator(nn.Module):
-    """z [N, nz, 1, 1] -> images [N, nc, S, S] in [-1, 1]."""
+    """The generator: transposed convolutions, BatchNorm and ReLU from 4 x 4 up to the image size, then tanh."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -69,16 +69,17 @@ class Generator(nn.Module):
         self.main = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
+        """z [N, nz, 1, 1] -> images [N, nc, S, S] in [-1, 1]."""
         return self.main(z)
 
 
 class Discriminator(nn.Module):
-    """Images [N, nc, S, S] in [-1, 1] -> logits [N] (positive: looks real).
+    """The discriminator: strided convolutions and LeakyReLU down to one logit, positive for a real image.
 
     There is no sigmoid: the losses take logits, which stay exact where a probability rounds to 0 or 1.
 
-    The tutorial's D trains blind to contrast: without a bias before the first BatchNorm, D(a x) = D(x) for a batch of
-    images x and any a > 0, and the generator's contrast drifts. `d_bias` ends that with one bias, zero at first.
+    The tutorial's discriminator cannot see contrast in training: without a bias before the first BatchNorm,
+    D(a x) = D(x) for a batch of images x and any a > 0, and the generator's contrast drifts. `d_bias` adds that bias.
     """
 
     def __init__(self, config: ModelConfig):
@@ -103,6 +104,7 @@ class Discriminator(nn.Module):
         return conv
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images [N, nc, S, S] in [-1, 1] -> logits [N]."""
         return self.main(images).flatten()
 
 
@@ -136,7 +138,7 @@ def parameter_count(net: nn.Module) -> int:
 
 
 def fingerprint(net: nn.Module) -> str:
-    """What tells these weights from all others, rounded to fp16 as they are saved."""
+    """A hash of a network's weights, rounded to fp16 as they are saved: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for value in net.state_dict().values():
         value = value.detach().cpu()

@@ -21,6 +21,7 @@ class BodyLimit:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request, or pass it on."""
         refusal = _refusal(scope) if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD") else None
         if refusal:
             status, reason = refusal

@@ -49,6 +49,7 @@ class Once(Generic[T]):
         self._locks: dict[str, threading.Lock] = {}
 
     def __call__(self, name: str) -> T:
+        """The result for a name, computed by the first thread that needs it."""
         with self._locks.setdefault(name, threading.Lock()):
             if name not in self._results:
                 self._results[name] = self._compute(name)

@@ -122,6 +122,7 @@ class AttributeNet(nn.Module):
         self.head = nn.Linear(FEATURES, sum(a.outputs for a in attributes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [N, nc, S, S] in [-1, 1] -> features [N, F] and the attributes' outputs [N, K]."""
         features = self.body(images)
         return features, self.head(features)
 

@@ -105,6 +105,7 @@ def refusal(error: ValueError) -> gr.Error:
 
 
 def base64_text(data: bytes) -> str:
+    """Bytes as text in base64."""
     return base64.b64encode(data).decode("ascii")
 
 
