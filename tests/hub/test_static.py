@@ -46,7 +46,7 @@ def test_it_is_pushed_as_a_static_space_and_replaces_an_older_one(
 def test_the_page_of_the_shipped_faces_is_small(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcgan.latent.arithmetic.SAMPLES", 128)  # of numbers that take as much room with fewer
+    monkeypatch.setattr("dcgan.latent.arithmetic.SEEDS", range(128))  # of numbers that take as much room with fewer
     faces = load_checkpoint(ROOT / "checkpoints" / "faces")
     assert command("static", tmp_path / "out", "--checkpoint", faces.folder)[1].startswith("wrote")
     sizes = {name: len(data) for name, data in tree(tmp_path / "out").items()}
