@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, ViewportSize
+    from playwright.sync_api import Browser, Page, Route, ViewportSize
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -38,12 +38,22 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def opened(
-    browser: "Browser", site: str, link: str, viewport: "ViewportSize", faults: bool = False
+    browser: "Browser",
+    site: str,
+    link: str,
+    viewport: "ViewportSize",
+    faults: bool = False,
+    routes: "dict[str, Callable[[Route], None]] | None" = None,
 ) -> "Iterator[Page]":
-    """A page of the site. It must ask nobody else for anything, nor complain, unless `faults` are expected."""
+    """A page of the site. It must ask nobody else for anything, nor complain, unless `faults` are expected.
+
+    routes: what answers in the server's place, by patterns of addresses.
+    """
     from playwright.sync_api import expect
 
     context = browser.new_context(viewport=viewport, reduced_motion="reduce")
+    for pattern, answer in (routes or {}).items():
+        context.route(pattern, answer)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)

@@ -72,10 +72,10 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running demo."""
-    from app import build_demo, launch
+    from dcgan.demo.app import build_demo, launch
     from dcgan.demo.studio import Studio
 
     with pytest.MonkeyPatch.context() as patch:

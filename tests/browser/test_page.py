@@ -1,66 +1,267 @@
-"""The page in a real browser, at the sizes of a desk and of a phone."""
+"""The page around the tabs: what is in it, the address, languages, keys, servers that are gone."""
 
-import base64
-import io
-from collections.abc import Iterator
+import json
+import re
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect
 
+from dcgan.demo.app import build_demo, launch
+from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
-from tests.chromium import opened
-from tests.demo_fixtures import checkpoints, demo  # noqa: F401
+from tests.browser.page import SIZES, TABS, assert_shows, choose, choose_checkpoint, face, open_tab, pixels, shown
+from tests.chromium import PATIENCE, opened
+from tests.demo_fixtures import MOMENTS, free_port, make_checkpoint
 
-pytestmark = pytest.mark.browser
-
-SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
+BOTH = pytest.mark.parametrize("page", SIZES, indirect=True)
 
 
-@pytest.fixture(params=SIZES)
-def page(request: pytest.FixtureRequest, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
-    """The page, opened. It must neither complain nor ask anyone else for anything."""
-    with opened(browser, demo, "face=people&seed=3", SIZES[request.param]) as page:
+@BOTH
+def test_each_tab_shows_something_and_fits(page: Page) -> None:
+    seen = {
+        "Real vs fake": page.get_by_label("64 generated faces in a grid"),
+        "Find my face": page.get_by_text("Give a photo with a face in it"),
+        "Lab": page.get_by_label("The sum, with its neighbours"),
+        "About": page.get_by_role("heading", name="a card"),
+    }
+    for name in TABS:
+        open_tab(page, name)
+        expect(seen.get(name, page.locator("canvas.face[data-shown]").filter(visible=True))).to_be_visible()
+        if name not in seen:
+            assert pixels(face(page)).std() > 5, f"{name} paints nothing"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
+        cut = page.evaluate("""() => {
+            const seen = (one) => one.checkVisibility() && !one.closest('[aria-hidden=true]');
+            const beyond = (one) => seen(one) && one.getBoundingClientRect().right > innerWidth;
+            return [...document.querySelectorAll('button, input, canvas')].filter(beyond).map((one) => one.outerHTML);
+        }""")
+        assert cut == [], f"{name} is cut off"
+
+
+@BOTH
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_on_any_tab(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.reload()
+    shown(page)
+    found = []
+    for name in TABS:
+        open_tab(page, name)
+        expect(page.get_by_role("tabpanel").filter(visible=True).first).to_be_visible()
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                found.append((name, violation["id"], [node["html"][:120] for node in violation["nodes"]]))
+    assert found == []
+
+
+def test_the_address_holds_tab_checkpoint_and_face(page: Page, studio: Studio) -> None:
+    open_tab(page, "Lab")
+    expect(page).to_have_url(re.compile("#tab=lab&face=people&seed=3"))
+    page.reload()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Lab")
+    page.evaluate("location.hash = 'face=toons&seed=5&truncation=1.8&z=2:1.5&d=age:1.25,principal 1:-9,height:2'")
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Explore")
+    expect(page.get_by_label("Checkpoint")).to_have_value("toons")
+    expect(page.get_by_text("toons set")).to_be_visible()
+    shown(page, "face=toons&seed=5&truncation=1.8")
+    directions = {"age": 1.25, "principal 1": -2}
+    assert_shows(page, studio.face(5, "toons", truncation=1.8, edits={2: 1.5}, directions=directions))
+    page.go_back()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Lab")
+    expect(page.get_by_label("Checkpoint")).to_have_value("people")
+
+
+@pytest.mark.parametrize("link", ["seed=7", "face=nobody&seed=x&truncation=NaN&z=,:;&w=-1&o=9.x&t=7&tab=none"])
+def test_any_link_opens_a_face(browser: Browser, demo: str, link: str) -> None:
+    with opened(browser, demo, link, SIZES["desk"]) as page:
+        recipe = shown(page)
+        assert recipe["face"] == "people"
+        assert recipe["seed"] == "7" or link != "seed=7"
+
+
+def test_the_browser_draws_and_asks_no_server(page: Page, studio: Studio) -> None:
+    expect(page.locator(".status")).to_have_text("")
+    page.route("**/component_server**", lambda route: route.abort())
+    for seed in (7, 0, 2**32 - 1):
+        choose(page, seed)
+        shown(page, f"seed={seed}&")
+        assert_shows(page, studio.face(seed))
+
+
+@pytest.mark.parametrize("why", ["slow", "no worker", "no program", "no weights"])
+def test_the_server_draws_where_the_browser_does_not(browser: Browser, demo: str, studio: Studio, why: str) -> None:
+    held: list[Route] = []
+    file = {"no worker": "**/worker.js", "no program": "**/kernel.wasm"}.get(why, "**/generator.safetensors")
+    routes = {file: lambda route: held.append(route) if why == "slow" else route.fulfill(status=503)}
+    with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True, routes=routes) as page:
         shown(page, "seed=3&")
-        yield page
+        reason = "until the generator is here" if why == "slow" else "since this browser cannot"
+        expect(page.locator(".status")).to_contain_text(f"The server draws{'' if why == 'slow' else ','} {reason}")
+        choose(page, 7)
+        shown(page, "seed=7&")
+        assert_shows(page, studio.face(7))
+        open_tab(page, "Interpolate")
+        shown(page, "spherical 17")
+        if why == "slow":
+            held[0].continue_()
+            expect(page.locator(".status")).to_have_text("")
 
 
-@pytest.fixture(scope="module")
-def studio(checkpoints: Path) -> Studio:  # noqa: F811
-    return Studio(checkpoints)
+def test_the_time_machine_fetches_its_generator(page: Page, studio: Studio) -> None:
+    slider = page.get_by_role("slider", name="Time machine")
+    expect(slider).to_have_attribute("aria-valuetext", "fully trained")
+    with page.expect_response(lambda answer: f"moments/{MOMENTS[1]}" in answer.url and answer.ok):
+        slider.fill("1")
+    shown(page, f"t={MOMENTS[1]}")
+    expect(page.locator(".status")).to_have_text("")
+    page.route("**/component_server**", lambda route: route.abort())
+    choose(page, 8)
+    shown(page, f"seed=8&truncation=1&t={MOMENTS[1]}")
+    assert_shows(page, studio.face(8, moment=MOMENTS[1]))
+    assert np.abs(studio.face(8, moment=MOMENTS[1]).astype(int) - studio.face(8)).max() > 10
 
 
-def face(page: Page) -> Locator:
-    return page.locator("canvas.face").filter(visible=True)
+def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it_is_back(
+    browser: Browser, demo: str
+) -> None:
+    gone = True
+    routes = {
+        "**/generator.safetensors": lambda route: route.fulfill(status=503),
+        "**/component_server**": lambda route: route.abort() if gone else route.fallback(),
+    }
+    with opened(browser, demo, "tab=lab&face=people&seed=3", SIZES["desk"], faults=True, routes=routes) as page:
+        expect(page.get_by_text("The server does not answer").filter(visible=True)).to_be_visible()
+        gone = False
+        expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile("people"))
+        expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
 
 
-def shown(page: Page, link: str = "") -> dict[str, str]:
-    """The recipe of the face on the canvas, once it holds `link`."""
-    page.wait_for_function(
-        """link => [...document.querySelectorAll('canvas.face')].some(
-            (canvas) => canvas.checkVisibility() && canvas.dataset.shown?.includes(link))""",
-        arg=link,
+def test_neighbours_and_opinion_fail_apart(browser: Browser, demo: str, studio: Studio) -> None:
+    busy = [True]
+
+    def answer(route: Route) -> None:
+        if busy and '"opinion"' in (route.request.post_data or ""):
+            busy.clear()
+            return route.fulfill(json={"error": "many visitors are here just now"})
+        return route.fallback()
+
+    routes = {"**/component_server**": answer}
+    with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True, routes=routes) as page:
+        expect(page.get_by_role("button", name="Neighbour 8", exact=True)).to_be_visible()
+        meter = page.get_by_role("meter", name="Discriminator's opinion")
+        expect(meter).to_be_visible()  # asked again
+        opinion = studio.opinion("people", seed=3)
+        assert opinion is not None
+        assert float(meter.evaluate("meter => meter.value")) == pytest.approx(opinion.realer_than, abs=0.02)
+        expect(page.locator(".message").filter(visible=True)).to_have_count(0)
+
+
+def test_another_checkpoint_reaches_every_tab(page: Page) -> None:
+    open_tab(page, "Interpolate")
+    shown(page, "people")
+    choose_checkpoint(page, "toons")
+    shown(page, "toons")
+    expect(page.get_by_text("toons set")).to_be_visible()
+    open_tab(page, "Training replay")
+    shown(page, "toons")
+    open_tab(page, "Explore")
+    shown(page, "face=toons")
+
+
+def test_tabs_and_sliders_are_moved_with_the_keyboard(page: Page) -> None:
+    truncation = page.get_by_role("slider", name="Truncation")
+    for _ in range(5):
+        truncation.press("ArrowLeft")
+    shown(page, "truncation=0.95")
+    page.keyboard.press("Control+z")  # keys in a row are one step, also when it is not sure yet that no key follows
+    shown(page, "truncation=1")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.keyboard.press("Control+Shift+z")
+    shown(page, "truncation=0.95")
+    page.get_by_role("tab", name="Interpolate").press("Enter")
+    shown(page, "spherical")
+    page.get_by_role("slider", name="Position on the way").press("End")
+    expect(face(page)).to_have_attribute("data-position", "1.000")
+
+
+def test_a_finger_that_scrolls_the_page_moves_no_slider(page: Page) -> None:
+    truncation = page.get_by_role("slider", name="Truncation")
+    truncation.dispatch_event("pointerdown")
+    truncation.evaluate("slider => { slider.value = 0.2; slider.dispatchEvent(new Event('input')); }")
+    shown(page, "truncation=0.2")
+    truncation.dispatch_event("pointercancel")
+    shown(page, "truncation=1")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> None:
+    context = browser.new_context(locale="ko-KR")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.route("**/generator.safetensors", lambda route: route.fulfill(status=503))
+    page.route(
+        "**/component_server**",
+        lambda route: route.fulfill(json={"error": "this checkpoint keeps no snapshots of its training"}),
     )
-    return {key: values[0] for key, values in parse_qs(face(page).get_attribute("data-shown")).items()}
+    page.goto(f"{demo}#tab=lab")
+    expect(page.get_by_role("tab", name="탐색")).to_be_visible()
+    expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
+    expect(page.get_by_text("64 × 64 픽셀의 컬러 얼굴을 그리며")).to_be_visible()
+    expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("시점이 더 이상 없습니다"))
+    context.close()
 
 
-def pixels(canvas: Locator) -> np.ndarray:
-    """What is painted, [H, W, 3]."""
-    png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB"))
+def test_every_word_of_the_page_is_in_korean_too() -> None:
+    korean = json.loads((EXPLORER / "ko.json").read_text(encoding="utf-8"))
+    scripts = "".join(path.read_text(encoding="utf-8") for path in EXPLORER.glob("*.js"))
+    assert set(re.findall(r"""\bt\("([^"]+)\"""", scripts)) <= set(korean)
+    for english, translated in korean.items():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated))
 
 
-def test_the_browser_draws_what_the_studio_draws(page: Page, studio: Studio) -> None:
-    expect(page.locator(".status")).to_have_text("")  # the worker is there
-    page.route("**/component_server*", lambda route: route.abort())
-    page.get_by_label("Seed", exact=True).fill("7")
-    page.get_by_label("Seed", exact=True).press("Enter")
-    shown(page, "seed=7&")
-    drawn = pixels(face(page)).astype(int)
-    assert np.abs(drawn - studio.face(7, checkpoint="people")).max() <= CLOSE
-    assert drawn.std() > 5
+def test_a_page_at_rest_draws_no_frames_of_ours(browser: Browser, demo: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script("""window.frames_drawn = 0;
+        const [context, draw] = [CanvasRenderingContext2D.prototype, CanvasRenderingContext2D.prototype.drawImage];
+        context.drawImage = function (...all) { frames_drawn++; return draw.apply(this, all); };""")
+    page.goto(f"{demo}#face=people&seed=3")
+    page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
+    calm = "new Promise((done) => { frames_drawn = 0; setTimeout(() => done(frames_drawn === 0), 1000); })"
+    assert page.evaluate(calm)
+    context.close()
+
+
+def test_what_a_checkpoint_says_is_not_executed_and_without_snapshots_there_is_no_play(
+    browser: Browser, tmp_path: Path
+) -> None:
+    evil = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+    folder = make_checkpoint(tmp_path / "evil")
+    facts = json.loads((folder / "config.json").read_text())
+    data = {"name": evil, "license": evil, "count": 1}
+    (folder / "config.json").write_text(json.dumps({**facts, "name": f"a {evil}", "data": data}))
+    (folder / "README.md").write_text(f"# card\n{evil}\n[link](javascript:window.hacked=1)\n")
+    for snapshot in (folder / "snapshots").iterdir():
+        snapshot.unlink()
+    studio = Studio(tmp_path)
+    blocks = build_demo(studio)
+    (tmp_path / "files").mkdir()
+    url = launch(blocks, studio, tmp_path / "files", prevent_thread_lock=True, quiet=True, server_port=free_port())
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    for name in TABS:
+        open_tab(page, name)
+        if name == "Training replay":
+            expect(page.get_by_text("keeps no snapshots")).to_be_visible()
+            expect(page.get_by_role("button", name="Play", exact=True).filter(visible=True)).to_have_count(0)
+    expect(page.get_by_role("heading", name="card")).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("[onerror], a[href^='javascript']").count() == 0
+    context.close()
+    blocks.close()

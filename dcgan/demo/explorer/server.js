@@ -8,10 +8,8 @@ let looking = 0;
 /* Server functions of a component: each takes one mapping, and refuses with an Error whose message is for the visitor. */
 export function asking(server = {}) {
   const asked = (name) => async (request) => {
-    let answer;
-    try {
-      answer = await server[name](request);
-    } catch {
+    const answer = await server[name](request); // Gradio answers undefined where the network fails
+    if (answer === undefined) {
       lookOut();
       throw new Error(t("The server does not answer. Is it still running?"));
     }

@@ -1,0 +1,34 @@
+"""The running demo and its page, for the tests in a real browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from dcgan.demo.studio import Studio
+from tests.browser.page import SIZES, shown
+from tests.chromium import opened
+from tests.demo_fixtures import checkpoints, demo  # noqa: F401
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
+    """The page, opened on a desk unless the test names a size. It must neither complain nor ask anyone else."""
+    size = SIZES[getattr(request, "param", "desk")]
+    with opened(browser, demo, "face=people&seed=3", size) as page:
+        shown(page, "seed=3&")
+        yield page
+
+
+@pytest.fixture(scope="package")
+def studio(checkpoints: Path) -> Studio:  # noqa: F811
+    """What the demo can do, without its page."""
+    return Studio(checkpoints)

@@ -1,0 +1,69 @@
+"""How tests look at the page."""
+
+import base64
+import io
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+SIZES: dict[str, Any] = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay", "Find my face", "Lab", "About")
+CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
+
+
+def face(page: Page) -> Locator:
+    """The large picture of the tab that is open."""
+    return page.locator("canvas.face").filter(visible=True)
+
+
+def shown(page: Page, link: str = "") -> dict[str, str]:
+    """The recipe of the large picture, once it holds `link`."""
+    page.wait_for_function(
+        """link => [...document.querySelectorAll('canvas.face')].some(
+            (canvas) => canvas.checkVisibility() && canvas.dataset.shown?.includes(link))""",
+        arg=link,
+    )
+    return {key: values[0] for key, values in parse_qs(face(page).get_attribute("data-shown")).items()}
+
+
+def pixels(canvas: Locator) -> np.ndarray:
+    """What is painted, [H, W, 3]."""
+    png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def assert_shows(page: Page, wanted: np.ndarray) -> None:
+    """The large picture has these pixels [S, S, nc]."""
+    drawn = pixels(face(page))
+    assert np.abs(drawn - wanted).max() <= CLOSE
+    assert drawn.std() > 5
+
+
+def choose(page: Page, seed: int) -> None:
+    """Type a seed."""
+    field = page.get_by_label("Seed", exact=True)
+    field.fill(str(seed))
+    field.press("Enter")
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab, which on a phone may be in Gradio's menu of those that do not fit."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.count():
+        page.get_by_role("button", name="More tabs").click()
+        page.get_by_role("button", name=name, exact=True).click()
+    else:
+        tab.click()
+    page.wait_for_function(
+        "name => document.querySelector('[role=tab][aria-selected=true]').innerText === name", arg=name
+    )
+
+
+def choose_checkpoint(page: Page, name: str) -> None:
+    """Choose a checkpoint above the tabs."""
+    page.get_by_label("Checkpoint").click()
+    page.get_by_role("option", name=name).click()
