@@ -29,7 +29,7 @@ def complete_card(checkpoint: Checkpoint, repo: str, license: str | None = None)
         "library_name": "dcgan",
         "pipeline_tag": TASK,
         "tags": ["dcgan", "gan", "image-generation"],
-        "datasets": [dataset_id(checkpoint.hub)] if checkpoint.hub else None,
+        "datasets": [data] if (data := dataset_id(checkpoint)) else None,
         **evaluation(checkpoint),
     }
     for key, value in facts.items():
@@ -45,11 +45,12 @@ def evaluation(checkpoint: Checkpoint) -> dict[str, Any]:
     if not finite:
         return {}
     name = checkpoint.data.get("name") or "images"
-    dataset = dataset_id(checkpoint.hub) if checkpoint.hub else re.sub(r"\W+", "-", name).strip("-").lower() or "images"
+    dataset = dataset_id(checkpoint) or re.sub(r"\W+", "-", name).strip("-").lower() or "images"
     results = [EvalResult(TASK, dataset, name, metric, value) for metric, value in finite.items()]
     return {"model_name": checkpoint.name, "eval_results": results, "metrics": list(finite)}
 
 
-def dataset_id(address: str) -> str:
-    """Return the OWNER/NAME of OWNER/NAME[@revision][/file]."""
-    return "/".join(re.split(r"[@/]", address)[:2])
+def dataset_id(checkpoint: Checkpoint) -> str | None:
+    """Return owner/name of the training data on the Hub; None if it is not there."""
+    found = re.match(r"\w[\w.-]*/\w[\w.-]*(?=[@/]|$)", checkpoint.hub or "", re.ASCII)
+    return found[0] if found else None

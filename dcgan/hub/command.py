@@ -11,8 +11,10 @@ from pathlib import Path
 
 from huggingface_hub.utils import logging
 
-from dcgan.checkpoint import CheckpointError
+from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.hub_errors import HubError
+from dcgan.pictures import enlarged, grid, picture
+from dcgan.sampling import sample
 
 
 def repo_id(text: str) -> str:
@@ -20,6 +22,19 @@ def repo_id(text: str) -> str:
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"must be owner/name, not '{text}'")
     return text
+
+
+def title_line(text: str) -> str:
+    """Parse an argument that must be one line of text."""
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("must be one line of text")
+    return text
+
+
+def save_thumbnail(checkpoint: Checkpoint, file: Path) -> None:
+    """Write a grid of 32 faces as a JPEG."""
+    faces = sample(checkpoint.generator, range(32)).numpy()
+    enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(file, quality=88)
 
 
 def run_command(name: str, work: Callable[[], str]) -> int:

@@ -5,7 +5,6 @@ Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,7 +83,3 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--license", help="licence in the card, e.g. mit or cc-by-nc-4.0 (default: the data's terms)")
     flags = parser.parse_args(argv)
     return run_command("push", lambda: push(flags.run, flags.repo, flags.private, flags.license))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

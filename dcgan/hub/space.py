@@ -4,7 +4,6 @@ import argparse
 import re
 import shlex
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,45 +11,19 @@ from huggingface_hub import HfApi, SpaceCard
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
 from dcgan.cli import interruptible, place
+from dcgan.demo.checkpoints import about
 from dcgan.hub.card import dataset_id
-from dcgan.hub.command import new_folder, repo_id, run_command
+from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail, title_line
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import copy_checkpoint, upload
 from dcgan.hub_errors import TROUBLE, HubError
-from dcgan.pictures import enlarged, grid, picture
-from dcgan.sampling import sample
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = "dcgan"
-NOT_COPIED = ("__pycache__",)
-REQUIREMENTS = ("requirements.txt", "requirements-hub.txt")  # its real images come from the Hub
-THUMBNAIL = "thumbnail.jpg"
-# Files of an older version that are deleted from a Space; "node_modules" was part of earlier ones.
-PATTERNS = ("app.py", "LICENSE", "README.md", "requirements.txt", THUMBNAIL, f"{PACKAGE}/*", "checkpoints/*")
-MAX_PLAIN = 10_000_000  # bytes of a file that the Hub stores without LFS
-LARGE = (".safetensors", ".webp", ".jpg", ".wasm")  # in LFS by themselves
-
-# Front matter that the Hub accepts: https://huggingface.co/docs/hub/spaces-config-reference
-ID = r"\w[\w.-]*/\w[\w.-]*"
-COLOUR = "red|yellow|green|blue|indigo|purple|pink|gray"
-FRONT_MATTER = {
-    "title": ".+",
-    "emoji": r"\S+",
-    "colorFrom": COLOUR,
-    "colorTo": COLOUR,
-    "sdk": "gradio",
-    "sdk_version": r"\d+\.\d+\.\d+",
-    "python_version": r"3\.\d+(\.\d+)?",
-    "app_file": r"\S+",
-    "license": r"[a-z0-9][a-z0-9.+-]*",
-    "short_description": ".{1,60}",
-}
-OPTIONAL = {
-    "thumbnail": r"https://\S+",
-    "models": ID,
-    "datasets": ID,
-    "preload_from_hub": rf"{ID}( \S+( [0-9a-f]{{40}})?)?",  # model, files, commit
-}
+REQUIREMENTS = ("requirements.txt", "requirements-hub.txt")  # a Space's real images come from the Hub
+PATTERNS = (  # files of an older version that are deleted from a Space
+    *("app.py", "LICENSE", "README.md", "requirements.txt", "thumbnail.jpg"),
+    *("dcgan/*", "checkpoints/*", "node_modules/*"),
+)
 
 
 def write_space(folder: Path, space: str, source: str, title: str | None = None) -> None:
@@ -62,48 +35,36 @@ def write_space(folder: Path, space: str, source: str, title: str | None = None)
     checkpoints = [load_checkpoint(found) for found in find_checkpoints(local_folder(source))]
     if not checkpoints:
         raise CheckpointError(f"no checkpoint at '{source}': train.py --out makes one")
-    model = source if re.fullmatch(ID, source) and not Path(source).exists() else None
+    model = None if Path(source).exists() or "@" in source else source
     copy_program(folder)
     if model is None:
         copy_checkpoints(checkpoints, folder / "checkpoints")
-    faces = sample(checkpoints[0].generator, range(32)).numpy()
-    enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / THUMBNAIL, quality=88)
+    save_thumbnail(checkpoints[0], folder / "thumbnail.jpg")
 
     card = SpaceCard.load(ROOT / "README.md")
     card.data["title"] = title or card.data["title"]
+    card.data["sdk_version"] = gradio_version(folder)
     card.data["models"] = [model] if model else None
     card.data["preload_from_hub"] = [model] if model and not is_private(model) else None  # a build has no token
-    card.data["datasets"] = sorted({dataset_id(c.hub) for c in checkpoints if c.hub}) or None
-    card.data["thumbnail"] = f"https://huggingface.co/spaces/{space}/resolve/main/{THUMBNAIL}"
+    card.data["datasets"] = sorted({data for c in checkpoints if (data := dataset_id(c))}) or None
+    card.data["thumbnail"] = f"https://huggingface.co/spaces/{space}/resolve/main/thumbnail.jpg"
     card.text = description(card.data["title"], checkpoints, model)
     card.save(folder / "README.md")
-    if found := problems(folder):
-        raise HubError(f"the Hub would not take this Space: {'; '.join(found)}")
 
 
-def problems(folder: Path) -> list[str]:
-    """Return what keeps the Hub from accepting or starting the Space in a folder, each in a few words."""
-    front = SpaceCard.load(folder / "README.md").data.to_dict()
-    found = [f"{key} is missing" for key in FRONT_MATTER if key not in front]
-    for key, pattern in {**FRONT_MATTER, **OPTIONAL}.items():
-        values = front.get(key, [])
-        for value in values if isinstance(values, list) else [values]:
-            if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII * (key != "emoji")):
-                found.append(f"{key} must not be {value!r}")
-    requirements = (folder / "requirements.txt").read_text(encoding="utf-8")
-    if f"gradio=={front.get('sdk_version')}\n" not in requirements:
-        found.append("sdk_version is not the gradio that requirements.txt asks for")
-    if not (folder / str(front.get("app_file"))).is_file():
-        found.append("app_file is not there")
-    plain = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in LARGE)
-    return found + [f"{path.name} is larger than 10 MB" for path in plain if path.stat().st_size > MAX_PLAIN]
+def gradio_version(folder: Path) -> str:
+    """Return the version of Gradio that requirements.txt pins; on a Space the front matter decides it."""
+    found = re.search(r"^gradio==(\S+)", (folder / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise HubError("requirements.txt must pin gradio for a Space: gradio==VERSION")
+    return found[1]
 
 
 def copy_program(folder: Path) -> None:
     """Copy the demo from its repository. Raises HubError where the package was installed without the repository."""
     if not (ROOT / "app.py").is_file():
         raise HubError("a Space is made from a clone of the repository, and this is an installed package")
-    shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    shutil.copytree(ROOT / "dcgan", folder / "dcgan", ignore=shutil.ignore_patterns("__pycache__", "training"))
     for name in ("app.py", "LICENSE"):
         shutil.copyfile(ROOT / name, folder / name)
     requirements = "".join((ROOT / name).read_text(encoding="utf-8") for name in REQUIREMENTS)
@@ -128,11 +89,7 @@ def is_private(model: str) -> bool:
 
 def description(title: str, checkpoints: list[Checkpoint], model: str | None) -> str:
     """Return the text of the Space's README.md."""
-    shown = [
-        f"- **{c.name}**: {c.model.image_size} x {c.model.image_size} pixels, after {c.images_seen:,} images seen of "
-        f"{c.data.get('name') or 'images without a name'}. Terms of the data: {c.data.get('license') or 'not stated'}."
-        for c in checkpoints
-    ]
+    shown = [f"- **{checkpoint.name}**: {about(checkpoint)}" for checkpoint in checkpoints]
     source = (
         f"They come from [{model}](https://huggingface.co/{model}). To show another model, duplicate this Space and "
         "name it under `models` and `preload_from_hub` in README.md.\n"
@@ -152,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         help="run, checkpoint folder or a folder of them, which are copied; or owner/name on the Hub, which the Space "
         "downloads when it is built (default: checkpoints)",
     )
-    parser.add_argument("--title", help="the Space's title (default: the README's)")
+    parser.add_argument("--title", type=title_line, help="the Space's title (default: the README's)")
     parser.add_argument("--private", action="store_true", help="make it private (only when it is made)")
     parser.add_argument("--out", type=place, help="write the Space to this folder instead of uploading it")
     flags = parser.parse_args(argv)
@@ -167,7 +124,3 @@ def main(argv: list[str] | None = None) -> int:
             return upload(Path(temporary), flags.repo, "space", "The demo", PATTERNS, flags.private, "gradio")
 
     return run_command("space", work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,14 +19,13 @@ from dcgan.data.sources import DataError, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
-from dcgan.hub.command import new_folder, repo_id, run_command
+from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail, title_line
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
 from dcgan.hub_errors import HubError
 from dcgan.latent.arithmetic import response
 from dcgan.metrics.distances import evenly
-from dcgan.pictures import enlarged, grid, picture
-from dcgan.sampling import sample
+from dcgan.pictures import grid, picture
 
 MAX_SNAPSHOTS = 60  # of 45 kB
 MAX_REALS = 256  # of 3 kB
@@ -63,8 +62,7 @@ def write_static(folder: Path, source: str, title: str = "Faces from noise", dat
     page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=html)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
-    faces = sample(checkpoint.generator, range(32)).numpy()
-    enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(folder / "thumbnail.jpg", quality=88)
+    save_thumbnail(checkpoint, folder / "thumbnail.jpg")
     front = SpaceCardData(
         title=title,
         sdk="static",
@@ -112,7 +110,9 @@ def main(argv: list[str] | None = None) -> int:
         help="folder, zip or hf://datasets/OWNER/NAME, of which 256 pictures are published beside the fakes (default: "
         "none; the drawn faces for a checkpoint that was trained on them)",
     )
-    parser.add_argument("--title", default="Faces from noise", help="the Space's title (default: %(default)s)")
+    parser.add_argument(
+        "--title", type=title_line, default="Faces from noise", help="the Space's title (default: %(default)s)"
+    )
     parser.add_argument("--push", type=repo_id, metavar="OWNER/NAME", help="upload it, too, as this static Space")
     parser.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
     flags = parser.parse_args(argv)
@@ -129,7 +129,3 @@ def main(argv: list[str] | None = None) -> int:
         return f"wrote {flags.out}; try it with:  {server}"
 
     return run_command("static", work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,24 +2,24 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import gradio
 import pytest
 import yaml
 from gradio_client import Client
 from huggingface_hub import SpaceCard
 
 from dcgan.checkpoint import find_checkpoints, load_checkpoint
-from dcgan.hub.space import problems
 from tests.hub.conftest import Command
 from tests.hub_stub import TOKEN, Hub, tree
 
 ROOT = Path(__file__).parents[2]
-FRONT = SpaceCard.load(ROOT / "README.md").data.to_dict()
 
 # The client's own way to upload bytes.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -55,7 +55,8 @@ def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(
     space = tmp_path / "space"
     command("space", "maker/demo", "--checkpoint", "maker/faces", "--title", "Mine", "--out", space)
     front = front_matter(space)
-    assert (front["title"], front["sdk"]) == ("Mine", "gradio")
+    assert_taken(front)
+    assert front["title"] == "Mine"
     assert front["models"] == front["preload_from_hub"] == ["maker/faces"]
     assert front["datasets"] == ["py97/UTKFace-Cropped"]
     assert front["thumbnail"] == "https://huggingface.co/spaces/maker/demo/resolve/main/thumbnail.jpg"
@@ -139,10 +140,8 @@ def test_what_cannot_be_a_space_is_one_line_and_leaves_nothing(run: Path, tmp_pa
 
     out = tmp_path / "out"
     assert "no checkpoint at" in refusal("--checkpoint", tmp_path / "run" / "state")
-    assert "the Hub would not take this Space: title must not be" in refusal("--checkpoint", run, "--title", "\n")
-    with (run / "checkpoint" / "history.jsonl").open("ab") as file:
-        file.truncate(10_000_001)
-    assert "history.jsonl is larger than 10 MB" in refusal("--checkpoint", run)
+    with pytest.raises(SystemExit):
+        refusal("--checkpoint", run, "--title", "\n")
     assert not out.exists()
     out.mkdir()
     (out / "precious.txt").write_text("x")
@@ -152,32 +151,30 @@ def test_what_cannot_be_a_space_is_one_line_and_leaves_nothing(run: Path, tmp_pa
     assert out.read_text() == "x"
 
 
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({}, None),
-        ({"sdk": "streamlit"}, "sdk must not be 'streamlit'"),
-        ({"sdk_version": "5.0.0"}, "sdk_version is not the gradio"),
-        ({"python_version": 3.10}, "python_version must not be 3.1"),
-        ({"python_version": None}, "python_version is missing"),
-        ({"app_file": "main.py"}, "app_file is not there"),
-        ({"colorFrom": "teal"}, "colorFrom must not be 'teal'"),
-        ({"short_description": "x" * 61}, "short_description must not be"),
-        ({"license": "My Own"}, "license must not be 'My Own'"),
-        ({"thumbnail": "thumbnail.jpg"}, "thumbnail must not be"),
-        ({"models": ["faces"]}, "models must not be 'faces'"),
-        ({"datasets": ["py97/UTKFace-Cropped@main"]}, "datasets must not be"),
-        ({"preload_from_hub": [f"maker/faces config.json {'a' * 40}", "maker/faces a,b"]}, None),
-        ({"preload_from_hub": ["maker/faces config.json main"]}, "preload_from_hub must not be"),
-    ],
-)
-def test_what_the_hub_would_not_take_is_named(tmp_path: Path, change: dict, problem: str | None) -> None:
-    front = {key: value for key, value in {**FRONT, **change}.items() if value is not None}
-    (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump(front)}---\n")
-    for name in ("requirements.txt", "app.py"):
-        shutil.copyfile(ROOT / name, tmp_path / name)
-    found = problems(tmp_path)
-    assert found == [] if problem is None else len(found) == 1 and problem in found[0], found
+ID, COLOUR = r"\w[\w.-]*/\w[\w.-]*", "red|yellow|green|blue|indigo|purple|pink|gray"
+FRONT_MATTER = {  # that the Hub takes: https://huggingface.co/docs/hub/spaces-config-reference
+    "title": ".+",
+    "emoji": r"\S+",
+    "colorFrom": COLOUR,
+    "colorTo": COLOUR,
+    "sdk": "gradio",
+    "sdk_version": re.escape(gradio.__version__),
+    "python_version": r"3\.\d+(\.\d+)?",
+    "app_file": r"app\.py",
+    "license": r"[a-z0-9][a-z0-9.+-]*",
+    "short_description": ".{1,60}",
+    "thumbnail": r"https://\S+",
+    "models": ID,
+    "datasets": ID,
+    "preload_from_hub": ID,
+}
+
+
+def assert_taken(front: dict) -> None:
+    """Assert that the Hub takes a front matter."""
+    for key, pattern in FRONT_MATTER.items():
+        values = front[key] if isinstance(front[key], list) else [front[key]]
+        assert all(isinstance(value, str) and re.fullmatch(pattern, value) for value in values), (key, values)
 
 
 def test_the_workflow_mirrors_the_repository_to_a_space(hub: Hub, tmp_path: Path) -> None:
