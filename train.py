@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def run_training(argv: list[str]) -> int:
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
     if ranks.first:
         print(f"{model}\n{config}\nRandom Seed: {config.seed}")
-    images = read_once(ranks, lambda: load_images(dataroot, model.image_size, model.nc, config.workers, limit))
+    images = read_once(ranks, partial(load_images, dataroot, model.image_size, model.nc, config.workers, limit))
     if saved and data["digest"] != images.digest:
         raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
     drawn, path = is_drawn(dataroot), Path(dataroot).expanduser()
@@ -77,7 +78,7 @@ def run_training(argv: list[str]) -> int:
     return 0
 
 
-def read_once(ranks: Ranks, read: Callable[[], Images]) -> Images:
+def read_once(ranks: Ranks, read: Callable[..., Images]) -> Images:
     """The images: the first rank of each machine decodes them while the others wait, which then find them packed.
 
     Raises DataError on all ranks where one of them cannot read.
@@ -90,7 +91,7 @@ def read_once(ranks: Ranks, read: Callable[[], Images]) -> Images:
             failure = error
     if ranks.any(failure is not None):
         raise failure or DataError("another rank cannot read the images")
-    return read() if images is None else images
+    return read(progress=False, retry=False) if images is None else images
 
 
 def hub_address(dataroot: str) -> str | None:

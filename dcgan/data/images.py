@@ -146,11 +146,13 @@ def load_images(
     limit: int | None = None,
     cache: Path | None = None,
     progress: bool = True,
+    retry: bool = True,
 ) -> Images:
     """The images of a source at `image_size`, from the cache or decoded now.
 
     source: a folder, a zip, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. workers: processes that
-    decode. limit: only the first so many. cache: by default that of the user. progress: False prints nothing.
+    decode. limit: only the first so many. cache: by default that of the user. progress: False prints nothing. retry:
+    False takes a packed set as it is, so that all ranks of a training have the same.
     Of several processes that load the same images one decodes them; the others wait, and find them packed.
     Raises DataError if there is nothing to read, or no room for the cache.
     """
@@ -172,7 +174,7 @@ def load_images(
     key = digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
     folder = cache / f"{os.fsdecode(os.fsencode(found.name)[:100])}-{image_size}-{key}"  # of a length that disks take
     images = _open_packed(folder, found.name, image_size, nc)
-    if not images or images.pending:
+    if not images or (retry and images.pending):
         need = len(found.names) * nc * image_size**2
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -182,7 +184,7 @@ def load_images(
                     make_room(cache, need)
                     if need > (free := shutil.disk_usage(cache).free):
                         raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
-                if not images or images.pending:
+                if not images or (retry and images.pending):
                     _pack(found, image_size, nc, workers, folder, images, progress)
                     images = _open_packed(folder, found.name, image_size, nc)
         except OSError as error:

@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 import train
+from dcgan.data.cache import make_room
 from dcgan.data.images import Images, is_heldout, load_images
 from dcgan.data.sources import DataError, open_source
 from tests.hub_stub import READER, TOKEN, Fault, Hub
@@ -148,6 +151,20 @@ def test_looking_a_source_up_fetches_nothing_and_nothing_is_fetched_twice(faces:
     assert load("hf://datasets/faces/webdataset").digest == load("hf://datasets/faces/webdataset", workers=2).digest
     assert len(load_images("hf://datasets/faces/webdataset", 32, workers=0, progress=False)) == 40
     assert faces.sent == sent
+
+
+def test_of_many_that_load_the_same_one_fetches_and_the_zip_counts_as_used(faces: Hub, tmp_path: Path) -> None:
+    load("hf://datasets/faces/zip")
+    once = sum(faces.sent.values())
+    with ThreadPoolExecutor(3) as pool:
+        assert len({images.digest for images in pool.map(load, ["hf://datasets/faces/webdataset"] * 3)}) == 1
+    assert sum(faces.sent.values()) < once + 1.5 * len(FORMS["webdataset"]()["UTKFace.tar.gz"])
+    [zipped_faces] = (tmp_path / "cache" / "hub").glob("faces--zip-*.zip")
+    os.utime(zipped_faces, (0, 0))
+    load("hf://datasets/faces/zip")
+    assert zipped_faces.stat().st_mtime > 0
+    make_room(tmp_path / "cache", 10**12)
+    assert fetched(tmp_path) == []
 
 
 def test_a_newer_commit_is_fetched_and_an_older_one_can_be_named(faces: Hub) -> None:

@@ -118,6 +118,7 @@ def test_what_may_be_read_later_is_tried_again_alone(tmp_path, refusals, kind, e
     load(source)
     assert [path.stat().st_mtime_ns for path in packed] == before
     del refusals["b.png"]
+    assert load(source, retry=False).names == ["a.png", "c.png"]
     for _ in range(2):
         images = load(source)
         assert (images.names, images.skipped, images.digest) == (whole.names, whole.skipped, whole.digest)
