@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +41,7 @@ FILES = (
     *(CONFIG, GENERATOR, DISCRIMINATOR, DIRECTIONS, HISTORY, CARD),
     *(f"{SNAPSHOTS}/*.webp", f"{MOMENTS}/*.safetensors"),
 )
-STEP = ".step"  # suffix of the tensor that holds the step size of int8 kernels
+STEP = ".step"  # suffix of the tensor that holds the step sizes of int8 kernels
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
 MAX_TEXT = 16 * 2**20  # bytes of a JSON or Markdown file; 2,000 rows of a history take a quarter of a MB
@@ -226,7 +226,7 @@ def save_checkpoint(
 ) -> None:
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
-    snapshots: a folder with those of the run so far. moments: generators to keep, files of `save_moment`. config: the
+    snapshots: a folder with those of the run so far. moments: generators to keep, files of `save_net`. config: the
     model, train and data settings, images_seen and metrics; format and versions are added. Directions of the older
     checkpoint stay if its generator had the same weights.
     """
@@ -339,34 +339,18 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def save_net(net: nn.Module, path: Path, steps: Mapping[str, Tensor] | None = None) -> None:
-    """Write the weights of a network in fp16, with their fingerprint. steps: tensors in place of some weights."""
-    state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()} | dict(steps or {})
+def save_net(net: nn.Module, path: Path) -> None:
+    """Write the weights of a network in fp16, with their fingerprint."""
+    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     save_file(state, path, {"fingerprint": fingerprint(net)})
     path.chmod(0o644)  # safetensors writes 0o600
 
 
-@torch.no_grad()
-def save_moment(generator: Generator, path: Path) -> None:
-    """Write the generator in half the size of `save_net`, rounding its own weights to what is written.
-
-    Kernels are int8, in steps of a size of its own for each input channel. On the shipped faces a pixel changes by 0.34
-    of 255 levels on average.
-    """
-    steps: dict[str, Tensor] = {}
-    for name, kernels in generator.named_parameters():
-        if kernels.dim() > 1:
-            size = (kernels.abs().flatten(1).amax(1) / 127).clamp(min=torch.finfo(kernels.dtype).tiny)
-            size = size.view(-1, *[1] * (kernels.dim() - 1))
-            counts = (kernels / size).round().to(torch.int8)
-            kernels.copy_(counts * size)
-            steps |= {name: counts.cpu().contiguous(), name + STEP: size.cpu().contiguous()}
-    save_net(generator, path, steps)
-
-
 def load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
-    """Read a file of `save_net` or `save_moment`: the network in eval mode, fp32, frozen, on the CPU.
+    """Read a file of `save_net`: the network in eval mode, fp32, frozen, on the CPU.
+
+    Earlier versions wrote generators of the time machine in int8, with a step size for each input channel.
 
     Raises CheckpointError if the file is missing, damaged, of another shape, or has weights that are not finite.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcgan.checkpoint import list_moments, load_checkpoint, save_checkpoint, save_moment
+from dcgan.checkpoint import list_moments, load_checkpoint, save_checkpoint, save_net
 from dcgan.direction import Direction, save_directions
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
@@ -55,7 +55,7 @@ def make_checkpoint(
         then = copy.deepcopy(generator)
         with torch.no_grad():
             then.main[-2].weight.mul_(0.2 + seen / 10_000)  # type: ignore[union-attr, operator]
-        save_moment(then, snapshots / f"{seen:010d}.safetensors")
+        save_net(then, snapshots / f"{seen:010d}.safetensors")
     save_checkpoint(folder, generator, discriminator, config, history, snapshots, "# a card\n", list_moments(snapshots))
     return folder
 

@@ -4,7 +4,6 @@
 every fixed-noise grid, `generators/` those of a few moments, and beside them lie the tutorial's figures.
 """
 
-import copy
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from dcgan.checkpoint import (
     list_snapshots,
     read_history,
     save_checkpoint,
-    save_moment,
+    save_net,
     thin_moments,
     write_history,
 )
@@ -130,7 +129,7 @@ class Run:
             if self.config["train"]["moments"]:
                 (self.folder / MOMENTS).mkdir(exist_ok=True)
                 with writing(self.folder / MOMENTS / f"{seen:010d}.safetensors") as temporary:
-                    save_moment(copy.deepcopy(self.nets.shown), temporary)
+                    save_net(self.nets.shown, temporary)
 
     def _thin_moments(self) -> None:
         """Remove generators that are not to be kept. Not before a save stands: a resumed run would miss them."""
