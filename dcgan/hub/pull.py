@@ -2,12 +2,26 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from dcgan.checkpoint import CONFIG, FILES, GENERATOR, CheckpointError
+from dcgan.checkpoint import CONFIG, FILES, GENERATOR, CheckpointError, load_checkpoint
+from dcgan.model import Discriminator, Generator
+
+Net = TypeVar("Net", Generator, Discriminator)
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+
+
+def from_pretrained(kind: type[Net], source: str | Path, **options: Any) -> Net:
+    """Return the generator or the discriminator of a checkpoint: `from_pretrained(Generator, "owner/name@revision")`.
+
+    source: a checkpoint folder, a run, or owner/name[@revision] on the Hub. options: as `pull` takes them. Raises
+    CheckpointError with a one-line message.
+    """
+    checkpoint = load_checkpoint(local_folder(source, **options))
+    net: Any = checkpoint.generator if issubclass(kind, Generator) else checkpoint.discriminator
+    return net
 
 
 def local_folder(source: str | Path, **options: Any) -> Path:

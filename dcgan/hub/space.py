@@ -64,7 +64,7 @@ def copy_program(folder: Path) -> None:
     """Copy the demo from its repository. Raises HubError where the package was installed without the repository."""
     if not (ROOT / "app.py").is_file():
         raise HubError("a Space is made from a clone of the repository, and this is an installed package")
-    shutil.copytree(ROOT / "dcgan", folder / "dcgan", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "dcgan", folder / "dcgan", ignore=shutil.ignore_patterns("__pycache__", "training"))
     for name in ("app.py", "LICENSE"):
         shutil.copyfile(ROOT / name, folder / name)
     requirements = "".join((ROOT / name).read_text(encoding="utf-8") for name in REQUIREMENTS)

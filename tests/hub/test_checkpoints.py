@@ -10,8 +10,10 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
-from dcgan import CheckpointError, load_checkpoint, sample
-from dcgan.hub.pull import FILES
+from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
+from dcgan.checkpoint import FILES
+from dcgan.hub.pull import from_pretrained
+from dcgan.model import fingerprint
 from tests.demo_fixtures import FRAMES, MOMENTS
 from tests.hub.conftest import Command
 from tests.hub_stub import READER, TOKEN, Fault, Hub, oid, tree
@@ -119,6 +121,10 @@ def test_a_revision_is_the_checkpoint_as_it_was(hub: Hub, run: Path) -> None:
     for revision in ("v1", first):
         assert load_checkpoint(f"maker/faces@{revision}").images_seen == 20_000
         assert load_checkpoint("maker/faces", revision=revision).images_seen == 20_000
+    for kind in (Generator, Discriminator):
+        nets = [from_pretrained(kind, source) for source in (run, "maker/faces@v1")]
+        assert fingerprint(nets[0]) == fingerprint(nets[1])
+        assert type(nets[1]) is kind
     assert refusal("maker/faces@v9").endswith("has no such revision on the Hub")
 
 
