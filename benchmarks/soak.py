@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-import train
 from dcgan.checkpoint import read_history
+from dcgan.training import command as train
 from dcgan.training import loop as training
 from dcgan.training.run import STATE
 

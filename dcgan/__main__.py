@@ -2,10 +2,11 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 # The module whose `main(argv)` runs a command and returns its exit code, and what the command does.
 COMMANDS = {
-    "train": ("train", "train on a folder, a zip or a Hub data set of pictures"),
+    "train": ("dcgan.training.command", "train on a folder, a zip or a Hub data set of pictures"),
     "demo": ("dcgan.demo.app", "open the demo in a browser"),
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
@@ -27,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"dcgan: no command '{command}': choose one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
     return import_module(COMMANDS[command][0]).main(arguments)
 
 

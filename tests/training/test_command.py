@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import train
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import images as data
 from dcgan.data.images import load_images
 from dcgan.model import ModelConfig
+from dcgan.training import command as train
 from dcgan.training import figures, loop
 from dcgan.training.config import RESUMABLE, TrainConfig
 from tests.training.tiny import TINY_FLAGS as TINY

@@ -17,11 +17,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-import train as command
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data.sources import DataError
 from dcgan.metrics.distances import Quality
-from dcgan.training import loop
+from dcgan.training import command, loop
 from dcgan.training import run as run_folder
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.doctor import Doctor

@@ -20,11 +20,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-import train as command
 from dcgan import checkpoint
 from dcgan.checkpoint import load_checkpoint
 from dcgan.metrics.distances import Quality
-from dcgan.training import figures, loop
+from dcgan.training import command, figures, loop
 from dcgan.training import run as run_folder
 from dcgan.training.loop import adversarial_step, train
 from dcgan.training.networks import Networks

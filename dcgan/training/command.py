@@ -1,0 +1,166 @@
+"""Train a DCGAN on your own pictures:  python train.py --dataroot PHOTOS --out runs/mine
+
+PHOTOS is a folder (flat or nested), a zip, a data set on the Hub (hf://datasets/OWNER/NAME), or the word avatars (the
+built-in drawn faces, used when nothing is given). runs/mine/checkpoint comes out, which app.py opens. Ctrl-C saves;
+--resume goes on.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dcgan.cli import filled, interruptible, place
+from dcgan.data import avatars
+from dcgan.data.images import Images, load_images
+from dcgan.data.sources import DataError, is_drawn
+from dcgan.model import ModelConfig
+from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
+from dcgan.training.distributed import Ranks, join, launch, launched, leave
+from dcgan.training.loop import train
+from dcgan.training.run import TrainingError, check_folder, read_settings
+from dcgan.training.signals import ending_well
+
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
+    with ending_well(), interruptible("train.py: stopped at once; the last save, if there was one, stands"):
+        try:
+            return run_training(sys.argv[1:] if argv is None else argv)
+        except (DataError, TrainingError, ValueError, OSError) as error:
+            if os.environ.get("LOCAL_RANK", "0") == "0":  # of several ranks, which all stop, one says why
+                print(f"train.py: {error}", file=sys.stderr)
+            return 2
+
+
+def run_training(argv: list[str]) -> int:
+    """Flags, settings, images, training. Returns the exit code; raises for what the user can mend."""
+    flags = build_parser().parse_args(argv)
+    run = flags.out or Path(time.strftime("runs/%Y%m%d-%H%M%S"))
+    check_folder(run, flags.resume)
+    saved = read_settings(run) if flags.resume else {}
+    model, config = choose_settings(flags, saved)
+    if config.ngpu > 1 and not launched():
+        return launch(main, config.ngpu, argv)
+    ranks = join(config.ngpu, config.batch_size)
+    data = saved.get("data", {})
+    dataroot, limit = flags.dataroot or data.get("dataroot", avatars.SOURCE), flags.limit or data.get("limit")
+    if Path(dataroot).resolve() == run.resolve():
+        raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
+    if ranks.first:
+        print(f"{model}\n{config}\nRandom Seed: {config.seed}")
+    images = read_once(ranks, partial(load_images, dataroot, model.image_size, model.nc, config.workers, limit))
+    if saved and data["digest"] != images.digest:
+        raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
+    drawn, path = is_drawn(dataroot), Path(dataroot).expanduser()
+    about = {
+        "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
+        "license": flags.data_license or data.get("license") or (avatars.LICENSE if drawn else None),
+        "limits": flags.data_limits or data.get("limits"),
+        "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
+        "source": avatars.SOURCE if drawn else None,
+    }
+    private = {"dataroot": str(path.resolve()) if path.exists() else dataroot, "limit": limit}  # resumed from anywhere
+    name = flags.name or saved.get("name", "")
+    checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks)
+    leave()
+    if ranks.first:
+        print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {shlex.quote(str(run))}")
+    return 0
+
+
+def read_once(ranks: Ranks, read: Callable[..., Images]) -> Images:
+    """The images: the first rank of each machine decodes them while the others wait, which then find them packed.
+
+    Raises DataError on all ranks where one of them cannot read.
+    """
+    images, failure = None, None
+    if ranks.local == 0:
+        try:
+            images = read()
+        except DataError as error:
+            failure = error
+    if ranks.any(failure is not None):
+        raise failure or DataError("another rank cannot read the images")
+    return read(progress=False, retry=False) if images is None else images
+
+
+def hub_address(dataroot: str) -> str | None:
+    """OWNER/NAME[@REVISION][/FILE] of images that come from the Hub: the one place that a checkpoint may name."""
+    return dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dcgan train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--dataroot", type=filled, help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (the default)")
+    add("--out", type=place, help="run folder (default: runs/ and the time)")
+    add("--resume", action="store_true", help="go on with the run in --out, with its settings")
+    add("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
+    add("--limit", type=positive, help="use only the first so many images")
+    add("--data-name", type=one_line, help="name of the data in the model card (default: the folder's or zip's)")
+    add("--data-license", type=one_line, help="terms of the data, in words, for the model card")
+    add("--data-limits", type=one_line, help="what such data lacks or is one-sided in, for the model card")
+    add("--data-hub", type=hub_name, metavar="OWNER/NAME", help="where the data is on the Hugging Face Hub")
+    for field in (*fields(ModelConfig), *fields(TrainConfig)):
+        flag, best = "--" + field.name.replace("_", "-"), RECIPES["best"].get(field.name, field.default)
+        alike = best == field.default or field.name == "recipe"
+        defaults = repr(best) if alike else f"{best!r}, {field.default!r} with --recipe dcgan"
+        text = f"{field.metadata['help']} (default: {defaults})"
+        if isinstance(field.default, bool):
+            add(flag, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            add(flag, type=type(field.default), choices=field.metadata.get("choices"), help=text)
+    return parser
+
+
+def one_line(text: str) -> str:
+    """A flag's text, for a line of the model card."""
+    return " ".join(text.split())
+
+
+def hub_name(text: str) -> str:
+    """OWNER/NAME[@REVISION][/FILE] from a flag that may hold the whole address."""
+    name = text.removeprefix("https://huggingface.co/datasets/").removeprefix("hf://datasets/").strip("/")
+    if not HUB_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"must read OWNER/NAME, then perhaps @REVISION, perhaps /FILE, not {text!r}")
+    return name
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, from a flag."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
+
+
+def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """Settings from the flags and, beneath them, a saved run or the recipe. Raises TrainingError where a run forbids
+    them.
+    """
+    chosen = {name: value for name, value in vars(flags).items() if value is not None}
+    if "epochs" in chosen and "max_images" not in chosen:
+        chosen["max_images"] = 0
+    if not saved:
+        return configure({**RECIPES[chosen.get("recipe", "best")], **chosen})
+    base = {**saved["model"], **saved["train"], "limit": saved["data"].get("limit") or "none"}
+    names = {"limit", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}
+    if gone := [f"{name} ({base[name]})" for name in base.keys() - names if base[name]]:
+        raise TrainingError(f"cannot resume: this version has no {', '.join(gone)}, which the run was started with")
+    changed = [n for n in chosen.keys() & names - set(RESUMABLE) if chosen[n] != base.get(n, chosen[n])]
+    if changed:
+        said = ", ".join(f"--{n.replace('_', '-')} was {base[n]}, not {chosen[n]}" for n in sorted(changed))
+        raise TrainingError(f"cannot resume with other settings: {said}. Leave them out, or start a new --out")
+    return configure({**base, **chosen})
