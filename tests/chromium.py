@@ -66,7 +66,7 @@ def opened(
     page.goto(f"{site}#{link}")
     yield page
     context.close()
-    assert complaints == []
+    assert not complaints, complaints
 
 
 def install_chromium() -> None:

@@ -110,4 +110,6 @@ def main(argv: list[str] | None = None, home: Path = Path()) -> int:
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"demo: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before Gradio waits for it
+        pass
     return 0

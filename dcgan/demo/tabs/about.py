@@ -18,6 +18,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     """Build the tab and the endpoint /model_card."""
 
     def model_card(checkpoint: str = "") -> str:
+        """The model card of a checkpoint, in Markdown."""
         return card(studio.checkpoints.get(checkpoint))
 
     component("about", {})

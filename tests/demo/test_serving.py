@@ -1,0 +1,167 @@
+"""The demo as a server: how it starts and ends, behind proxies, and what it refuses."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.page import SIZES, choose, open_tab, shown
+from tests.chromium import opened
+from tests.demo_fixtures import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(checkpoints: Path, **environment: str) -> tuple[subprocess.Popen, str]:
+    """Start `python app.py` and wait until it says where it answers."""
+    port = str(free_port())
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--checkpoints", str(checkpoints)],
+        cwd=ROOT,
+        env={**os.environ, "GRADIO_SERVER_PORT": port, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Running on" in line:
+            return process, f"http://127.0.0.1:{port}/"
+    raise AssertionError("it ended without a word")
+
+
+def end(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[int, str]:
+    """Send a signal; the exit status, and what was printed since the start."""
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=30)
+    return process.returncode, printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_and_leaves_nothing_behind(checkpoints: Path, tmp_path: Path, number: int) -> None:
+    process, url = start(checkpoints, GRADIO_DEBUG="1", TMPDIR=str(tmp_path))
+    assert httpx.get(url).status_code == 200
+    assert list(tmp_path.glob("dcgan-*"))
+    code, printed = end(process, number)
+    assert code == 0
+    assert "Traceback" not in printed
+    assert list(tmp_path.glob("dcgan-*")) == []
+
+
+@pytest.mark.parametrize("wrong", [["--checkpoints", "nowhere"], ["--dataroot", "nowhere"]])
+def test_a_wrong_path_is_one_line_and_exit_code_2(checkpoints: Path, wrong: list[str]) -> None:
+    command = [sys.executable, "app.py", "--checkpoints", str(checkpoints), *wrong]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nowhere" in done.stderr
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Passes what is under /demo on, with or without the prefix."""
+
+    target = ""
+    strips = False
+
+    def answer(self) -> None:
+        if self.path == "/favicon.ico":  # a browser's own idea
+            self.send_response(204)
+            return self.end_headers()
+        if not self.path.startswith("/demo"):
+            return self.send_error(404)
+        path = self.path.removeprefix("/demo") if self.strips else self.path
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=60)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"}
+        connection.request(self.command, path, body, headers)
+        answer = connection.getresponse()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        while part := answer.read1(65536):
+            self.wfile.write(part)
+            self.wfile.flush()
+        self.close_connection = True
+        return None
+
+    do_GET = do_POST = do_HEAD = answer
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def prefixed(checkpoints: Path) -> Iterator[str]:
+    """The address of a demo that is told that it stands under /demo."""
+    process, url = start(checkpoints, GRADIO_ROOT_PATH="/demo")
+    yield url
+    end(process)
+
+
+@pytest.fixture(params=["strips the prefix", "keeps the prefix"])
+def behind(request: pytest.FixtureRequest, prefixed: str) -> Iterator[str]:
+    """Its address behind a proxy."""
+    handler = type("Handler", (Proxy,), {"target": prefixed, "strips": request.param.startswith("strips")})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/demo/"
+    server.shutdown()
+
+
+@pytest.mark.browser
+def test_the_page_works_behind_a_proxy(browser: Browser, behind: str) -> None:
+    with opened(browser, behind, "face=people&seed=3", SIZES["desk"]) as page:
+        shown(page, "seed=3&")
+        choose(page, 8)
+        shown(page, "seed=8&")
+        page.get_by_role("meter", name="Discriminator's opinion").wait_for()
+        open_tab(page, "Lab")
+        page.locator("canvas.faces[data-shown]").wait_for()
+
+
+@pytest.mark.parametrize("address", ["demo", "behind"])
+def test_ordinary_bodies_and_uploads_have_limits_and_state_their_length(
+    address: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(address)
+    large = b"x" * (2**20 + 1)
+    for path in ("gradio_api/component_server/", "gradio_api/queue/join", "gradio_api/upload/x", "anything"):
+        assert httpx.post(url + path, content=large).status_code == 413, path
+    files = {"files": ("photo.png", large)}
+    assert httpx.post(f"{url}gradio_api/upload", files=files).status_code == 200
+    if address == "demo":  # the proxy waits for all of a body, whose length it states
+        assert httpx.post(f"{url}gradio_api/upload", content=iter([large])).status_code == 411
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        connection.putrequest("POST", "/gradio_api/upload")
+        connection.putheader("Content-Length", str(2**30))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "checkpoints", "../pyproject.toml", "dcgan/demo/app.py"])
+def test_no_other_file_is_served(demo: str, path: str) -> None:
+    assert httpx.get(f"{demo}gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_what_a_stranger_sends_to_a_server_function_is_answered_in_a_line(demo: str) -> None:
+    config = httpx.get(f"{demo}config").json()
+    number = next(c["id"] for c in config["components"] if "draw" in (c["props"].get("server_fns") or ()))
+    for data in (None, [], {}, {"latents": 7}, {"latents": [[0.0]]}, {"latents": [[1e400] * 20]}, {"nonsense": 1}):
+        request = {"data": data, "component_id": number, "fn_name": "draw", "session_hash": "x"}
+        answer = httpx.post(f"{demo}gradio_api/component_server/", content=json.dumps(request))
+        assert answer.status_code == 200, answer.text
+        assert list(answer.json()) == ["error"]
+        assert "\n" not in answer.json()["error"]
