@@ -2,7 +2,9 @@
 
 import sys
 
-from dcgan.__main__ import main
+from dcgan.training.command import main
+
+__all__ = ["main"]
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    sys.exit(main())

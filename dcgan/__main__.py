@@ -2,7 +2,6 @@
 
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 
 # The module whose `main(argv)` runs a command and returns its exit code, and what the command does.
 COMMANDS = {
@@ -28,8 +27,6 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"dcgan: no command '{command}': choose one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
     return import_module(COMMANDS[command][0]).main(arguments)
 
 

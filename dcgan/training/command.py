@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
     with ending_well(), interruptible("train.py: stopped at once; the last save, if there was one, stands"):
         try:
             return run_training(sys.argv[1:] if argv is None else argv)
