@@ -1,7 +1,5 @@
 """The static page in a real browser, from a plain file server."""
 
-import base64
-import io
 import json
 import re
 import threading
@@ -9,13 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.demo.studio import Studio
@@ -24,13 +20,11 @@ from dcgan.latent import arithmetic
 from dcgan.latents import latents, path
 from dcgan.pictures import grid
 from dcgan.sampling import render, sample
+from tests.browser.page import CLOSE, SIZES, assert_shows, choose, face, open_tab, pixels, shown
 from tests.chromium import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints  # noqa: F401
 
-pytestmark = pytest.mark.browser
-
-CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+DESK, PHONE = SIZES["desk"], SIZES["phone"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -66,62 +60,41 @@ def studio(checkpoints: Path) -> Studio:  # noqa: F811
     return Studio(checkpoints / "toons")
 
 
-def shown(page: Page, link: str) -> Locator:
-    """The canvas in view, once the recipe of what it shows holds `link`."""
-    canvas = page.get_by_role("tabpanel").locator("canvas.face").filter(visible=True)
-    expect(canvas).to_have_attribute("data-shown", re.compile(re.escape(link)))
-    return canvas
-
-
-def assert_shows(canvas: Locator, face: np.ndarray) -> None:
-    """face: [H, W, 3]."""
-    png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
-    with Image.open(io.BytesIO(png)) as image:
-        painted = np.asarray(image.convert("RGB")).astype(int)
-    assert np.abs(painted - face).max() <= CLOSE
-    assert face.std() > 5  # a face, and not a plain surface that anything would be close to
-
-
 def test_seeds_have_the_pixels_that_they_have_in_python(page: Page, checkpoint: Checkpoint) -> None:
     seeds = (3, 0, 41, 2**32 - 1)
-    for seed, face in zip(seeds, sample(checkpoint.generator, seeds).numpy(), strict=True):
-        page.get_by_label("Seed", exact=True).fill(str(seed))
-        page.get_by_label("Seed", exact=True).press("Enter")
-        assert_shows(shown(page, f"seed={seed}&"), face)
+    for seed, pixels_of_it in zip(seeds, sample(checkpoint.generator, seeds).numpy(), strict=True):
+        choose(page, seed)
+        shown(page, f"seed={seed}&")
+        assert_shows(page, pixels_of_it)
 
 
 def test_a_link_of_the_demo_opens_the_same_face(browser: Browser, site: str, studio: Studio) -> None:
-    face = {"truncation": 0.7, "edits": {"2": 1.5}, "directions": {"age": 1.25}, "walk": [2, 9], "shift": [0.1] * NZ}
+    parts = {"truncation": 0.7, "edits": {"2": 1.5}, "directions": {"age": 1.25}, "walk": [2, 9], "shift": [0.1] * NZ}
     link = "face=toons&seed=5&truncation=0.7&z=2:1.5&d=age:1.25&w=2.9&s=" + ".".join(["10"] * NZ)
     with opened(browser, site, link, DESK) as page:
-        canvas = shown(page, "seed=5&truncation=0.7&z=2%3A1.5&d=age%3A1.25&w=2.9&s=")
-        assert_shows(canvas, studio.face(5, **face))
-    with opened(browser, site, f"face=toons&seed=0&o={'.'.join(['-50', '120'] * (NZ // 2))}", DESK) as page:
-        assert_shows(shown(page, "o=-50.120"), studio.face(origin=[-0.5, 1.2] * (NZ // 2)))
-
-
-def test_a_neighbour_is_walked_to(page: Page, studio: Studio) -> None:
-    page.get_by_role("button", name="Neighbour 3", exact=True).click()
-    assert_shows(shown(page, "w=2"), studio.face(3, walk=[2]))
-    expect(page.get_by_role("button", name="Neighbour 1", exact=True)).to_be_visible()
+        shown(page, "seed=5&truncation=0.7&z=2%3A1.5&d=age%3A1.25&w=2.9&s=")
+        assert_shows(page, studio.face(5, **parts))
+        page.get_by_role("button", name="Neighbour 3", exact=True).click()
+        shown(page, "w=2.9.18")
+        assert_shows(page, studio.face(5, **{**parts, "walk": [2, 9, 18]}))
 
 
 def test_a_path_is_drawn_and_scrubbed(page: Page, checkpoint: Checkpoint) -> None:
-    page.get_by_role("tab", name="Interpolate").click()
+    open_tab(page, "Interpolate")
     for kind in ("spherical", "linear"):
         page.get_by_text(kind.capitalize(), exact=True).click()
-        canvas = shown(page, f"{kind} 17")
-        seeds = [int(seed) for seed in (canvas.get_attribute("data-shown") or "").split()[1:3]]
+        shown(page, f"{kind} 17")
+        seeds = [int(seed) for seed in (face(page).get_attribute("data-shown") or "").split()[1:3]]
         page.get_by_role("slider", name="Position on the way").fill("0.5")
-        expect(canvas).to_have_attribute("data-position", "0.500")
+        expect(face(page)).to_have_attribute("data-position", "0.500")
         z = path(latents(seeds, NZ), 17, kind == "spherical", False)
-        assert_shows(canvas, render(checkpoint.generator, z)[8].permute(1, 2, 0).numpy())
+        assert_shows(page, render(checkpoint.generator, z)[8].permute(1, 2, 0).numpy())
     for format in ("GIF", "WebP", "MP4"):  # made by a server
         expect(page.get_by_role("button", name=f"Download {format}")).to_be_hidden()
 
 
 def test_a_slider_of_ones_own_is_that_of_python(page: Page, checkpoint: Checkpoint, studio: Studio) -> None:
-    page.get_by_role("tab", name="Lab").click()
+    open_tab(page, "Lab")
     sheet = page.get_by_role("img", name="Faces to mark")
     expect(sheet).to_have_attribute("data-shown", re.compile("toons .*"))
     seeds = [int(seed) for seed in (sheet.get_attribute("data-shown") or "").split()[1:]]
@@ -136,45 +109,44 @@ def test_a_slider_of_ones_own_is_that_of_python(page: Page, checkpoint: Checkpoi
     expected = arithmetic.slider(latents(seeds[:3], NZ), latents(seeds[3:5], NZ), response)
     assert (torch.tensor(vector) - expected).abs().max() < 0.0021  # of numbers with 3 digits
     steps = [{"seed": seeds[3], "shift": [round(step * value, 3) for value in vector]} for step in range(-3, 4)]
-    assert_shows(trial, grid(np.stack([studio.face(**step) for step in steps]), 7))
+    assert np.abs(pixels(trial) - grid(np.stack([studio.face(**step) for step in steps]), 7)).max() <= CLOSE
 
 
 def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) -> None:
-    page.get_by_role("tab", name="Lab").click()
+    open_tab(page, "Lab")
     result = page.get_by_role("img", name="The sum, with its neighbours")
     expect(result).to_have_attribute("data-shown", re.compile("toons .*"))
     terms = [int(seed) for seed in (result.get_attribute("data-shown") or "").split()[1:]]
     origin = arithmetic.arithmetic(*(latents(seeds, NZ) for seeds in (terms[:3], terms[3:6], terms[6:])))
     page.get_by_role("button", name="Open the sum in Explore").click()
-    canvas = shown(page, "o=")
-    linked = parse_qs(canvas.get_attribute("data-shown"))["o"][0].split(".")
-    z = torch.tensor([int(value) / 100 for value in linked])
+    z = torch.tensor([int(value) / 100 for value in shown(page, "o=")["o"].split(".")])
     assert (z - origin).abs().max() < 0.0101  # of numbers with 2 digits
-    assert_shows(canvas, render(checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy())
+    assert_shows(page, render(checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy())
 
 
 def test_fakes_are_told_from_real_images(page: Page, checkpoint: Checkpoint) -> None:
-    page.get_by_role("tab", name="Real vs fake").click()
+    open_tab(page, "Real vs fake")
     expect(page.get_by_text("Real: 40 pictures at hand.")).to_be_visible()
     fakes = page.get_by_role("img", name="64 generated faces in a grid")
-    assert_shows(fakes, grid(sample(checkpoint.generator, range(64)).numpy()))
+    assert np.abs(pixels(fakes) - grid(sample(checkpoint.generator, range(64)).numpy())).max() <= CLOSE
     assert page.get_by_role("img", name="64 real images in a grid").evaluate("canvas => canvas.height") == 512
     page.get_by_role("button", name="Spot the fake").click()
     expect(page.get_by_role("region", name="Spot the fake")).to_be_visible()
 
 
 def test_the_replay_shows_the_first_frame_and_the_last(page: Page) -> None:
-    page.get_by_role("tab", name="Training replay").click()
+    open_tab(page, "Training replay")
     shown(page, f"toons {len(FRAMES) - 1}")
     page.get_by_role("slider", name="Moment of the training").focus()
     page.keyboard.press("Home")
-    assert shown(page, "toons 0").evaluate("canvas => canvas.width") == 512
+    shown(page, "toons 0")
+    assert face(page).evaluate("canvas => canvas.width") == 512
     expect(page.get_by_role("img", name="Loss over images seen")).to_be_visible()
 
 
 def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: str) -> None:
     for name in ("Interpolate", "Real vs fake", "Training replay", "Lab", "About", "Explore"):
-        page.get_by_role("tab", name=name, exact=True).click()
+        open_tab(page, name)
         for size in (PHONE, DESK):
             page.set_viewport_size(size)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"

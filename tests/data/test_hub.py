@@ -14,22 +14,21 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from PIL import Image
 
-import train
+from dcgan.__main__ import main
 from dcgan.data.cache import make_room
-from dcgan.data.images import Images, is_heldout, load_images
-from dcgan.data.sources import DataError, open_source
+from dcgan.data.images import is_heldout
+from dcgan.data.sources import open_source
+from tests.data.pictures import blot, load, refused
 from tests.hub_stub import READER, TOKEN, Fault, Hub
 
 # As UTKFace has them, one without its field for the origin.
 STEMS = [f"{20 + i}_{i % 2}_{i % 5}_2017011116{i * 7919:07d}" for i in range(39)] + ["61_1_20170109142408075"]
 
 
-def jpeg(seed: int, side: int = 24) -> bytes:
+def jpeg(seed: int) -> bytes:
     file = io.BytesIO()
-    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8))
-    coarse.resize((side, side)).save(file, "JPEG")
+    blot(seed=seed).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -93,17 +92,6 @@ def faces(hub: Hub) -> Hub:
     return hub
 
 
-def load(source: str, **settings) -> Images:
-    return load_images(source, 16, **{"workers": 0, "progress": False, **settings})
-
-
-def refusal(source: str, **settings) -> str:
-    with pytest.raises(DataError) as raised:
-        load(source, **settings)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
-
-
 def fetched(tmp_path: Path) -> list[str]:
     """What lies in the cache of data sets."""
     return [path.name for path in (tmp_path / "cache" / "hub").rglob("*")]
@@ -149,7 +137,7 @@ def test_looking_a_source_up_fetches_nothing_and_nothing_is_fetched_twice(faces:
     assert len(source.names) == 40
     sent = dict(faces.sent)
     assert load("hf://datasets/faces/webdataset").digest == load("hf://datasets/faces/webdataset", workers=2).digest
-    assert len(load_images("hf://datasets/faces/webdataset", 32, workers=0, progress=False)) == 40
+    assert len(load("hf://datasets/faces/webdataset", 32)) == 40
     assert faces.sent == sent
 
 
@@ -237,7 +225,7 @@ def test_names_that_climb_lead_nowhere_and_a_file_too_large_is_left_out(
     "source", ["hf://datasets/faces", "hf://faces/zip", "hf://datasets/../../etc", "hf://datasets/a/b@", "hf://"]
 )
 def test_an_address_that_cannot_be_is_refused_before_anything_is_sent(hub: Hub, source: str) -> None:
-    assert "must read hf://datasets/OWNER/NAME" in refusal(source)
+    assert "must read hf://datasets/OWNER/NAME" in refused(source)
     assert hub.requests == []
 
 
@@ -260,7 +248,7 @@ def test_what_is_not_there_is_one_line(
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     faces.faults = [Fault("/api/|/resolve/", status=status)] if status else []
-    assert message in refusal(f"hf://datasets/faces/{source}")
+    assert message in refused(f"hf://datasets/faces/{source}")
     assert fetched(tmp_path) == []
 
 
@@ -269,10 +257,10 @@ def test_gated_and_private_data_sets_are_for_those_who_may(
     faces: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     faces.add("datasets", "maker/own", FORMS[form](), private=True)
-    assert "or it is private and you are not logged in" in refusal("hf://datasets/maker/own")
+    assert "or it is private and you are not logged in" in refused("hf://datasets/maker/own")
     faces.repos["datasets", f"faces/{form}"].gated = True
     monkeypatch.setenv("HF_TOKEN", READER)
-    assert "gated: ask for access" in refusal(f"hf://datasets/faces/{form}")
+    assert "gated: ask for access" in refused(f"hf://datasets/faces/{form}")
     assert fetched(tmp_path) == []
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert len(load("hf://datasets/maker/own")) == 40
@@ -283,7 +271,7 @@ def test_without_a_network_what_was_fetched_is_read(faces: Hub) -> None:
     online = load("hf://datasets/faces/webdataset")
     with faces.unreachable():
         assert load("hf://datasets/faces/webdataset").digest == online.digest
-        assert "nor from there in the cache: the Hub cannot be reached" in refusal("hf://datasets/faces/zip")
+        assert "nor from there in the cache: the Hub cannot be reached" in refused("hf://datasets/faces/zip")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -292,20 +280,20 @@ def test_a_download_that_breaks_off_goes_on_or_is_one_line_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr("datasets.config.STREAMING_READ_RETRY_INTERVAL", 0)
     faces.faults = [Fault("/cdn/", cut=0)]
-    assert "cannot be fetched" in refusal(f"hf://datasets/faces/{form}")
+    assert "cannot be fetched" in refused(f"hf://datasets/faces/{form}")
     assert fetched(tmp_path) == []
     faces.faults = [Fault("/cdn/", times=1, cut=300)]
     assert len(load(f"hf://datasets/faces/{form}")) == 40
     if form != "pictures":
         faces.add("datasets", "a/half", {name: data[: len(data) // 2] for name, data in FORMS[form]().items()})
-        assert "cannot be fetched" in refusal("hf://datasets/a/half")
+        assert "cannot be fetched" in refused("hf://datasets/a/half")
 
 
 def test_without_the_datasets_library_parquet_says_what_to_install(
     faces: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    assert "pip install datasets" in refusal("hf://datasets/faces/parquet")
+    assert "pip install datasets" in refused("hf://datasets/faces/parquet")
     assert fetched(tmp_path) == []
     assert len(load("hf://datasets/faces/webdataset")) == 40
 
@@ -313,7 +301,7 @@ def test_without_the_datasets_library_parquet_says_what_to_install(
 def test_training_from_the_hub_names_it_in_the_checkpoint(faces: Hub, tmp_path: Path) -> None:
     source = "hf://datasets/faces/webdataset"
     small = ["--image-size=16", "--ngf=4", "--ndf=4", "--batch-size=8", "--max-images=16", "--workers=0", "--ngpu=0"]
-    assert train.main(["--dataroot", source, "--limit", "30", "--out", str(tmp_path / "run"), *small]) == 0
+    assert main(["train", "--dataroot", source, "--limit", "30", "--out", str(tmp_path / "run"), *small]) == 0
     data = json.loads((tmp_path / "run" / "checkpoint" / "config.json").read_text())["data"]
     count = 30 - sum(is_heldout(stem) for stem in STEMS[:30])
     assert (data["hub"], data["name"], data["count"]) == ("faces/webdataset", "webdataset", count)
