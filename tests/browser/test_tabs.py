@@ -1,0 +1,145 @@
+"""What a visitor does in Explore, Interpolate, Training replay and Lab."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from dcgan.demo.studio import Studio
+from tests.browser.page import SIZES, assert_shows, choose, choose_checkpoint, face, open_tab, pixels, shown
+from tests.demo_fixtures import FRAMES, NZ
+
+BOTH = pytest.mark.parametrize("page", SIZES, indirect=True)
+
+
+@BOTH
+def test_sliders_are_moved_undone_redone_and_reset(page: Page, studio: Studio) -> None:
+    slider = page.get_by_role("slider", name="Dimension ").first
+    number = (slider.get_attribute("aria-label") or "").removeprefix("Dimension ")
+    slider.press("End")
+    shown(page, f"z={number}%3A3.5")
+    assert_shows(page, studio.face(3, edits={number: 3.5}))
+    expect(page.get_by_role("button", name="Redo")).to_be_disabled()
+    page.keyboard.press("Control+z")
+    expect(page.locator("canvas.face[data-shown*='z=']")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.get_by_role("button", name="Redo").click()
+    shown(page, "z=")
+    page.get_by_role("button", name=f"Reset Dimension {number}", exact=True).click()
+    expect(page.get_by_role("button", name="Reset all")).to_be_disabled()
+    choose(page, 7)
+    page.get_by_role("button", name="Random seed").click()
+    expect(page.locator("canvas.face[data-shown*='seed=7&']")).to_have_count(0)
+    page.go_back()
+    shown(page, "seed=7&")
+
+
+def test_every_dimension_is_found_and_named_directions_stand_first(page: Page) -> None:
+    page.get_by_role("button", name=f"Show all {NZ}").click()
+    sliders = page.get_by_role("slider", name="Dimension ")
+    expect(sliders).to_have_count(NZ)
+    page.get_by_text("By number", exact=True).click()
+    expect(sliders.first).to_have_attribute("aria-label", "Dimension 0")
+    page.get_by_label("Search dimensions").fill("13")
+    expect(sliders).to_have_count(1)
+    page.get_by_label("Search dimensions").fill("99")
+    expect(page.get_by_text("No such dimension")).to_be_visible()
+    choose_checkpoint(page, "toons")
+    expect(page.get_by_role("slider", name="age, from younger to older", exact=True)).to_be_visible()
+    expect(sliders).to_have_count(0)  # behind a click
+
+
+def test_a_neighbour_is_walked_to_and_pictures_are_saved(page: Page, studio: Studio) -> None:
+    page.get_by_role("button", name="Neighbour 3", exact=True).click()
+    shown(page, "w=2")
+    expect(page).to_have_url(re.compile("w=2"))
+    assert_shows(page, studio.face(3, walk=[2]))
+    for size in (64, 512):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Save {size} px").click()
+        assert download.value.suggested_filename == f"people-3-{size}px.png"
+
+
+@BOTH
+def test_a_path_is_scrubbed_played_grown_and_downloaded(page: Page) -> None:
+    open_tab(page, "Interpolate")
+    shown(page, "spherical 17")
+    page.get_by_role("button", name="Show face 1").click()
+    expect(face(page)).to_have_attribute("data-position", "0.000")
+    page.get_by_role("button", name="Play", exact=True).filter(visible=True).click()
+    expect(face(page)).not_to_have_attribute("data-position", "0.000")
+    page.get_by_role("button", name="Pause", exact=True).filter(visible=True).click()
+    for format in ("GIF", "WebP", "MP4"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download {format}").click()
+        assert download.value.suggested_filename.endswith(f".{format.lower()}")
+    page.get_by_role("button", name="Add the face of Explore").click()
+    shown(page, " 3 spherical 33")
+    page.get_by_text("Loop", exact=True).click()
+    page.get_by_text("Linear", exact=True).click()
+    shown(page, " 3 linear loop 48")
+    page.get_by_role("button", name="Remove face 1").click()
+    shown(page, " 3 linear loop 32")
+    expect(page.get_by_role("button", name="Remove face 1")).to_be_disabled()
+
+
+@BOTH
+def test_the_replay_is_scrubbed_played_and_followed(page: Page) -> None:
+    last = len(FRAMES) - 1
+    open_tab(page, "Training replay")
+    shown(page, f"people {last}")
+    grid = pixels(face(page))
+    scrubber = page.get_by_role("slider", name="Moment of the training")
+    scrubber.press("Home")
+    shown(page, "people 0")
+    page.get_by_role("button", name="Play", exact=True).filter(visible=True).click()
+    shown(page, f"people {last}")
+    page.get_by_role("button", name="Follow face 11", exact=True).click()
+    shown(page, f"people {last} 10")
+    assert np.array_equal(pixels(face(page)), grid[64:128, 128:192])
+    page.get_by_role("button", name="Show all faces").click()
+    for _ in FRAMES[2:]:
+        scrubber.press("ArrowLeft")
+    page.get_by_role("button", name="My own face at this moment").click()
+    assert shown(page, f"t={FRAMES[1]}")["seed"] == "3"
+
+
+@BOTH
+def test_a_slider_of_ones_own_is_made_kept_loaded_tried_and_removed(page: Page, tmp_path: Path) -> None:
+    open_tab(page, "Lab")
+    expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile(r"people( \d+){24}"))
+    for n, clicks in ((1, 1), (2, 1), (3, 2), (4, 2)):
+        for _ in range(clicks):
+            page.get_by_role("button", name=re.compile(rf"^Mark face {n},")).click()
+    expect(page.get_by_text("2 have it, 2 lack it")).to_be_visible()
+    page.get_by_label("Name of the slider").fill("beam")
+    page.get_by_role("button", name="Make the slider").click()
+    expect(page.get_by_label("A face along the slider")).to_have_attribute("data-shown", "beam")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    download.value.save_as(tmp_path / "beam.json")
+    page.get_by_role("button", name="Remove beam").click()
+    expect(page.get_by_role("button", name="Remove beam")).to_have_count(0)
+    (tmp_path / "no.json").write_text('{"name": 3}')
+    page.get_by_label("Load a slider").set_input_files(tmp_path / "no.json")
+    expect(page.get_by_text("This file holds no slider")).to_be_visible()
+    page.get_by_label("Load a slider").set_input_files(tmp_path / "beam.json")
+    page.get_by_role("button", name="Try it in Explore").click()
+    shown(page, "seed=3&")
+    before = pixels(face(page))
+    page.get_by_role("slider", name="beam").press("End")
+    assert len(shown(page, "s=")["s"].split(".")) == NZ
+    assert np.abs(pixels(face(page)) - before).mean() > 1
+
+
+def test_a_sum_of_faces_opens_in_explore(page: Page) -> None:
+    open_tab(page, "Lab")
+    total = page.get_by_label("The sum, with its neighbours")
+    expect(total).to_have_attribute("data-shown", re.compile(r"people( \d+){9}"))
+    before = total.get_attribute("data-shown") or ""
+    page.get_by_role("button", name="Mean of face 1: take another", exact=True).click()
+    expect(total).not_to_have_attribute("data-shown", before)
+    page.get_by_role("button", name="Open the sum in Explore").click()
+    assert len(shown(page, "o=")["o"].split(".")) == NZ
