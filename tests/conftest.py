@@ -31,6 +31,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_CACHE", str(cache))
+        patch.setenv("OMP_NUM_THREADS", "1")  # of programs that tests start: as many run at once as there are cores
         yield cache
 
 
