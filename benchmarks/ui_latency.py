@@ -1,5 +1,5 @@
-"""From `python app.py` to the first picture, and from a slider's input event to the painted face, in Chromium: on the
-same machine, and with 100 ms to the server and back.
+"""The page in Chromium, on the same machine and with 100 ms to the server and back: how soon the first picture is there
+after `python app.py`, how long from a slider's input event to the painted face, and how many faces a drag paints.
 
 python -m benchmarks.ui_latency [checkpoints]
 """
@@ -15,96 +15,56 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from playwright.sync_api import Page, TimeoutError, ViewportSize, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
-from app import HERE
-from tests.chromium import ARGUMENTS, MISSING, find_chromium
+from tests.chromium import ARGUMENTS, MISSING, PATIENCE, find_chromium
 
-PATIENCE = 60_000  # milliseconds
-DESK = ViewportSize(width=1280, height=800)
-DRAGS, MOVES = 4, 40
-PREPARED = 40  # seconds until what the server prepares in the background is done
-# Every input event of the slider is timed until the first frame after its face is on the canvas.
-WATCH = """slider => {
+ROOT = Path(__file__).parents[1]
+# The slider gets a value; the time until the frame after its face is on the canvas, in milliseconds.
+PRESS = """([slider, value]) => new Promise((done) => {
   const canvas = document.querySelector('canvas.face');
-  const dimension = slider.getAttribute('aria-label').match(/\\d+/)[0];
-  const begun = new Map();
-  const key = (value) => `${dimension}:${Number(value)}`;
-  window.times = [];
-  slider.addEventListener('input', (event) => begun.set(key(slider.value), event.timeStamp), true);
-  window.shows = () => new URLSearchParams(canvas.dataset.shown).get('z') === key(slider.value);
-  new MutationObserver(() => {
-    const began = begun.get(new URLSearchParams(canvas.dataset.shown).get('z'));
-    if (began === undefined) return;
+  const begun = performance.now();
+  const watch = new MutationObserver(() => {
+    if (new URLSearchParams(canvas.dataset.shown).get('truncation') !== String(value)) return;
+    watch.disconnect();
     requestAnimationFrame(() => {
       const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        window.times.push(performance.now() - began);
-        window.ontime?.();
-      };
+      port1.onmessage = () => done(performance.now() - begun);
       port2.postMessage(null);  // runs when the frame has been painted
     });
-  }).observe(canvas, { attributes: true, attributeFilter: ['data-shown'] });
+  });
+  watch.observe(canvas, { attributes: true, attributeFilter: ['data-shown'] });
+  slider.value = value;
+  slider.dispatchEvent(new Event('input'));
+})"""
+# The slider gets a new value before each frame; a frame counts if its face is another one than the frame's before.
+DRAG = """async ([slider, seconds]) => {
+  const canvas = document.querySelector('canvas.face');
+  const begun = performance.now();
+  let [painted, before, frames] = [0, canvas.dataset.shown, 0];
+  for (let now = begun; now - begun < 1000 * seconds; frames++) {
+    slider.value = 1 + Math.sin(now / 500);
+    slider.dispatchEvent(new Event('input'));
+    now = await new Promise(requestAnimationFrame);
+    if (canvas.dataset.shown !== before) painted++;
+    before = canvas.dataset.shown;
+  }
+  const passed = (performance.now() - begun) / 1000;
+  return [painted / passed, frames / passed];
 }"""
-
-
-# The times when the page has a face, with its sliders, and when it has its tabs, in seconds since 1970.
-SEEN = """
-window.seen = {};
-new MutationObserver(() => {
-  const now = (performance.timeOrigin + performance.now()) / 1000;
-  if (document.querySelector('canvas.face[data-shown]')) seen.face ??= now;
-  if (document.querySelector('[role=tab][aria-selected=true]')) seen.tabs ??= now;
-}).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-shown', 'aria-selected'] });
-"""
-
-
-def measure(page: Page, url: str, count: int) -> tuple[list[float], list[float], int]:
-    """Times in ms of single key presses and of faces shown during a drag, and how many drags ended on another face."""
-    page.goto(f"{url}#seed=3", timeout=PATIENCE)
-    page.locator("details.all").evaluate("details => (details.open = true)")  # folded where there are named directions
-    slider = page.get_by_role("slider", name="Dimension ").first
-    slider.wait_for(timeout=PATIENCE)
-    page.locator("canvas.face[data-shown]").first.wait_for(timeout=PATIENCE)
-    page.wait_for_timeout(2000)  # until the dimensions are in the order of their effect
-    slider.evaluate(WATCH)
-    slider.focus()
-    for _ in range(10):  # connections and caches
-        press(page)
-    page.evaluate("times.length = 0")
-    for _ in range(count):
-        press(page)
-    keys = page.evaluate("times.splice(0)")
-    wrong, box = 0, slider.bounding_box()
-    assert box is not None
-    y = box["y"] + box["height"] / 2
-    for drag in range(DRAGS):
-        page.mouse.move(box["x"] + box["width"] / 2, y)
-        page.mouse.down()
-        for i in range(MOVES):
-            part = (i if drag % 2 else MOVES - 1 - i) / (MOVES - 1)
-            page.mouse.move(box["x"] + box["width"] * (0.1 + 0.8 * part), y)
-            page.evaluate("new Promise(requestAnimationFrame)")
-        page.mouse.up()
-        try:
-            page.wait_for_function("shows()", timeout=PATIENCE)
-            page.evaluate("new Promise((done) => setTimeout(done, 1000))")  # nothing older may come after it
-            wrong += not page.evaluate("shows()")
-        except TimeoutError:
-            wrong += 1
-    return keys, page.evaluate("times"), wrong
 
 
 @contextmanager
 def served(checkpoints: str) -> Iterator[int]:
-    """`python app.py`, from when it listens: its port."""
+    """The port of `python app.py`, from when it listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(HERE / "app.py"), "--checkpoints", checkpoints]
+    command = [sys.executable, "app.py", "--checkpoints", checkpoints]
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
         while server.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
@@ -113,23 +73,6 @@ def served(checkpoints: str) -> Iterator[int]:
             yield port
         finally:
             server.terminate()
-
-
-def visit(page: Page, port: int, began: float) -> tuple[float, float]:
-    """After how many seconds a new visitor has a face with its sliders, and the tabs. The page is closed after it."""
-    page.add_init_script(SEEN)
-    page.goto(f"http://127.0.0.1:{port}", timeout=PATIENCE)
-    page.wait_for_function("seen.face && seen.tabs", timeout=PATIENCE)
-    face, tabs = page.evaluate("[seen.face, seen.tabs]")
-    page.close()
-    return face - began, tabs - began
-
-
-def press(page: Page) -> None:
-    # A promise, and not a look at every frame, which would make the page draw frames that nobody asked for.
-    before = page.evaluate("(window.timed = new Promise((done) => (window.ontime = done)), times.length)")
-    page.keyboard.press("ArrowRight" if before % 40 < 20 else "ArrowLeft")
-    page.evaluate("window.timed")
 
 
 def distant(port: int, round_trip: float) -> int:
@@ -151,38 +94,54 @@ def distant(port: int, round_trip: float) -> int:
     return server.sockets[0].getsockname()[1]
 
 
+def visit(page: Page, port: int) -> float:
+    """Open the page; the time in seconds since 1970 when it has its first picture."""
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script("""new MutationObserver((_, observer) => {
+        const canvas = document.querySelector('canvas.face');
+        if (!canvas?.getContext('2d').getImageData(0, 0, 1, 1).data[3]) return;
+        window.first = (performance.timeOrigin + performance.now()) / 1000;
+        observer.disconnect();
+    }).observe(document, { subtree: true, childList: true, attributes: true })""")
+    page.goto(f"http://127.0.0.1:{port}")
+    page.wait_for_function("window.first")
+    return page.evaluate("window.first")
+
+
 def main() -> None:
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="?", default=HERE / "checkpoints")
-    parser.add_argument("--presses", type=int, default=60, help="key presses to take the median of (default: 60)")
+    parser.add_argument("checkpoints", nargs="?", default=ROOT / "checkpoints")
+    parser.add_argument("--presses", type=int, default=60, help="changes to take the median of (default: 60)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a drag (default: 3)")
     flags = parser.parse_args()
     chromium = find_chromium()
     if chromium is None:
         parser.exit(2, MISSING + "\n")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page, began = browser.new_page(viewport=DESK), time.time()
+        browser.new_page().close()
+        began = time.time()
         with served(str(flags.checkpoints)) as port:
-            first = visit(page, port, began)
-            time.sleep(PREPARED)
-            page = browser.new_context(viewport=DESK).new_page()
-            later = visit(page, port, time.time())
-            print(
-                f"first face, with sliders, {first[0]:.1f} s after python app.py, the other tabs {first[1]:.1f} s; "
-                f"a later visitor's after {later[0]:.1f} and {later[1]:.1f} s",
-                flush=True,
-            )
+            print(f"first picture {visit(browser.new_page(), port) - began:.1f} s after python app.py", flush=True)
             for name, at in (("loopback", port), ("100 ms away", distant(port, 0.1))):
-                page = browser.new_page(viewport=DESK)
-                keys, drags, wrong = measure(page, f"http://127.0.0.1:{at}/", flags.presses)
+                context = browser.new_context(viewport={"width": 1280, "height": 800})  # and with it an empty cache
+                page, began = context.new_page(), time.time()
+                first = visit(page, at) - began
+                page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
+                slider = page.get_by_role("slider", name="Truncation").element_handle()
+                page.wait_for_function("!document.querySelector('.status').textContent")
+                values = [round(0.3 + i / 100, 2) for i in range(flags.presses)]
+                presses = [page.evaluate(PRESS, [slider, value]) for value in values]
+                painted, frames = page.evaluate(DRAG, [slider, flags.seconds])
                 print(
-                    f"{name:>11}: key press median {statistics.median(keys):.0f} ms, drag median "
-                    f"{statistics.median(drags):.0f} ms, {len(drags)} faces in {DRAGS * MOVES} moves, "
-                    f"{wrong} of {DRAGS} drags ended on another face",
+                    f"{name:>11}: first picture after {first:.1f} s, slider to painted face median "
+                    f"{statistics.median(presses):.0f} ms, a drag paints {painted:.0f} of {frames:.0f} frames a second",
                     flush=True,
                 )
-                page.close()
+                context.close()
         browser.close()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

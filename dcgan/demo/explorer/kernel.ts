@@ -2,7 +2,7 @@
    kernel.wasm of it.
 
    Behind a ReLU three of four values are zeros. Those that are not are listed first, and nothing is multiplied by the
-   others: a few milliseconds a face, where products of matrices take more than twice as long (benchmarks/kernel_speed.py).
+   others: a few milliseconds a face, where products of matrices take more than twice as long.
 
    Images are channels last, [side, side, channels], kernels [blocks, 4, 4, inputs, WIDTH]: a block of WIDTH outputs at
    a time is summed in the processor's registers. Channels are filled up with zeros to a multiple of WIDTH. */
