@@ -1,4 +1,4 @@
-"""What can go wrong with the Hugging Face Hub, in one line each."""
+"""Errors of the Hugging Face Hub as one-line messages that say what to do."""
 
 import re
 import textwrap
@@ -15,19 +15,22 @@ from huggingface_hub.errors import (
 )
 
 LOG_IN = "`hf auth login`, or set HF_TOKEN"
-# What huggingface_hub raises where the network, the Hub, the disk or a name is not as it should be.
-TROUBLE = (HTTPError, OSError, ValueError, RuntimeError)
+# Raised by huggingface_hub for faults of the network, the Hub, the disk or a name.
+HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 
 class HubError(Exception):
-    """Something that cannot be put on the Hub; the message is one line that says what to do."""
+    """An upload, a Space or a page that cannot be made; the message is one line that says what to do."""
 
 
-def trouble(error: Exception, what: str) -> str:
-    """What went wrong with `what` on the Hub, in one line that holds no token."""
+def error_message(error: Exception, what: str) -> str:
+    """Describe an exception of HUB_ERRORS in one line without tokens and signed addresses.
+
+    what: the thing on the Hub that was used, e.g. "model of that name".
+    """
     cause = error.__cause__
     if isinstance(error, LocalEntryNotFoundError) and isinstance(cause, HfHubHTTPError):
-        return trouble(cause, what)
+        return error_message(cause, what)
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
     if isinstance(error, GatedRepoError):
         return f"the {what} is gated: ask for access on its page on the Hub, then {LOG_IN}"
@@ -49,5 +52,5 @@ def trouble(error: Exception, what: str) -> str:
         return f"the Hub cannot be reached, and its cache has no whole {what}"
     if not status and isinstance(error, HTTPError | ConnectionError):
         return "the Hub cannot be reached"
-    said = isinstance(error, HfHubHTTPError) and error.server_message
-    return textwrap.shorten(re.sub(r"\?\S+", "", said or str(error) or type(error).__name__), 300)  # no signed address
+    message = (isinstance(error, HfHubHTTPError) and error.server_message) or str(error) or type(error).__name__
+    return textwrap.shorten(re.sub(r"\?\S+", "", message), 300)  # queries sign addresses

@@ -25,11 +25,11 @@ from tqdm import tqdm
 
 from dcgan.data.cache import alone, cache_directory, hold
 from dcgan.data.sources import MAX_FILE, DataError, ZipSource, is_image
-from dcgan.hub_errors import TROUBLE, trouble
+from dcgan.hub_errors import HUB_ERRORS, error_message
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
 TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # in the name of a file of the training split
-UNREADABLE = (*TROUBLE, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
+UNREADABLE = (*HUB_ERRORS, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 PARALLEL = 8  # image files downloaded at a time
 
 Encoded = Iterator[tuple[str, bytes]]  # names and contents of image files
@@ -59,10 +59,10 @@ class HubSource:
                 files = HfApi().list_repo_files(address["repo"], repo_type="dataset", revision=commit)
                 self.read, chosen = self._choose(files, (address["path"] or "").strip("/"))
                 self.paths = [f"datasets/{address['repo']}@{commit}/{file}" for file in chosen]
-        except TROUBLE as error:
+        except HUB_ERRORS as error:
             fetched = sorted(cache.glob(f"{key}-*.zip"), key=lambda path: path.stat().st_mtime)
             if not fetched or isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
-                why = trouble(error, "data set of that name")
+                why = error_message(error, "data set of that name")
                 raise DataError(f"no images at '{source}', nor from there in the cache: {why}") from None
             self.zip = fetched[-1]
         self.fingerprint = self.zip.name
@@ -114,7 +114,7 @@ class HubSource:
         except ImportError:
             raise DataError(f"'{self.source}' is stored as parquet, which needs: pip install datasets") from None
         except UNREADABLE as error:
-            raise DataError(f"'{self.source}' cannot be fetched: {trouble(error, 'data set')}") from None
+            raise DataError(f"'{self.source}' cannot be fetched: {error_message(error, 'data set')}") from None
 
 
 def read_parquet(paths: list[str], limit: int | None) -> Encoded:

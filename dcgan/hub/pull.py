@@ -41,7 +41,7 @@ def pull(source: str, **options: Any) -> Path:
     """
     from huggingface_hub import HfApi, snapshot_download  # a quarter of a second that local folders do not wait
 
-    from dcgan.hub_errors import TROUBLE, trouble
+    from dcgan.hub_errors import HUB_ERRORS, error_message
 
     repo, _, revision = source.partition("@")
     options = {"revision": revision or None, **options}
@@ -55,8 +55,7 @@ def pull(source: str, **options: Any) -> Path:
                 f"'{source}' on the Hub is no checkpoint of this program: it has no {' and no '.join(missing)}"
                 + f"; pickles ({', '.join(pickles[:3])}) are never read" * bool(pickles)
             )
-    except TROUBLE as error:
-        raise CheckpointError(
-            f"no checkpoint at '{source}': there is no such folder here, and {trouble(error, 'model of that name')}"
-        ) from None
+    except HUB_ERRORS as error:
+        why = error_message(error, "model of that name")
+        raise CheckpointError(f"no checkpoint at '{source}': there is no such folder here, and {why}") from None
     return folder

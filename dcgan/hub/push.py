@@ -16,7 +16,7 @@ from dcgan.cli import interruptible
 from dcgan.hub.card import complete_card
 from dcgan.hub.command import repo_id, run_command
 from dcgan.hub.pull import local_folder
-from dcgan.hub_errors import TROUBLE, HubError, trouble
+from dcgan.hub_errors import HUB_ERRORS, HubError, error_message
 
 
 def push(run: str, repo: str, private: bool = False, license: str | None = None) -> str:
@@ -68,8 +68,8 @@ def upload(
             delete_patterns=list(patterns),
             commit_message=message,
         )
-    except TROUBLE as error:
-        raise HubError(f"'{repo}' was not changed: {trouble(error, f'{kind} of that name')}") from None
+    except HUB_ERRORS as error:
+        raise HubError(f"'{repo}' was not changed: {error_message(error, f'{kind} of that name')}") from None
     return str(url)
 
 

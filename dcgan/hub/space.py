@@ -16,7 +16,7 @@ from dcgan.hub.card import dataset_id
 from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail, title_line
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import copy_checkpoint, upload
-from dcgan.hub_errors import TROUBLE, HubError
+from dcgan.hub_errors import HUB_ERRORS, HubError
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ("requirements.txt", "requirements-hub.txt")  # a Space's real images come from the Hub
@@ -83,7 +83,7 @@ def is_private(model: str) -> bool:
     """Return whether a model on the Hub is private; False without a network."""
     try:
         return bool(HfApi().model_info(model).private)
-    except TROUBLE:
+    except HUB_ERRORS:
         return False
 
 
