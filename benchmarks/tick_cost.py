@@ -1,4 +1,4 @@
-"""What a tick costs: a stretch of training with a snapshot and a save at its start, beside the same stretch without.
+"""What a tick costs: the snapshot and the save, beside the training between two of them.
 
 python benchmarks/tick_cost.py
 """
@@ -14,16 +14,12 @@ from statistics import median
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.training.malloc import keep_freed_memory
-from dcgan.training.precision import autocast
-
 from dcgan.data.images import load_images
-from dcgan.pictures import normalised
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
 from dcgan.training.loop import stepper
 from dcgan.training.networks import Networks
-from dcgan.training.run import Writer
+from dcgan.training.run import Run
 
 
 def main() -> None:
@@ -32,41 +28,32 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     flags = parser.parse_args()
     model, config = configure(RECIPES["best"])
-    device = join(config.ngpu, config.batch_size).device
-    keep_freed_memory()
-    nets, steps = Networks(model, config, device), 4_000 if device.type == "cuda" else 20
+    nets = Networks(model, config, join(config.ngpu, config.batch_size))
+    step, steps = stepper(nets), 4_000 if nets.device.type == "cuda" else 20
     images = load_images(flags.dataroot, 64, limit=2_000)
-    real = normalised(next(images.batches(config.batch_size, 0, device=device)))
-    step = stepper(nets, config, autocast(config.precision, device))
+    real = nets.prepared(next(images.batches(config.batch_size, 0, device=nets.device)))
+    noise = torch.randn(len(real), model.nz, 1, 1, device=nets.device)
 
-    def stretch() -> None:
-        for _ in range(steps):
-            step(real, torch.randn(len(real), model.nz, 1, 1, device=device))
-        if device.type == "cuda":
+    def seconds(*work) -> float:
+        start = time.perf_counter()
+        for part in work:
+            part()
+        if nets.device.type == "cuda":
             torch.cuda.synchronize()
+        return time.perf_counter() - start
 
-    plain, ticked = [], []
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"name": "tick", "model": asdict(model), "train": asdict(config)}
-        writer = Writer(Path(folder, "run"), nets, images, settings, {})
-        writer.start(0, {})
-        stretch()
-        for turn in range(flags.turns):
-            start = time.perf_counter()
-            stretch()
-            plain.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            writer.snapshot(turn + 1)
-            writer.save(turn + 1, nets.good(turn + 1).state)
-            stretch()
-            writer.wait()
-            ticked.append(time.perf_counter() - start)
-    cost = median(a - b for a, b in zip(ticked, plain, strict=True))
-    speed = steps * config.batch_size / median(plain)
-    share = cost / (config.tick / speed)
-    print(
-        f"{speed:,.0f} images/s; a tick costs {cost:.2f} s, {share:.2%} of the {config.tick / speed:,.0f} s between two"
-    )
+        settings = {"name": "tick", "model": asdict(model), "train": asdict(config), "data": {}}
+        run = Run(Path(folder, "run"), nets, images, settings)
+        with run.open(0, {}, resume=False):
+            seconds(*[lambda: step(real, noise, False)] * steps)
+            speed = steps * config.batch_size / seconds(*[lambda: step(real, noise, False)] * steps)
+            ticks = [seconds(lambda t=t: run.snapshot(t), lambda t=t: run.save(t)) for t in range(1, flags.turns + 1)]
+            means = [seconds(nets.calibrate) for _ in range(flags.turns)]
+    between = config.tick / speed
+    print(f"{speed:,.0f} images/s: {between:,.0f} s between two ticks")
+    print(f"a snapshot and a save: {median(ticks):.2f} s, {median(ticks) / between:.2%}")
+    print(f"BatchNorm statistics of the averaged generator: {median(means):.2f} s, {median(means) / between:.2%}")
 
 
 if __name__ == "__main__":

@@ -17,29 +17,25 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.training.malloc import keep_freed_memory
-from dcgan.training.precision import autocast, layout
 
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
-from dcgan.pictures import normalised
-from dcgan.training.config import RECIPES, TrainConfig, configure
+from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
-from dcgan.training.loop import adversarial_step, stepper
+from dcgan.training.loop import stepper
 from dcgan.training.networks import Networks
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")
-Contest = tuple[int, Iterator[None]]  # steps in an epoch, and the steps
+DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
 def main() -> None:
@@ -73,62 +69,49 @@ def main() -> None:
 
 def run_turn(name: str, dataroot: str) -> dict[str, float]:
     """One contestant's images/s in its first epoch and in its second, and its peak memory in MiB."""
-    cuda = torch.cuda.is_available()
     start = time.perf_counter()
-    if name == "tutorial":
-        per_epoch, steps = tutorial(dataroot)
-    elif name == "ours":
-        per_epoch, steps = ours(dataroot)
-    else:
-        per_epoch, steps = ceiling(dataroot, "fp32" if name == "ceiling_fp32" else "auto")
+    steps, epoch = tutorial(dataroot) if name == "tutorial" else ours(dataroot, name)
     speeds = []
     for _ in range(2):
-        for _ in range(per_epoch):
-            next(steps)
-        if cuda:
+        epoch()
+        if DEVICE.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
-        speeds.append(per_epoch * BATCH / (now - start))
+        speeds.append(steps * BATCH / (now - start))
         start = now
-    memory = (
-        torch.cuda.max_memory_allocated() / 2**20 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    )
-    return {"first": speeds[0], "later": speeds[1], "peak_mib": memory}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = torch.cuda.max_memory_allocated() / 2**20 if DEVICE.type == "cuda" else peak
+    return {"first": speeds[0], "later": speeds[1], "peak_mib": peak}
 
 
-def tutorial(dataroot: str) -> Contest:
-    """The loop of the PyTorch DCGAN faces tutorial."""
+def tutorial(dataroot: str) -> tuple[int, Callable[[], None]]:
+    """The loop of the PyTorch DCGAN faces tutorial: steps in an epoch, and an epoch."""
+    from torch import nn, optim
     from torchvision import datasets, transforms
 
-    device = join(1, BATCH).device
     normalise = transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    steps = [transforms.Resize(64), transforms.CenterCrop(64), transforms.ToTensor(), normalise]
-    dataset = datasets.ImageFolder(dataroot, transform=transforms.Compose(steps))
+    pipeline = [transforms.Resize(64), transforms.CenterCrop(64), transforms.ToTensor(), normalise]
+    dataset = datasets.ImageFolder(dataroot, transform=transforms.Compose(pipeline))
     loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=2)
-    return len(loader), tutorial_steps(loader, device)
-
-
-def tutorial_steps(loader: torch.utils.data.DataLoader, device: torch.device) -> Iterator[None]:
-    from torch import nn, optim
-
     torch.manual_seed(999)
-    net_g, net_d = Generator(ModelConfig()).to(device), Discriminator(ModelConfig()).to(device)
+    net_g, net_d = Generator(ModelConfig()).to(DEVICE), Discriminator(ModelConfig()).to(DEVICE)
     init_weights(net_g)
     init_weights(net_d)
     criterion = nn.BCEWithLogitsLoss()
     opt_d = optim.Adam(net_d.parameters(), lr=0.0002, betas=(0.5, 0.999))
     opt_g = optim.Adam(net_g.parameters(), lr=0.0002, betas=(0.5, 0.999))
     losses = []
-    while True:
+
+    def epoch() -> None:
         for images, _ in loader:
-            real = images.to(device)
-            ones, zeros = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
+            real = images.to(DEVICE)
+            ones, zeros = torch.ones(len(real), device=DEVICE), torch.zeros(len(real), device=DEVICE)
             net_d.zero_grad()
             output = net_d(real)
             loss_real = criterion(output, ones)
             loss_real.backward()
             d_x = output.sigmoid().mean().item()
-            fake = net_g(torch.randn(len(real), 100, 1, 1, device=device))
+            fake = net_g(torch.randn(len(real), 100, 1, 1, device=DEVICE))
             output = net_d(fake.detach())
             loss_fake = criterion(output, zeros)
             loss_fake.backward()
@@ -141,52 +124,27 @@ def tutorial_steps(loader: torch.utils.data.DataLoader, device: torch.device) ->
             d_g_z2 = output.sigmoid().mean().item()
             opt_g.step()
             losses.append((loss_g.item(), (loss_real + loss_fake).item(), d_x, d_g_z1, d_g_z2))
-            yield
+
+    return len(loader), epoch
 
 
-def ours(dataroot: str) -> Contest:
-    """Our loop, with everything that it does between two ticks."""
-    nets, config, cast, device = prepared("auto")
+def ours(dataroot: str, name: str) -> tuple[int, Callable[[], None]]:
+    """Our loop, with everything that it does between two ticks; a ceiling: its step on one batch that never changes."""
+    precision = "fp32" if name == "ceiling_fp32" else "auto"
+    model, config = configure({**RECIPES["best"], "batch_size": BATCH, "precision": precision})
+    nets = Networks(model, config, join(config.ngpu, BATCH))
     images = load_images(dataroot, 64, progress=False)
-    batches = images.batches(BATCH, config.seed, 0, config.flip, config.drop_last, device)
-    step = stepper(nets, config, cast)
+    batches = images.batches(BATCH, config.seed, 0, config.flip, config.drop_last, nets.device)
+    step, fixed, kept = stepper(nets), nets.prepared(next(batches)), []
+    steps = images.epoch_length(BATCH, config.drop_last) // BATCH
 
-    def steps() -> Iterator[None]:
-        kept = []
-        for i, pixels in enumerate(batches):
-            real = normalised(pixels).contiguous(memory_format=layout(config.precision, device))
-            kept.append(step(real, torch.randn(BATCH, 100, 1, 1, device=device)))
-            nets.average(BATCH, config.ema, (i + 1) * BATCH)
-            yield
+    def epoch() -> None:
+        for i in range(steps):
+            real = nets.prepared(next(batches)) if name == "ours" else fixed
+            kept.append(step(real, torch.randn(BATCH, 100, 1, 1, device=nets.device), False))
+            nets.average(BATCH, (i + 1) * BATCH)
 
-    return images.epoch_length(BATCH, config.drop_last) // BATCH, steps()
-
-
-def ceiling(dataroot: str, precision: str) -> Contest:
-    """Our step on one batch that stays where it is."""
-    nets, config, cast, device = prepared(precision)
-    images = load_images(dataroot, 64, progress=False)
-    real = normalised(next(images.batches(BATCH, 0, device=device)))
-    real = real.contiguous(memory_format=layout(precision, device))
-    noise = torch.randn(BATCH, 100, 1, 1, device=device)
-    graphed = stepper(nets, config, cast)
-
-    def step(real: torch.Tensor, noise: torch.Tensor) -> None:
-        graphed(real, noise) if precision == "auto" else adversarial_step(nets, config, real, noise, cast)
-
-    def steps() -> Iterator[None]:
-        while True:
-            step(real, noise)
-            yield
-
-    return images.epoch_length(BATCH, True) // BATCH, steps()
-
-
-def prepared(precision: str) -> tuple[Networks, TrainConfig, Any, torch.device]:
-    _, config = configure({**RECIPES["best"], "batch_size": BATCH, "precision": precision})
-    device = join(config.ngpu, BATCH).device
-    keep_freed_memory()
-    return Networks(ModelConfig(), config, device), config, autocast(precision, device), device
+    return steps, epoch
 
 
 def class_folder(dataroot: str, folder: Path, count: int) -> Path:
