@@ -16,8 +16,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.training.malloc import keep_freed_memory
-from dcgan.training.precision import autocast, layout
 
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, TrainConfig, configure

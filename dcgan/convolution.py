@@ -20,12 +20,10 @@ class Conv2d(nn.Conv2d):
         if not _as_products(input):
             return super().forward(input)
         if self.stride == (1, 1):
-            output = _flat(input.bfloat16()) @ rows_of_kernels(self.weight.bfloat16()).T
-            output = output[:, :, None, None]
+            rows = input.bfloat16().permute(0, 2, 3, 1).flatten(1) @ _rows(self.weight.bfloat16()).T
+            output = rows[:, :, None, None]
         else:
-            n, _, h, w = input.shape
-            pixels = _Down.apply(input.bfloat16(), self.weight.bfloat16())
-            output = pixels.view(n, h // 2, w // 2, -1).permute(0, 3, 1, 2)
+            output = _Down.apply(input.bfloat16(), self.weight.bfloat16())
         return output if self.bias is None else output + self.bias[:, None, None].bfloat16()
 
 
@@ -37,7 +35,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if not _as_products(input):
             return super().forward(input, output_size)
         if self.stride == (1, 1):
-            rows = input.bfloat16().flatten(1) @ rows_of_kernels(self.weight.bfloat16())
+            rows = input.bfloat16().flatten(1) @ _rows(self.weight.bfloat16())
             output = rows.view(len(input), 4, 4, self.out_channels).permute(0, 3, 1, 2)
         else:
             output = _Up.apply(input.bfloat16(), self.weight.bfloat16())
@@ -48,8 +46,8 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the hardware computes in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    can = torch.cpu.get_capabilities()
-    return any(can.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of PyTorch do not say
+    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def _as_products(input: Tensor) -> bool:
@@ -57,22 +55,22 @@ def _as_products(input: Tensor) -> bool:
 
 
 class _Down(torch.autograd.Function):
-    """Stride-2 convolution: images [N, C, H, W], weight [A, C, 4, 4] -> [N * H/2 * W/2, A]."""
+    """Stride-2 convolution: images [N, C, H, W], weight [A, C, 4, 4] -> [N, A, H/2, W/2]."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        n, _, h, w = images.shape
         patches = gather(images)
         ctx.save_for_backward(patches, weight)
-        ctx.size = images.shape[2] // 2, images.shape[3] // 2
-        return patches @ rows_of_kernels(weight).T
+        return (patches @ _rows(weight).T).view(n, h // 2, w // 2, -1).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         patches, weight = ctx.saved_tensors
-        coarse = gradient.view(-1, *ctx.size, len(weight)).permute(0, 3, 1, 2)
-        by_images = spread(coarse, weight) if ctx.needs_input_grad[0] else None
-        by_weight = _kernels(gradient.T @ patches, weight) if ctx.needs_input_grad[1] else None
+        pixels = gradient.permute(0, 2, 3, 1).reshape(len(patches), -1)
+        by_images = spread(gradient, weight) if ctx.needs_input_grad[0] else None
+        by_weight = _kernels(pixels.T @ patches, weight) if ctx.needs_input_grad[1] else None
         return by_images, by_weight
 
 
@@ -92,7 +90,7 @@ class _Up(torch.autograd.Function):
         patches = gather(gradient)
         by_images = by_weight = None
         if ctx.needs_input_grad[0]:
-            by_images = (patches @ rows_of_kernels(weight).T).view(n, h, w, -1).permute(0, 3, 1, 2)
+            by_images = (patches @ _rows(weight).T).view(n, h, w, -1).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[1]:
             pixels = images.permute(0, 2, 3, 1).reshape(len(patches), -1)
             by_weight = _kernels(pixels.T @ patches, weight)
@@ -114,31 +112,16 @@ def spread(images: Tensor, weight: Tensor) -> Tensor:
     In the plane padded by one pixel, each block of 2 x 2 outputs depends on exactly one window of 2 x 2 inputs, by
     all 16 kernel values: one matrix product makes all blocks, and no overlapping patches have to be added up.
     """
-    n, _, h, w = images.shape
-    blocks = windows(_padded(images)) @ spreading_kernel(weight)
-    return blocks_to_plane(blocks, n, h, w)[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
-
-
-def windows(plane: Tensor) -> Tensor:
-    """The 2 x 2 windows of a plane that is channels last, [N, H+2, W+2, A] -> [N * (H+1) * (W+1), 4 A]."""
-    n, h, w, a = plane.shape
-    image, row, column, _ = plane.stride()
-    return plane.as_strided((n, h - 1, w - 1, 2, 2 * a), (image, row, column, row, 1)).reshape(-1, 4 * a)
-
-
-def spreading_kernel(weight: Tensor) -> Tensor:
-    """Weight [A, C, 4, 4] -> what leads from a window to its block, [4 A, 4 C].
-
-    Kernel row 2 (1 - p) + r leads from row p of a window to row r of its block; columns likewise.
-    """
-    a, c = weight.shape[:2]
-    return weight.reshape(a, c, 2, 2, 2, 2).flip(2, 4).permute(2, 4, 0, 3, 5, 1).reshape(4 * a, 4 * c)
-
-
-def blocks_to_plane(blocks: Tensor, n: int, h: int, w: int) -> Tensor:
-    """Blocks of 2 x 2 outputs [N * (H+1) * (W+1), 4 C] side by side, [N, 2H+2, 2W+2, C]; the border is no output."""
-    c = blocks.shape[1] // 4
-    return blocks.view(n, h + 1, w + 1, 2, 2, c).transpose(2, 3).reshape(n, 2 * h + 2, 2 * w + 2, c)
+    n, a, h, w = images.shape
+    c = weight.shape[1]
+    padded = _padded(images)
+    image, row, column, _ = padded.stride()
+    windows = padded.as_strided((n, h + 1, w + 1, 2, 2 * a), (image, row, column, row, 1)).reshape(-1, 4 * a)
+    # Kernel row 2 (1 - p) + r leads from row p of a window to row r of its block; columns likewise.
+    kernel = weight.reshape(a, c, 2, 2, 2, 2).flip(2, 4).permute(2, 4, 0, 3, 5, 1).reshape(4 * a, 4 * c)
+    blocks = (windows @ kernel).view(n, h + 1, w + 1, 2, 2, c)
+    plane = blocks.transpose(2, 3).reshape(n, 2 * h + 2, 2 * w + 2, c)  # its border is no output
+    return plane[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
 
 
 def _padded(images: Tensor) -> Tensor:
@@ -149,15 +132,12 @@ def _padded(images: Tensor) -> Tensor:
     return padded
 
 
-def rows_of_kernels(weight: Tensor) -> Tensor:
-    """Weights [A, B, 4, 4] -> [A, 16*B], in the order of `gather`; a view where they are channels_last."""
-    return weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+def _rows(weight: Tensor) -> Tensor:
+    """Weights [A, B, 4, 4] -> [A, 16 B], in the order of `gather`; a view where they are channels_last."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def _kernels(rows: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `_rows`, for weights of the shape of `like`."""
     a, b, h, w = like.shape
     return rows.view(a, h, w, b).permute(0, 3, 1, 2)
-
-
-def _flat(images: Tensor) -> Tensor:
-    return images.permute(0, 2, 3, 1).flatten(1)
