@@ -11,20 +11,18 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from dcgan.cli import filled, interruptible, place
 from dcgan.data import avatars
-from dcgan.data.images import Images, load_images
+from dcgan.data.images import load_images
 from dcgan.data.sources import DataError, is_drawn
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
-from dcgan.training.distributed import Ranks, join, launch, launched, leave
+from dcgan.training.distributed import join, launch, launched, leave
 from dcgan.training.loop import train
 from dcgan.training.run import TrainingError, check_folder, read_settings
 from dcgan.training.signals import ending_well
@@ -61,7 +59,8 @@ def run_training(argv: list[str]) -> int:
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
     if ranks.first:
         print(f"{model}\n{config}\nRandom Seed: {config.seed}")
-    images = read_once(ranks, partial(load_images, dataroot, model.image_size, model.nc, config.workers, limit))
+    # Of the ranks of a machine one decodes the images; the others wait, and find them packed.
+    images = load_images(dataroot, model.image_size, model.nc, config.workers, limit, progress=ranks.local == 0)
     if saved and data["digest"] != images.digest:
         raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
     drawn, path = is_drawn(dataroot), Path(dataroot).expanduser()
@@ -79,22 +78,6 @@ def run_training(argv: list[str]) -> int:
     if ranks.first:
         print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {shlex.quote(str(run))}")
     return 0
-
-
-def read_once(ranks: Ranks, read: Callable[..., Images]) -> Images:
-    """The images: the first rank of each machine decodes them while the others wait, which then find them packed.
-
-    Raises DataError on all ranks where one of them cannot read.
-    """
-    images, failure = None, None
-    if ranks.local == 0:
-        try:
-            images = read()
-        except DataError as error:
-            failure = error
-    if ranks.any(failure is not None):
-        raise failure or DataError("another rank cannot read the images")
-    return read(progress=False, retry=False) if images is None else images
 
 
 def hub_address(dataroot: str) -> str | None:

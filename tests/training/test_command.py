@@ -294,9 +294,9 @@ def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
     run = tmp_path / "mine"
     load_images(str(photos), 16, workers=0)
 
-    def slowly(*args):
+    def slowly(*args, **options):
         shutil.copytree(original, run)
-        return load_images(*args)
+        return load_images(*args, **options)
 
     monkeypatch.setattr(train, "load_images", slowly)
     assert "--resume" in refused(capsys, "--dataroot", str(photos), "--out", str(run), *TINY)
