@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def main(argv: list[str] | None = None, home: Path = Path()) -> int:
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
-        with tempfile.TemporaryDirectory(prefix="dcgan-page-") as files:
+        with closing(studio), tempfile.TemporaryDirectory(prefix="dcgan-page-") as files:
             launch(build_demo(studio), studio, Path(files))
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"demo: {error}", file=sys.stderr)

@@ -74,6 +74,7 @@ class Studio:
         torch.set_num_threads(1)  # visitors' requests run side by side: threads of one would wait for those of another
         self.checkpoints = Checkpoints(Path(source))
         self.real_images = RealImages(dataroot)
+        self._closed = threading.Event()
         self._ranking = Once(lambda name: checkpoints.ranking(self.checkpoints.generator(name)))
         self._response = Once(lambda name: arithmetic.response(self.checkpoints.generator(name)))
         self._inversion = Once(lambda name: Inversion(self.checkpoints.get(name)))
@@ -81,18 +82,22 @@ class Studio:
         self._real_logits = Once(self._compute_real_logits)
 
     def warm_up(self) -> None:
-        """Compute in the background, soon, what first visitors would else wait for."""
+        """Compute in the background, soon, what first visitors would else wait for; until `close` is called."""
 
         def work() -> None:
+            self._closed.wait(WARM_UP_AFTER)
             for name in self.checkpoints.names:
                 self.real_images.begin(self.checkpoints.get(name))
                 for prepare in (self.ranking, self.opinion, self.inversion, lambda name: self.closest(0, 1, name)):
                     with suppress(ValueError):  # there are no real images
-                        prepare(name)
+                        if not self._closed.is_set():
+                            prepare(name)
 
-        timer = threading.Timer(WARM_UP_AFTER, work)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=work).start()  # no daemon: torch aborts a program that ends while it computes
+
+    def close(self) -> None:
+        """End the warm-up after what it computes just now."""
+        self._closed.set()
 
     # Faces
 
