@@ -122,13 +122,6 @@ class Hub:
         repo.commit({".gitattributes": b"*.safetensors filter=lfs\n", **files})
         return repo
 
-    def fault(self, path: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.times > 0 and re.search(fault.pattern, path):
-                fault.times -= 1
-                return fault
-        return None
-
 
 class Refusal(Exception):
     """An answer with a status of 400 or more: status, the Hub's code of the error, message."""
@@ -145,10 +138,12 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         self.hub.requests.append((self.command, path))
-        self.failing = self.hub.fault(path)
+        faults = (fault for fault in self.hub.faults if fault.times > 0 and re.search(fault.pattern, path))
+        self.fault = next(faults, Fault(path))
+        self.fault.times -= 1
         try:
-            if self.failing and self.failing.status:
-                raise Refusal(self.failing.status, "FaultOfTheTest", "as the test wants it")
+            if self.fault.status:
+                raise Refusal(self.fault.status, "FaultOfTheTest", "as the test wants it")
             if self.token and self.token not in USERS:
                 raise Refusal(401, "", "Invalid credentials in Authorization header")
             for pattern, method in ROUTES:
@@ -179,8 +174,8 @@ class Handler(BaseHTTPRequestHandler):
             status, headers = 206, {**headers, "Content-Range": f"bytes {first}-{last}/{len(data)}"}
             data = data[first : last + 1]
         self.send(b"", status, {**headers, "Content-Length": str(len(data))})
-        if self.failing and self.failing.cut is not None and len(data) > self.failing.cut:
-            data, self.close_connection = data[: self.failing.cut], True
+        if self.fault.cut is not None and len(data) > self.fault.cut:
+            data, self.close_connection = data[: self.fault.cut], True
         for start in range(0, len(data) * (self.command != "HEAD"), 65536):
             self.hub.sent[self.path] += self.wfile.write(data[start : start + 65536])
 
@@ -222,9 +217,8 @@ class Handler(BaseHTTPRequestHandler):
         """One of the rules that the real one has for the front matter of a README.md."""
         front = yaml.safe_load(json.loads(self.body)["content"].split("---\n")[1])
         wrong = not isinstance(front.get("license", ""), str)
-        self.answer(
-            {"errors": [{"message": '"license" must be a string'}] * wrong, "warnings": []}, 400 if wrong else 200
-        )
+        errors = [{"message": '"license" must be a string'}] * wrong
+        self.answer({"errors": errors, "warnings": []}, 400 if wrong else 200)
 
     def info(self, kind: str, name: str, revision: str | None = None) -> None:
         repo = self.repo(kind, name)
