@@ -1,5 +1,6 @@
 """A run to push, a user to push it as, and the commands."""
 
+import json
 import shutil
 from collections.abc import Callable
 from importlib import import_module
@@ -13,6 +14,14 @@ from tests.demo_fixtures import DIRECTIONS, MOMENTS, make_checkpoint
 from tests.hub_stub import TOKEN
 
 Command = Callable[..., tuple[int, str]]
+
+
+def edit(checkpoint: Path, **parts: dict) -> None:
+    """Change parts of a config.json."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    for part, values in parts.items():
+        config[part] = {**config.get(part, {}), **values}
+    (checkpoint / "config.json").write_text(json.dumps(config))
 
 
 @pytest.fixture(scope="session")

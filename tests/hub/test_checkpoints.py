@@ -15,7 +15,7 @@ from dcgan.checkpoint import FILES
 from dcgan.hub.pull import from_pretrained
 from dcgan.model import fingerprint
 from tests.demo_fixtures import FRAMES, MOMENTS
-from tests.hub.conftest import Command
+from tests.hub.conftest import Command, edit
 from tests.hub_stub import READER, TOKEN, Fault, Hub, oid, tree
 
 ROOT = Path(__file__).parents[2]
@@ -27,14 +27,6 @@ NAMES = {
 
 # The client's own way to upload bytes.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-
-def edit(checkpoint: Path, **parts: dict) -> None:
-    """Change parts of a config.json."""
-    config = json.loads((checkpoint / "config.json").read_text())
-    for part, values in parts.items():
-        config[part] = {**config.get(part, {}), **values}
-    (checkpoint / "config.json").write_text(json.dumps(config))
 
 
 def refusal(source: str) -> str:

@@ -16,7 +16,9 @@ from gradio_client import Client
 from huggingface_hub import SpaceCard
 
 from dcgan.checkpoint import find_checkpoints, load_checkpoint
-from tests.hub.conftest import Command
+from dcgan.data import DataError
+from dcgan.demo.real_images import RealImages
+from tests.hub.conftest import Command, edit
 from tests.hub_stub import TOKEN, Hub, tree
 
 ROOT = Path(__file__).parents[2]
@@ -48,9 +50,7 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
 def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(
     hub: Hub, run: Path, tmp_path: Path, command: Command
 ) -> None:
-    config = json.loads((run / "checkpoint" / "config.json").read_text())
-    config["data"]["hub"] = "py97/UTKFace-Cropped@main"
-    (run / "checkpoint" / "config.json").write_text(json.dumps(config))
+    edit(run / "checkpoint", data={"hub": "py97/UTKFace-Cropped@main"})
     hub.add("models", "maker/faces", tree(run / "checkpoint"))
     space = tmp_path / "space"
     command("space", "maker/demo", "--checkpoint", "maker/faces", "--title", "Mine", "--out", space)
@@ -91,6 +91,22 @@ def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(
             assert (about_it["name"], about_it["images_seen"]) == ("people", 20_000)
         finally:
             app.terminate()
+
+
+def test_a_space_streams_its_real_images_and_elsewhere_no_request_is_sent(
+    hub: Hub, run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan.demo.real_images.PATIENCE", 120)
+    edit(run / "checkpoint", data={"hub": "hf://datasets/some/photos"})
+    hub.add("datasets", "some/photos", tree(photos))
+    checkpoint, images = load_checkpoint(run), RealImages(None)
+    with pytest.raises(DataError, match="--dataroot"):
+        images.get(checkpoint)
+    assert hub.requests == []
+    monkeypatch.setenv("SPACE_ID", "maker/demo")
+    with hub.unreachable(), pytest.raises(DataError, match="the Hub cannot be reached"):
+        images.get(checkpoint)
+    assert len(images.get(checkpoint)) == 40
 
 
 @pytest.mark.usefixtures("maker")

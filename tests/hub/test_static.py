@@ -12,7 +12,7 @@ from PIL import Image
 from dcgan.checkpoint import load_checkpoint
 from dcgan.hub.static import MAX_SIZE
 from tests.demo_fixtures import FRAMES
-from tests.hub.conftest import Command
+from tests.hub.conftest import Command, edit
 from tests.hub_stub import Hub, tree
 
 ROOT = Path(__file__).parents[2]
@@ -82,9 +82,7 @@ def test_real_images_are_published_where_they_are_drawn_or_given(
 ) -> None:
     if source:
         monkeypatch.setattr("dcgan.hub.static.MAX_REALS", reals)
-    config = json.loads((run / "checkpoint" / "config.json").read_text())
-    config["data"]["source"] = source
-    (run / "checkpoint" / "config.json").write_text(json.dumps(config))
+    edit(run / "checkpoint", data={"source": source})
     flags = ["--dataroot", photos] if given else []
     assert command("static", tmp_path / "out", "--checkpoint", run, *flags)[0] == 0
     about = json.loads((tmp_path / "out" / "0" / "checkpoint.json").read_text())
