@@ -15,22 +15,22 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.browser.page import SIZES, choose, open_tab, shown
+from tests.browser.page import SIZES, choose, choose_checkpoint, open_tab, shown
 from tests.chromium import opened
 from tests.demo_fixtures import free_port
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(checkpoints: Path, **environment: str) -> tuple[subprocess.Popen, str]:
+def start(checkpoints: Path, port: int | None = None, **environment: str) -> tuple[subprocess.Popen, str]:
     """Start `python app.py` and wait until it says where it answers."""
-    port = str(free_port())
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "app.py", "--checkpoints", str(checkpoints)],
         cwd=ROOT,
-        env={**os.environ, "GRADIO_SERVER_PORT": port, **environment},
+        env={**os.environ, "GRADIO_SERVER_PORT": str(port), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -58,6 +58,26 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(checkpoints: Path, tmp_path:
     assert code == 0
     assert "Traceback" not in printed
     assert list(tmp_path.glob("dcgan-*")) == []
+
+
+@pytest.mark.browser
+def test_a_page_outlives_its_server(browser: Browser, checkpoints: Path) -> None:
+    process, url = start(checkpoints)
+    with opened(browser, url, "face=people&seed=3", SIZES["desk"], faults=True) as page:
+        shown(page, "seed=3&")
+        expect(page.locator(".status")).to_have_text("")
+        end(process)
+        choose(page, 7)
+        shown(page, "seed=7&")
+        choose_checkpoint(page, "toons")
+        expect(page.locator(".status")).to_have_text("The server does not answer. Is it still running?")
+        page.wait_for_function("performance.now() > 10_000")
+        with page.expect_navigation():  # its files are elsewhere
+            process, _ = start(checkpoints, urlsplit(url).port)
+        shown(page, "seed=7&")
+        choose_checkpoint(page, "toons")
+        shown(page, "face=toons&seed=7&")
+    end(process)
 
 
 @pytest.mark.parametrize("wrong", [["--checkpoints", "nowhere"], ["--dataroot", "nowhere"]])

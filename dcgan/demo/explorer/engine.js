@@ -12,7 +12,7 @@
    arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
    replay(checkpoint)           -> {frames: [images seen], pictures: [address of each], curves: {name: [value]}}
    reals(checkpoint)            -> {sheet: ImageBitmap of real images, eight in a row, count, note: a sentence}, or null
-   onStatus(listener)           -> listener(line) hears why the server has to draw; "" when it no longer has
+   onStatus(listener)           -> listener(line) hears why the server has to draw, or is waited for; "" when that is over
 
    A refusal is an Error whose message is for the visitor. */
 
@@ -20,10 +20,11 @@ import { MAX_WALK } from "./address.js";
 import { NEIGHBOURS, latentPath, latentSum, stateLatent, traitDirection, walkedLatent } from "./latents.js";
 import { startPainter } from "./painter.js";
 import { t } from "./parts.js";
-import { asking, whenAnswering } from "./server.js";
+import { asking, lookOut, whenAnswering } from "./server.js";
 
 const SHEET_COLUMNS = 8;
 const MOST = 64; // faces that the server draws at once
+const SETTLED = 10_000; // milliseconds after which a page was whole
 const PATIENCE = 1500; // milliseconds after the page's start in which faces wait for the weights
 
 let shared = null;
@@ -42,8 +43,16 @@ function createEngine(server) {
   const address = (index, file) => new URL(`${index}/${file}`, import.meta.url).href;
 
   async function fetched(index) {
-    const response = await fetch(address(index, "checkpoint.json"));
-    if (response.ok) return { index, ...(await response.json()) };
+    const response = await fetch(address(index, "checkpoint.json")).catch(() => null);
+    if (response?.ok) return { index, ...(await response.json()) };
+    if (!response) {
+      tell(t("The server does not answer. Is it still running?"));
+      lookOut();
+      await new Promise(whenAnswering);
+      tell("");
+      return fetched(index);
+    }
+    if (server.draw && performance.now() > SETTLED) location.reload(); // a server started anew has its files elsewhere
     throw new Error(t("The server does not give {file}: {status}", { file: "checkpoint.json", status: response.status }));
   }
 

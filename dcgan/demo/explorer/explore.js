@@ -49,7 +49,6 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   let dimensionRows = [];
 
   const message = messageLine();
-  const status = make("p", { className: "hint status", role: "status" });
   const seed = seedField(t("Seed"), state.seed, (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
   const field = (title, output, range, kind = "") => make("div", { className: `field truncation ${kind}` },
     make("div", { className: "caption" }, title, output), range);
@@ -126,7 +125,7 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
         make("div", { className: "bar wrap" }, seed.element, field(t("Truncation"), truncation, truncationSlider), timeMachine,
           make("div", { className: "bar" }, undo, redo, resetAll)),
         named, raw,
-        make("div", { className: "bar wrap" }, saveNative, saveLarge, enlarging, status))));
+        make("div", { className: "bar wrap" }, saveNative, saveLarge, enlarging))));
 
   /* A part of the state changes: many times in a drag. */
   function change(part) {
@@ -335,7 +334,6 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
     event.preventDefault();
     travel(event.shiftKey ? 1 : -1);
   });
-  engine.onStatus((line) => (status.textContent = line));
   if (state.checkpoint === checkpoint.name) open(checkpoint); // else a link leads to another, which will be opened
   return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
 }

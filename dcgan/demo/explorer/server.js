@@ -19,7 +19,8 @@ export function asking(server = {}) {
   return new Proxy({}, { get: (_, name) => server[name] && asked(name) });
 }
 
-function lookOut() {
+/* Look until the server answers; the window then hears "answering". */
+export function lookOut() {
   looking ||= setInterval(async () => {
     const answer = await fetch(document.baseURI, { method: "HEAD" }).catch(() => null);
     if (!answer?.ok) return;

@@ -1,4 +1,5 @@
-/* The line under the page that describes the checkpoint, and the address: which tab and which checkpoint it leads to.
+/* The lines under the page that describe the checkpoint and say why the server has to draw, and the address: which tab
+   and which checkpoint it leads to.
 
    value: {checkpoint: name}. Gradio chooses tabs and checkpoints: trigger("tab", {id}) and trigger("checkpoint", {name})
    ask it to, and the window hears "tab-shown", with the id as detail, when it has shown a tab. */
@@ -10,7 +11,9 @@ import { make, spelled } from "./parts.js";
 export async function mount(root, { value, server, trigger }) {
   const engine = engineOf(server);
   const line = make("p", { className: "facts" });
-  root.replaceChildren(line);
+  const status = make("p", { className: "facts status", role: "status" });
+  root.replaceChildren(status, line);
+  engine.onStatus((text) => (status.textContent = text));
   let checkpoint = await engine.open(value.checkpoint);
   let tab = "explore";
 
