@@ -1,4 +1,4 @@
-"""What several command lines ask of a flag's text, as argparse wants it."""
+"""What the command lines share: types of flags, and the end by Ctrl-C."""
 
 import argparse
 import contextlib
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def filled(text: str) -> str:
-    """A text that is not empty, as one is from a shell's variable that is not set."""
+def nonempty(text: str) -> str:
+    """A flag's text that must not be empty, as the value of an unset shell variable is."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
 
 
-def place(text: str) -> Path:
-    """A place of the user's own, who may have written `--out=~/faces`, which a shell leaves as it is."""
-    return Path(filled(text)).expanduser()
+def user_path(text: str) -> Path:
+    """A flag's path, in which ~ is the home folder: a shell leaves `--out=~/faces` as it is."""
+    return Path(nonempty(text)).expanduser()
 
 
 @contextlib.contextmanager

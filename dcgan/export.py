@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, place
+from dcgan.cli import interruptible, user_path
 from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.model import Generator
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dcgan export", description="Write a generator for other programs.")
     parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
     parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
-    parser.add_argument("out", type=place, help="file to write")
+    parser.add_argument("out", type=user_path, help="file to write")
     flags = parser.parse_args(argv)
     try:
         generator = load_checkpoint(local_folder(flags.checkpoint)).generator

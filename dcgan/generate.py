@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, place
+from dcgan.cli import interruptible, user_path
 from dcgan.direction import Direction
 from dcgan.files import writing
 from dcgan.hub.pull import local_folder
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dcgan generate", description="Write a PNG for each seed.")
     parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
-    parser.add_argument("--out", type=place, required=True, help="folder, or a name that ends in .zip")
+    parser.add_argument("--out", type=user_path, required=True, help="folder, or a name that ends in .zip")
     parser.add_argument(
         "--truncation", type=float, default=1.0, help="0 to 2; below 1: safer, more alike faces (default: 1)"
     )

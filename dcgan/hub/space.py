@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, SpaceCard
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
-from dcgan.cli import interruptible, place
+from dcgan.cli import interruptible, user_path
 from dcgan.demo.checkpoints import about
 from dcgan.hub.card import dataset_id
 from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail, title_line
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--title", type=title_line, help="the Space's title (default: the README's)")
     parser.add_argument("--private", action="store_true", help="make it private (only when it is made)")
-    parser.add_argument("--out", type=place, help="write the Space to this folder instead of uploading it")
+    parser.add_argument("--out", type=user_path, help="write the Space to this folder instead of uploading it")
     flags = parser.parse_args(argv)
 
     def work() -> str:

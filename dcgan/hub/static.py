@@ -12,7 +12,7 @@ from huggingface_hub import SpaceCard, SpaceCardData
 from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, place
+from dcgan.cli import interruptible, user_path
 from dcgan.data.avatars import SOURCE
 from dcgan.data.images import load_images
 from dcgan.data.sources import DataError, is_drawn
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m dcgan static", description="Make a page of plain files, for a static Space."
     )
-    parser.add_argument("out", type=place, help="folder to write; it must be new or empty")
+    parser.add_argument("out", type=user_path, help="folder to write; it must be new or empty")
     parser.add_argument(
         "--checkpoint",
         default="checkpoints/faces",

@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from tqdm import tqdm
 
 from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import filled, interruptible
+from dcgan.cli import interruptible, nonempty
 from dcgan.data.images import load_images
 from dcgan.data.sources import DataError
 from dcgan.direction import REACH, Direction, save_directions
@@ -274,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     """Fit and save directions. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan directions", description="Fit directions for a checkpoint.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
-    parser.add_argument("--dataroot", type=filled, help="its images, with labels (default: principal directions only)")
+    parser.add_argument("--dataroot", type=nonempty, help="its images, with labels (else principal directions only)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faces looked at (default: 0)")
     flags = parser.parse_args(argv)
     try:

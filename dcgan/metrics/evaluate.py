@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import filled, interruptible
+from dcgan.cli import interruptible, nonempty
 from dcgan.data import DataError, Images, load_images
 from dcgan.data.sources import printable
 from dcgan.hub.pull import local_folder
@@ -250,7 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dcgan evaluate", description="Say how good checkpoints are.")
     parser.add_argument("checkpoint", nargs="+", help="checkpoint folder or run folder; several are set side by side")
     parser.add_argument(
-        "--dataroot", type=filled, required=True, help="what it was trained on: folder or zip of images, or avatars"
+        "--dataroot", type=nonempty, required=True, help="what it was trained on: folder or zip of images, or avatars"
     )
     parser.add_argument("--num", type=int, default=10_000, help="samples of each (default: 10000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from dcgan.cli import filled, interruptible, place
+from dcgan.cli import interruptible, nonempty, user_path
 from dcgan.data import avatars
 from dcgan.data.images import load_images
 from dcgan.data.sources import DataError, is_drawn
@@ -91,8 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m dcgan train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--dataroot", type=filled, help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (the default)")
-    add("--out", type=place, help="run folder (default: runs/ and the time)")
+    add("--dataroot", type=nonempty, help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (the default)")
+    add("--out", type=user_path, help="run folder (default: runs/ and the time)")
     add("--resume", action="store_true", help="go on with the run in --out, with its settings")
     add("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
     add("--limit", type=positive, help="use only the first so many images")

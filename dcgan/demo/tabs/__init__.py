@@ -85,7 +85,7 @@ def answering(function: Callable[..., R]) -> Callable[[dict[str, Any]], R | dict
     return answer
 
 
-def spoken(function: Callable[P, R]) -> Callable[P, R]:
+def as_event(function: Callable[P, R]) -> Callable[P, R]:
     """The function as an event: a visitor's mistake becomes a message, not a traceback."""
 
     @wraps(function)

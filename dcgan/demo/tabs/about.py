@@ -4,7 +4,7 @@ import gradio as gr
 
 from dcgan.demo.checkpoints import card
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, component, spoken, words
+from dcgan.demo.tabs import PRIVATE, PUBLIC, as_event, component, words
 
 YOUR_OWN = """## Train your own
 ```sh
@@ -24,5 +24,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     component("about", {})
     gr.Markdown(words(YOUR_OWN))
     shown = gr.Markdown(model_card())
-    checkpoint.change(spoken(model_card), checkpoint, shown, preprocess=False, **PRIVATE)
-    gr.api(spoken(model_card), api_name="model_card", **PUBLIC)
+    checkpoint.change(as_event(model_card), checkpoint, shown, preprocess=False, **PRIVATE)
+    gr.api(as_event(model_card), api_name="model_card", **PUBLIC)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from dcgan.demo import requests
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, answering, data_url, of_checkpoint, served, spoken
+from dcgan.demo.tabs import PUBLIC, answering, as_event, data_url, of_checkpoint, served
 from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import encoded
 
@@ -37,9 +37,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         name = f"face-{requests.seed(face['seed'])}.png"
         return served(encoded(studio.face(**face)), name)
 
-    gr.api(spoken(of_a_face(face_file)), api_name="face", **PUBLIC)
+    gr.api(as_event(of_a_face(face_file)), api_name="face", **PUBLIC)
     gr.api(studio.random_seed, api_name="random_seed", **PUBLIC)
-    gr.api(spoken(of_a_face(opinion)), api_name="opinion", **PUBLIC)
+    gr.api(as_event(of_a_face(opinion)), api_name="opinion", **PUBLIC)
 
 
 def of_a_face(function: Callable[..., Any]) -> Callable[..., Any]:

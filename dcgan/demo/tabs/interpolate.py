@@ -6,7 +6,7 @@ import gradio as gr
 
 from dcgan import pictures
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, answering, data_url, of_checkpoint, served, spoken
+from dcgan.demo.tabs import PUBLIC, answering, as_event, data_url, of_checkpoint, served
 from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import encoded, grid
 
@@ -43,5 +43,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint, loop)
         return served(pictures.animation(faces, format, seconds, loop), f"faces.{format}")
 
-    gr.api(spoken(strip_file), api_name="interpolate", **PUBLIC)
-    gr.api(spoken(animation_file), api_name="interpolate_file", **PUBLIC)
+    gr.api(as_event(strip_file), api_name="interpolate", **PUBLIC)
+    gr.api(as_event(animation_file), api_name="interpolate_file", **PUBLIC)

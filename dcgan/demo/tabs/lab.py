@@ -3,7 +3,7 @@
 import gradio as gr
 
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, of_checkpoint, spoken
+from dcgan.demo.tabs import PUBLIC, as_event, of_checkpoint
 from dcgan.demo.tabs.drawing import drawing
 
 
@@ -25,5 +25,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """The mean of some seeds' latents, less a mean, and a mean added: a latent, as `origin` of /face."""
         return studio.arithmetic(start or [], minus or [], plus or [], checkpoint)
 
-    gr.api(spoken(own_slider), api_name="slider", **PUBLIC)
-    gr.api(spoken(sum_of_faces), api_name="arithmetic", **PUBLIC)
+    gr.api(as_event(own_slider), api_name="slider", **PUBLIC)
+    gr.api(as_event(sum_of_faces), api_name="arithmetic", **PUBLIC)

@@ -10,7 +10,7 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import PAIRS, Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, answering, data_url, of_checkpoint, refusal, served, spoken, words
+from dcgan.demo.tabs import PRIVATE, PUBLIC, answering, as_event, data_url, of_checkpoint, refusal, served, words
 from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import Pixels, encoded, grid
 
@@ -86,9 +86,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         _, found = studio.closest(seed, checkpoint=checkpoint)
         return {"distances": found.distances, "closer_than": found.closer_than}
 
-    gr.api(spoken(grid_files), api_name="real_vs_fake", **PUBLIC)
-    gr.api(spoken(closest_file), api_name="nearest", **PUBLIC)
-    gr.api(spoken(likeness), api_name="likeness", **PUBLIC)
+    gr.api(as_event(grid_files), api_name="real_vs_fake", **PUBLIC)
+    gr.api(as_event(closest_file), api_name="nearest", **PUBLIC)
+    gr.api(as_event(likeness), api_name="likeness", **PUBLIC)
 
 
 def _answer(reals: Reals) -> dict[str, Any]:

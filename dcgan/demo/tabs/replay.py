@@ -6,7 +6,7 @@ import gradio as gr
 
 from dcgan.demo import checkpoints
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, of_checkpoint, served, spoken
+from dcgan.demo.tabs import PUBLIC, as_event, of_checkpoint, served
 from dcgan.demo.tabs.drawing import drawing
 
 
@@ -22,5 +22,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """One frame of the replay, as a WebP of 8 x 8 faces."""
         return served(checkpoints.snapshot(studio.checkpoints.get(checkpoint), index), f"frame-{index:.0f}.webp")
 
-    gr.api(spoken(course), api_name="replay", **PUBLIC)
-    gr.api(spoken(frame_file), api_name="replay_frame", **PUBLIC)
+    gr.api(as_event(course), api_name="replay", **PUBLIC)
+    gr.api(as_event(frame_file), api_name="replay_frame", **PUBLIC)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from dcgan.demo.checkpoints import about
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, of_checkpoint, spoken
+from dcgan.demo.tabs import PRIVATE, PUBLIC, as_event, of_checkpoint
 from dcgan.demo.tabs.drawing import drawing
 
 
@@ -29,5 +29,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown, tabs: gr.Tabs, panels: dict[s
         """A checkpoint in words: size, data set, images seen, licence."""
         return about(studio.checkpoints.get(checkpoint))
 
-    gr.api(spoken(in_words), api_name="about", **PUBLIC)
+    gr.api(as_event(in_words), api_name="about", **PUBLIC)
     gr.api(studio.checkpoints.figures, api_name="checkpoints", **PUBLIC)
