@@ -84,7 +84,7 @@ def test_any_link_opens_a_face(browser: Browser, demo: str, link: str) -> None:
 
 def test_the_browser_draws_and_asks_no_server(page: Page, studio: Studio) -> None:
     expect(page.locator(".status")).to_have_text("")
-    page.route("**/component_server**", lambda route: route.abort())
+    page.route("**/component_server**", lambda route: route.fulfill(json={}))
     for seed in (7, 0, 2**32 - 1):
         choose(page, seed)
         shown(page, f"seed={seed}&")
@@ -117,7 +117,7 @@ def test_the_time_machine_fetches_its_generator(page: Page, studio: Studio) -> N
         slider.fill("1")
     shown(page, f"t={MOMENTS[1]}")
     expect(page.locator(".status")).to_have_text("")
-    page.route("**/component_server**", lambda route: route.abort())
+    page.route("**/component_server**", lambda route: route.fulfill(json={}))
     choose(page, 8)
     shown(page, f"seed=8&truncation=1&t={MOMENTS[1]}")
     assert_shows(page, studio.face(8, moment=MOMENTS[1]))
@@ -210,7 +210,7 @@ def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> 
     expect(page.get_by_role("tab", name="탐색")).to_be_visible()
     expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
     expect(page.get_by_text("64 × 64 픽셀의 컬러 얼굴을 그리며")).to_be_visible()
-    expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("시점이 더 이상 없습니다"))
+    expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅샷이 없습니다"))
     context.close()
 
 

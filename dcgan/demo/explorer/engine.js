@@ -38,8 +38,8 @@ function createEngine(server) {
   const opened = new Map(); // index of a checkpoint: promise of {index} and its checkpoint.json
   const listeners = [];
   let failure = null; // of the worker
-  let told = "";
-  const tell = (line) => line !== told && listeners.forEach((listener) => listener((told = line)));
+  let status = "";
+  const tell = (line) => line !== status && listeners.forEach((listener) => listener((status = line)));
   const address = (index, file) => new URL(`${index}/${file}`, import.meta.url).href;
 
   async function fetched(index) {

@@ -12,7 +12,7 @@ const TOP = 10; // raw dimensions that a visitor sees first
 const REACH = 3.5; // how far their sliders go: nearly all of a standard normal
 const ENLARGED = 512; // side of an enlarged picture, at least
 const CALM = 250; // milliseconds without a change, before the neighbours are drawn
-const AGAIN = 5000; // milliseconds until a server that was busy is asked again
+const AGAIN = 5000; // milliseconds until a request that the server refused is made again
 const MAX_UNDO = 200;
 
 export async function mount(root, { value: { checkpoint: name, faces }, server }) {
@@ -192,15 +192,15 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
      of: {get() -> its value, put(value), clear(), edited() -> whether the visitor has set it} */
   function row(title, name, [low, high], of, ends = []) {
     const value = make("output", {});
-    const spoken = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
-    const input = slider(spoken, { min: low, max: high, step: 0.01 }, of.put, settle);
+    const label = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
+    const input = slider(label, { min: low, max: high, step: 0.01 }, of.put, settle);
     const reset = button(icon("reset"), () => {
       of.clear();
       settle();
       input.focus();
     }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
     const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
-    const element = make("div", { className: "row" }, make("span", { className: "name", title: spoken }, name), input, value, reset);
+    const element = make("div", { className: "row" }, make("span", { className: "name", title: label }, name), input, value, reset);
     if (ends.length) element.append(meaning);
     // The middle of the thumb, which is 18 px wide.
     const at = (z) => `calc(9px + (100% - 18px) * ${((Math.max(low, Math.min(high, z)) - low) / (high - low)).toFixed(4)})`;

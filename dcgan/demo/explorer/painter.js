@@ -1,4 +1,4 @@
-/* The worker that draws, seen from the page: faces in the order in which they are asked for, weights beside that.
+/* The worker that draws, seen from the page: faces in the order of the requests, weights beside that.
    A refusal is an Error whose message says what went wrong. */
 
 const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive may be fetched again

@@ -58,7 +58,7 @@ function replay(root, engine, checkpoint) {
     make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
       choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
     make("div", { className: "plot" }, make("div", { className: "track" }, scrubber), axis));
-  const faces = make("div", {}, grid, large);
+  const faces = make("div", { className: "frames" }, grid, large);
   const below = make("div", {}, make("div", { className: "bar wrap" }, seen, make("span", { className: "grow" }), whole, mine),
     make("p", { className: "hint" }, t("Click a face to follow it large.")));
 

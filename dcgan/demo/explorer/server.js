@@ -7,7 +7,7 @@ let looking = 0;
 
 /* Server functions of a component: each takes one mapping, and refuses with an Error whose message is for the visitor. */
 export function asking(server = {}) {
-  const asked = (name) => async (request) => {
+  const called = (name) => async (request) => {
     const answer = await server[name](request); // Gradio answers undefined where the network fails
     if (answer === undefined) {
       lookOut();
@@ -16,7 +16,7 @@ export function asking(server = {}) {
     if (answer?.error) throw new Error(t(answer.error));
     return answer;
   };
-  return new Proxy({}, { get: (_, name) => server[name] && asked(name) });
+  return new Proxy({}, { get: (_, name) => server[name] && called(name) });
 }
 
 /* Look until the server answers; the window then hears "answering". */
