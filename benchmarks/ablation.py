@@ -21,7 +21,7 @@ from dcgan.checkpoint import read_history
 from dcgan.data.images import load_images
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.loop import train
-from dcgan.training.run import STATE
+from dcgan.training.resume import STATE
 
 FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}

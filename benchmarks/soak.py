@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import read_history
 from dcgan.training import command as train
 from dcgan.training import loop
-from dcgan.training.run import STATE
+from dcgan.training.resume import STATE
 
 TICK, BATCH = 400, 8
 SMALL = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", f"--batch-size={BATCH}", f"--tick={TICK}", "--ema=100"]

@@ -2,6 +2,6 @@
 
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.loop import train
-from dcgan.training.run import TrainingError
+from dcgan.training.resume import TrainingError
 
 __all__ = ["RECIPES", "TrainConfig", "TrainingError", "configure", "train"]

@@ -24,7 +24,7 @@ from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.training.distributed import join, launch, launched, leave
 from dcgan.training.loop import train
-from dcgan.training.run import TrainingError, check_folder, read_settings
+from dcgan.training.resume import TrainingError, check_folder, read_settings
 from dcgan.training.signals import ending_well
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)

@@ -11,7 +11,7 @@ EXPLODING = 50.0  # a loss beyond this is no longer about the images
 
 
 class Doctor:
-    """Looks at each tick of a run, and says what is new."""
+    """Examines each tick of a run."""
 
     def __init__(self) -> None:
         self.winning = 0
@@ -19,7 +19,7 @@ class Doctor:
         self.known: set[str] = set()
 
     def examine(self, rows: list[dict[str, float]], faces: Tensor) -> list[str]:
-        """What is wrong since the last tick. rows: its history; faces: the fixed-noise images, uint8 [N, nc, S, S].
+        """The complaints new since the last tick. rows: its history; faces: of fixed noise, uint8 [N, nc, S, S].
 
         A complaint is made when it begins, not at every tick that it lasts.
         """
@@ -39,8 +39,8 @@ class Doctor:
         self.winning = self.winning + 1 if certain else 0
         return (self.winning >= PATIENCE) * (
             f"the discriminator has won: for {self.winning} ticks it has told every real from every fake, so the "
-            "generator learns nothing from it. A new run with --augment translation,cutout, --r1 1 or a lower --lr-d "
-            "holds it back"
+            "generator learns nothing from it. --resume with a lower --lr-d, or a new run with --augment "
+            "translation,cutout or --r1 1, holds it back"
         )
 
     def _collapsed(self, faces: Tensor) -> str:
@@ -55,5 +55,5 @@ class Doctor:
     def _exploding(self, rows: list[dict[str, float]]) -> str:
         worst = max((abs(row[name]) for row in rows for name in ("loss_d", "loss_g")), default=0.0)
         return (not worst < EXPLODING) * (
-            f"the losses explode (up to {worst:,.0f}): a new run with a lower --lr, or with --r1 1, is calmer"
+            f"the losses explode (up to {worst:,.0f}): --resume with a lower --lr, or a new run with --r1 1, is calmer"
         )

@@ -21,7 +21,8 @@ from dcgan.training.distributed import Ranks, join
 from dcgan.training.doctor import Doctor
 from dcgan.training.losses import discriminator_loss, generator_loss, gradient_penalty, probability
 from dcgan.training.networks import Networks
-from dcgan.training.run import STATS, Run, TrainingError, restore
+from dcgan.training.resume import TrainingError, restore
+from dcgan.training.run import STATS, Run, evaluating, rounded
 from dcgan.training.signals import stop_signals
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
@@ -96,10 +97,9 @@ def train(
                 continue
 
             # History, snapshot, metrics, doctor, state - in this order.
-            rows = read(pending, nets, out.saved)
-            out.record(rows)
+            out.history += read(pending, nets, out.saved)
             if line_due:
-                say(statistics_line(rows[-1], config, target, epoch))
+                say(statistics_line(out.history[-1], config, target, epoch))
             if show_due:
                 nets.calibrate()
                 out.snapshot(seen)
@@ -116,7 +116,7 @@ def train(
                 say(remark)
 
         # What no tick has saved, and the tutorial's figures.
-        out.record(read(pending, nets, out.saved))
+        out.history += read(pending, nets, out.saved)
         nets.calibrate()
         if out.saved != seen:
             out.snapshot(seen)
@@ -145,8 +145,8 @@ def read(pending: list[tuple[int, Tensor]], nets: Networks, saved: int | None) -
     saved: images seen at the last save. Raises TrainingError where they or the weights are not finite on any rank.
     """
     figures = torch.stack([stats for _, stats in pending]).cpu() if pending else torch.empty(0, len(STATS))
-    rows = [
-        {"images_seen": seen, **dict(zip(STATS, values, strict=True))}
+    rows: list[dict[str, float]] = [
+        {"images_seen": seen, **dict(zip(STATS, map(rounded, values), strict=True))}
         for (seen, _), values in zip(pending, figures.tolist(), strict=True)
     ]
     pending.clear()
@@ -236,13 +236,10 @@ def overfitting(nets: Networks, images: Images, count: int = 256) -> float:
     if not len(heldout):
         return 1.0
     noise = torch.randn(count, nets.generator.config.nz, 1, 1, generator=torch.Generator().manual_seed(0))
-    with nets.cast():
-        fakes = nets.shown.eval()(noise.to(nets.device))
-        nets.shown.train(nets.shown is nets.generator)
-        discriminator = nets.discriminator.eval()
+    with nets.cast(), evaluating(nets.shown) as generator, evaluating(nets.discriminator) as discriminator:
+        fakes = generator(noise.to(nets.device))
         sets = normalised(images.some(count).to(nets.device)), normalised(heldout.to(nets.device)), fakes
         seen, unseen, fake = (discriminator(batch).mean().item() for batch in sets)
-        discriminator.train()
     return (seen - unseen) / max(seen - fake, 1e-6)
 
 

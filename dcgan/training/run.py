@@ -1,25 +1,22 @@
-"""The run folder: all that a training writes, and what it resumes from.
+"""The run folder: all that a training writes.
 
 `checkpoint/` is what the demo opens, `state/` what resuming needs, `history.jsonl` has every iteration, `snapshots/`
 every fixed-noise grid, `generators/` those of a few moments, and beside them lie the tutorial's figures.
 """
 
 import json
-import os
 import shutil
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from dcgan.card import model_card
 from dcgan.checkpoint import (
-    CONFIG,
     MOMENTS,
     list_moments,
     list_snapshots,
@@ -34,24 +31,20 @@ from dcgan.data.sources import SETTINGS
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, Quality
-from dcgan.model import Generator, parameter_count
+from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks
+from dcgan.training.resume import STATE, TrainingError, check_folder, locked
 from dcgan.training.signals import Stop
 
+Net = TypeVar("Net", bound=nn.Module)
+
 STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
-STATE = SETTINGS.with_name("state.pt")
 TIE = 1.01  # relative tolerance: a later generator within 1 % of the best measure replaces it
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
-FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
-WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
-
-
-class TrainingError(Exception):
-    """Training that cannot start or go on; the message is one line that says what to do."""
 
 
 class Run:
@@ -110,11 +103,6 @@ class Run:
         self._thin_moments()
         self.saved = seen if seen and (self.folder / "checkpoint").is_dir() else None
 
-    def record(self, rows: list[dict[str, float]]) -> None:
-        """Add rows, images_seen and STATS, to the history."""
-        rounded = [{name: float(f"{value:.5g}") for name, value in row.items()} for row in rows]
-        self.history += [{**short, "images_seen": row["images_seen"]} for short, row in zip(rounded, rows, strict=True)]
-
     def faces(self) -> Tensor:
         """The shown generator's images of seeds 0 to 63: uint8 [64, nc, S, S]."""
         with evaluating(self.nets.shown) as generator:
@@ -161,7 +149,7 @@ class Run:
     def _quality(self) -> dict[str, float]:
         self.quality = self.quality or Quality(self.images, self.nets.device)
         with evaluating(self.nets.shown) as generator:
-            return {name: float(f"{value:.5g}") for name, value in self.quality(generator).items()}
+            return {name: rounded(value) for name, value in self.quality(generator).items()}
 
     def _is_best(self) -> bool:
         """Whether what is saved now is as good as the best measured so far; where nothing was measured, the last is."""
@@ -194,7 +182,7 @@ class Run:
         """What real images get in place of samples, and n, how many are compared; {} before the first measurement."""
         if self.quality is None:
             return {}
-        return {"n": len(self.quality.real), **{k: float(f"{v:.5g}") for k, v in self.quality.floor.items()}}
+        return {"n": len(self.quality.real), **{name: rounded(value) for name, value in self.quality.floor.items()}}
 
     def draw_figures(self) -> None:
         """Draw the tutorial's figures: losses, animation, real beside fake."""
@@ -221,93 +209,16 @@ class Run:
             raise TrainingError(f"cannot write to '{self.folder}' ({why}): {advice}") from None
 
 
-@contextmanager
-def evaluating(generator: Generator) -> Iterator[Generator]:
-    """The generator in eval mode within the block, and afterwards in the mode that it was in."""
-    training = generator.training
-    try:
-        yield generator.eval()
-    finally:
-        generator.train(training)
+def rounded(value: float) -> float:
+    """To five significant digits, as figures are saved."""
+    return float(f"{value:.5g}")
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of the folder, until the block or the process ends. Raises TrainingError if one writes.
-
-    Windows and some network file systems have no such locks; there nothing is kept out.
-    """
+def evaluating(net: Net) -> Iterator[Net]:
+    """The network in eval mode within the block, and afterwards in the mode that it was in."""
+    training = net.training
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise TrainingError(
-            f"another training writes to '{folder}': wait for its end, or choose another --out"
-        ) from None
-    except OSError:
-        pass
-    try:
-        yield
+        yield net.eval()
     finally:
-        os.close(descriptor)
-
-
-def check_folder(run: Path, resume: bool) -> None:
-    """Raise TrainingError, in one line, where a new run would overwrite anything, or there is nothing to resume."""
-    started = (run / SETTINGS).is_file()
-    if (run / "checkpoint" / CONFIG).exists() and not started:
-        raise TrainingError(
-            f"'{run}' holds a checkpoint, but not what resuming needs ({SETTINGS.parent}/): choose another --out"
-        )
-    if resume and not started:
-        raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
-    if started and not resume:
-        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
-    if not resume and (taken := [name for name in WRITTEN if _has_content(run / name)]):
-        raise TrainingError(f"'{run}' holds {', '.join(taken)}, which a run would overwrite: choose another --out")
-
-
-def _has_content(path: Path) -> bool:
-    """Whether there is more than what a run leaves that was killed before it had written its settings."""
-    if path.is_dir():
-        return any(inside.name != f"{SETTINGS.name}.tmp" for inside in path.iterdir())
-    return path.is_file() and path.stat().st_size > 0
-
-
-def read_settings(run: Path) -> dict[str, Any]:
-    """The settings of the run in this folder: name, model, train and data. Raises TrainingError where damaged."""
-    try:
-        settings = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
-        for part, kind in {"name": str, "model": dict, "train": dict, "data": dict}.items():
-            if not isinstance(settings[part], kind):
-                raise ValueError(f"its {part} is none")
-        return settings
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"'{run / SETTINGS}' is damaged ({reason(error)}): start again in another --out") from None
-
-
-def restore(run: Path, nets: Networks) -> int:
-    """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
-    path = run / STATE
-    if not path.is_file():
-        return 0
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the sums
-            if damaged := archive.testzip():
-                raise ValueError(f"{damaged} in it is damaged")
-        state = torch.load(path, map_location=nets.device, weights_only=True)
-        nets.load_state_dict(state["networks"])
-        torch.set_rng_state(state["rng"].cpu())
-        if nets.device.type == "cuda" and "rng_cuda" in state:
-            torch.cuda.set_rng_state(state["rng_cuda"].cpu(), nets.device)
-        return state["seen"]
-    except Exception as error:
-        raise TrainingError(
-            f"'{path}' cannot be read ({reason(error)}): start again without --resume in another --out"
-        ) from None
+        net.train(training)

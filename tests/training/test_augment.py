@@ -23,42 +23,26 @@ def test_names_may_stand_apart():
     assert TrainConfig(augment="translation, color").augment == "translation, color"
 
 
-def test_an_empty_policy_changes_nothing():
-    images = faces()
-    assert augment(images, "") is images
-
-
 @pytest.mark.parametrize("size", [16, 64])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_shape_and_type_stay(policy, channels, size):
-    images = faces(4, size, channels)
+def test_images_are_altered_each_on_its_own_and_their_originals_left_alone(policy, channels, size):
+    images = faces(1, size, channels).expand(16, -1, -1, -1)
+    before = images.clone()
+    torch.manual_seed(7)
     altered = augment(images, policy)
-    assert altered.shape == images.shape
-    assert altered.dtype == images.dtype
+    assert torch.equal(images, before)
+    assert (altered.shape, altered.dtype) == (images.shape, images.dtype)
     assert torch.isfinite(altered).all()
-    assert not torch.equal(altered, images)
+    assert len({image.numpy().tobytes() for image in altered}) > 5
+    torch.manual_seed(7)
+    assert torch.equal(altered, augment(images, policy))
+    assert augment(images, "") is images
 
 
 def test_an_unknown_policy_is_refused():
     with pytest.raises(KeyError, match="blur"):
         augment(faces(), "color,blur")
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_the_images_given_are_left_alone(policy):
-    images = faces()
-    before = images.clone()
-    augment(images, policy)
-    assert torch.equal(images, before)
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_gradients_reach_the_images(policy):
-    images = faces(8).requires_grad_()
-    augment(images, policy).square().sum().backward()
-    assert images.grad is not None
-    assert (images.grad.flatten(1).abs().sum(dim=1) > 0).all()
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -70,21 +54,6 @@ def test_the_gradient_is_the_one_of_finite_differences(policy):
         return augment(x, policy)
 
     assert torch.autograd.gradcheck(altered, images, fast_mode=True)
-
-
-@pytest.mark.parametrize("policy", ALTERATIONS)
-def test_each_image_of_a_batch_is_altered_on_its_own(policy):
-    altered = augment(faces(1).expand(32, -1, -1, -1), policy)
-    assert len({image.numpy().tobytes() for image in altered}) > 10
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_the_same_draws_give_the_same_alterations(policy):
-    images = faces()
-    torch.manual_seed(7)
-    first = augment(images, policy)
-    torch.manual_seed(7)
-    assert torch.equal(first, augment(images, policy))
 
 
 def test_translation_shifts_by_up_to_an_eighth_and_fills_with_grey():

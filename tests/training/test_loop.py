@@ -25,7 +25,7 @@ from dcgan.training import run as run_folder
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.doctor import Doctor
 from dcgan.training.loop import adversarial_step, train
-from dcgan.training.run import TrainingError
+from dcgan.training.resume import TrainingError
 from tests.training.tiny import TINY, TINY_FLAGS, contents, identical, in_memory, rows, settings, state
 
 LINE = re.compile(

@@ -1,0 +1,106 @@
+"""What a run folder must hold, or must not, before a training starts there, and what a training resumes from."""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcgan.checkpoint import CONFIG, MOMENTS
+from dcgan.data.sources import SETTINGS
+from dcgan.files import reason
+from dcgan.training.networks import Networks
+
+STATE = SETTINGS.with_name("state.pt")
+FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
+WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
+
+
+class TrainingError(Exception):
+    """Training that cannot start or go on; the message is one line that says what to do."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder, until the block or the process ends. Raises TrainingError if one writes.
+
+    Windows and some network file systems have no such locks; there nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TrainingError(
+            f"another training writes to '{folder}': wait for its end, or choose another --out"
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_folder(run: Path, resume: bool) -> None:
+    """Raise TrainingError, in one line, where a new run would overwrite anything, or there is nothing to resume."""
+    started = (run / SETTINGS).is_file()
+    if (run / "checkpoint" / CONFIG).exists() and not started:
+        raise TrainingError(
+            f"'{run}' holds a checkpoint, but not what resuming needs ({SETTINGS.parent}/): choose another --out"
+        )
+    if resume and not started:
+        raise TrainingError(f"nothing to resume in '{run}': leave out --resume to start there")
+    if started and not resume:
+        raise TrainingError(f"'{run}' holds a run already: add --resume to go on with it, or choose another --out")
+    if not resume and (taken := [name for name in WRITTEN if _has_content(run / name)]):
+        raise TrainingError(f"'{run}' holds {', '.join(taken)}, which a run would overwrite: choose another --out")
+
+
+def _has_content(path: Path) -> bool:
+    """Whether there is more than what a run leaves that was killed before it had written its settings."""
+    if path.is_dir():
+        return any(inside.name != f"{SETTINGS.name}.tmp" for inside in path.iterdir())
+    return path.is_file() and path.stat().st_size > 0
+
+
+def read_settings(run: Path) -> dict[str, Any]:
+    """The settings of the run in this folder: name, model, train and data. Raises TrainingError where damaged."""
+    try:
+        settings = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
+        for part, kind in {"name": str, "model": dict, "train": dict, "data": dict}.items():
+            if not isinstance(settings[part], kind):
+                raise ValueError(f"its {part} is none")
+        return settings
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"'{run / SETTINGS}' is damaged ({reason(error)}): start again in another --out") from None
+
+
+def restore(run: Path, nets: Networks) -> int:
+    """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
+    path = run / STATE
+    if not path.is_file():
+        return 0
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the sums
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it is damaged")
+        state = torch.load(path, map_location=nets.device, weights_only=True)
+        nets.load_state_dict(state["networks"])
+        torch.set_rng_state(state["rng"].cpu())
+        if nets.device.type == "cuda" and "rng_cuda" in state:
+            torch.cuda.set_rng_state(state["rng_cuda"].cpu(), nets.device)
+        return state["seen"]
+    except Exception as error:
+        raise TrainingError(
+            f"'{path}' cannot be read ({reason(error)}): start again without --resume in another --out"
+        ) from None
