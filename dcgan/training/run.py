@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from dcgan.card import model_card
 from dcgan.checkpoint import (
     MOMENTS,
     list_moments,
@@ -34,6 +33,7 @@ from dcgan.metrics.distances import MIN_IMAGES, Quality
 from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
+from dcgan.training.card import model_card
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks
 from dcgan.training.resume import STATE, TrainingError, check_folder, locked

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-FIGURES = {  # of dcgan.metrics.distances.Quality: what they are called, and what is better
+FIGURES = {  # titles of the fields of dcgan.metrics.distances.Quality, and which values are better
     "ffd": ("Fréchet distance of face features", "lower"),
     "fd": ("Fréchet distance of random features", "lower"),
     "swd": ("sliced Wasserstein distance x 1000", "lower"),
@@ -14,11 +14,11 @@ FIGURES = {  # of dcgan.metrics.distances.Quality: what they are called, and wha
 
 
 def model_card(config: dict[str, Any]) -> str:
-    """The card's text for a config.json's content."""
+    """The text of the card, from the content of config.json."""
     model, train, data, seen = config["model"], config["train"], config["data"], config["images_seen"]
     licence = data.get("license") or "not stated; the rights in the images stay with their owners"
     tweaks = [f"batch {train['batch_size']}", f"lr {train['lr']:g}", f"{train['loss']} loss"]
-    tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2", "lecam") if train.get(name)]
+    tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2") if train.get(name)]
     if train["augment"]:
         how = " where D overfits" if train.get("adapt") else ""
         tweaks.append(f"augmented by {', '.join(name.strip() for name in train['augment'].split(','))}{how}")
@@ -64,7 +64,7 @@ images = sample(load_checkpoint("PATH").generator, seeds=range(64))  # uint8 [64
 
 
 def figures(config: dict[str, Any]) -> str:
-    """The section on quality; empty where nothing was measured."""
+    """The section on quality; empty if nothing was measured."""
     metrics, floor = config.get("metrics") or {}, config.get("floor") or {}
     measured = [(name, *FIGURES[name]) for name in FIGURES if name in metrics]
     if not measured:
