@@ -1,8 +1,8 @@
 """The image cache: where it is, what in it is in use, and how it is kept under a size.
 
-It holds a folder for each set of packed images and, in `hub/`, a zip for each data set fetched from the Hub. Their
-modification time says when they were last used, and a shared lock (flock) that they are in use: the system drops such
-a lock when its process ends, in whatever way.
+It holds a folder for each set of packed images and, in `hub/`, a zip for each data set fetched from the Hub. The
+modification time of their files says when they were last used, and a shared lock (flock) on one that they are in use:
+the system drops such a lock when its process ends, in whatever way.
 """
 
 import os
@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from dcgan.data.sources import DataError
 
@@ -21,7 +22,8 @@ except ImportError:  # Windows has no such locks, and does not remove what is op
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_SIZE = "50"  # GB
-OWN = re.compile(r".+-\d+-[0-9a-f]{12}(\.new|\.old)?|.+--.+-[0-9a-f]{12}-\w+\.zip", re.DOTALL)  # names of its content
+# Names of its sets (also of half-made ones, and as earlier versions called these) and of its zips.
+OWN = re.compile(r".+-\d+-[0-9a-f]{12}(\.new|\.old|-\w{8})?|.+--.+-[0-9a-f]{12}-\w+\.zip", re.DOTALL)
 
 
 def cache_directory() -> Path:
@@ -41,25 +43,24 @@ def cache_size() -> int:
 
 
 def hold(path: Path, owner: object) -> None:
-    """Mark a file or folder as used now, and as in use for as long as `owner` lives."""
-    with suppress(OSError):  # a file system without locks, or a cache of another user's
-        descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(owner, os.close, descriptor)
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    """Mark a file as used now, and as in use for as long as `owner` lives."""
+    with suppress(OSError):  # the cache of another user
         os.utime(path)
+    with suppress(OSError):  # a file system without locks
+        file = path.open("rb")
+        weakref.finalize(owner, file.close)
+        _lock(file, shared=True)
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Run the block while no other process runs one with this lock file; wait as long as it takes."""
     while True:
-        with lock.open("w") as file:
+        with path.open("w") as file:
             with suppress(OSError):  # a file system without locks
-                if fcntl:
-                    fcntl.flock(file, fcntl.LOCK_EX)
+                _lock(file)
             try:
-                if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     continue
             except FileNotFoundError:  # the process before has removed it
                 continue
@@ -67,7 +68,7 @@ def alone(lock: Path) -> Iterator[None]:
                 yield
             finally:
                 with suppress(OSError):
-                    lock.unlink()
+                    path.unlink()
             return
 
 
@@ -79,29 +80,43 @@ def make_room(cache: Path, need: int) -> None:
     limit, found = cache_size() - need, []
     for path in (*cache.iterdir(), *cache.glob("hub/*.zip")):
         with suppress(OSError):  # another process has removed it
-            if OWN.fullmatch(path.name):
-                files = path.iterdir() if path.is_dir() else [path]
-                found.append((path.stat().st_mtime_ns, sum(file.stat().st_size for file in files), path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if total > limit and not _in_use(path):
+            files = [*path.iterdir()] if path.is_dir() else [path]
+            if OWN.fullmatch(path.name) and files:
+                stats = [file.stat() for file in files]
+                found.append((max(s.st_mtime_ns for s in stats), sum(s.st_size for s in stats), path, files))
+    total = sum(size for _, size, _, _ in found)
+    for _, size, path, files in sorted(found):
+        if total > limit and not any(map(_in_use, files)):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 total -= size
 
 
 def _in_use(path: Path) -> bool:
-    """Whether any process holds the file or folder, or the system does not say."""
-    if fcntl is None:
-        return False
+    """Whether any process holds the file, or the system does not say."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        with path.open("rb") as file:
+            _lock(file, wait=False)
     except OSError:
         return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
     return False
+
+
+_locked: weakref.WeakSet[IO[Any]] = weakref.WeakSet()
+
+
+def _lock(file: IO[Any], shared: bool = False, wait: bool = True) -> None:
+    """Lock a file until it is closed. Raises OSError if another process has, or the file system knows no locks."""
+    if fcntl:
+        _locked.add(file)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+
+
+def _unlock_fork() -> None:
+    """Close a fork's copies: a process that decodes, and outlives a killed program, must not keep its locks."""
+    for file in _locked:
+        file.close()
+
+
+if fcntl:
+    os.register_at_fork(after_in_child=_unlock_fork)

@@ -267,7 +267,7 @@ def _pack(
     names, skipped, pending, enlarged, content = [], [], [], 0, hashlib.sha256()
     with replacing(folder) as working:
         with writing(working / "pixels.u8") as path, path.open("wb") as file:
-            hold(working, file)
+            hold(path, file)
             for name in tqdm(source.names, f"reading {source.name}", unit="img", disable=not progress):
                 item = known.get(name) or next(decoded)
                 if item.pixels is None:
@@ -298,7 +298,7 @@ def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images | None:
         if path.stat().st_size != math.prod(shape):
             return None
         pixels = np.memmap(path, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)
-        hold(folder, pixels)
+        hold(folder / "index.json", pixels)
         if isinstance(pending, bool):  # earlier versions said whether, and not which
             pending = [name for name, _ in skipped] if pending else []
         return Images(name, pixels, names, skipped, index["digest"], folder, frozenset(pending))

@@ -67,7 +67,7 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            below[:] = sorted(d for d in below if not is_junk(d) and not Path(folder, d, SETTINGS).is_file())
+            below[:] = sorted(d for d in below if not is_junk(d) and not _is_run(Path(folder, d)))
             for file in files:
                 path = Path(folder, file)
                 try:
@@ -192,6 +192,13 @@ def is_junk(name: str) -> bool:
     """Whether a file is hidden, or what macOS packs beside each file."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return "__MACOSX" in parts or any(part.startswith(".") and part != ".." for part in parts)
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        return (folder / SETTINGS).is_file()
+    except PermissionError:
+        return False
 
 
 def digest(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dcgan.data import DataError, Images
-from dcgan.data.cache import cache_directory, hold, make_room
+from dcgan.data.cache import alone, cache_directory, hold, make_room
 from tests.data.pictures import RED, blot, colour, load, put, refused, spoil, zip_of
 
 
@@ -114,9 +115,9 @@ def test_what_may_be_read_later_is_tried_again_alone(tmp_path, refusals, kind, e
         assert (images.names, [name for name, _ in images.skipped]) == (["a.png", "c.png"], ["b.png", "d.png"])
         refusals |= dict.fromkeys(["a.png", "c.png", "d.png"], AssertionError("decoded again"))
     packed = images.folder / "pixels.u8", images.folder / "index.json"
-    before = [path.stat().st_mtime_ns for path in packed]
+    before = [path.stat().st_ino for path in packed]
     load(source)
-    assert [path.stat().st_mtime_ns for path in packed] == before
+    assert [path.stat().st_ino for path in packed] == before
     del refusals["b.png"]
     assert load(source, retry=False).names == ["a.png", "c.png"]
     for _ in range(2):
@@ -139,15 +140,19 @@ def test_nothing_is_decoded_again_for_a_link_to_nowhere(tmp_path):
 
 
 def test_nothing_is_decoded_again_for_a_folder_that_cannot_be_listed(tmp_path, monkeypatch, capsys):
-    photos, scan = put(tmp_path, "a.png", "closed/b.png"), os.scandir
+    photos = put(tmp_path, "a.png", "closed/b.png")
 
-    def refusing(path):
-        if Path(path).name == "closed":
-            raise PermissionError(13, "Permission denied")
-        return scan(path)
+    def refusing(call, parts):
+        def refuse(path=".", *args, **kwargs):
+            if not isinstance(path, int) and "closed" in Path(path).parts[parts]:
+                raise PermissionError(13, "Permission denied")
+            return call(path, *args, **kwargs)
+
+        return refuse
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", refusing)
+        patch.setattr(os, "scandir", refusing(os.scandir, slice(-1, None)))
+        patch.setattr(os, "stat", refusing(os.stat, slice(-1)))  # of what would be in it
         assert load(photos, progress=True).names == ["a.png"]
         assert "1 folder that cannot be read" in capsys.readouterr().out
         content = (photos / "a.png").read_bytes()
@@ -184,6 +189,23 @@ def test_a_decoding_process_that_is_killed_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *_, **__: os._exit(9))
     assert "lower --workers" in refused(tmp_path / "photos", workers=1, cache=tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only there do processes inherit locks")
+def test_a_process_that_outlives_a_killed_program_keeps_no_lock(tmp_path):
+    program = os.fork()
+    if program == 0:
+        packed = load(put(tmp_path / "photos", "a.png"), cache=tmp_path / "cache")
+        with alone(tmp_path / "lock"):
+            if os.fork() == 0:  # as one that decodes
+                time.sleep(20)
+            os._exit(len(packed))
+    os.waitpid(program, 0)
+    begun = time.monotonic()
+    with alone(tmp_path / "lock"):
+        make_room(tmp_path / "cache", 10**12)
+    assert time.monotonic() - begun < 10
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_of_many_that_load_the_same_one_decodes(tmp_path, capsys):
