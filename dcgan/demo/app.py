@@ -71,7 +71,7 @@ def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
         run_history=False,  # it would store every call in the visitor's browser
         strict_cors=True,
         max_file_size="200mb",  # of a visitor's own photos
-        max_threads=16,
+        max_threads=(os.cpu_count() or 1) + 2,  # with 16 on two cores all of them wait for Python's lock, for seconds
         enable_monitoring=False,
         state_session_capacity=256,
         ssr_mode=False,  # on a Space the default is a Node server in between

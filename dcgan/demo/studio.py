@@ -85,9 +85,10 @@ class Studio:
         """Compute in the background, soon, what first visitors would else wait for; until `close` is called."""
 
         def work() -> None:
-            self._closed.wait(WARM_UP_AFTER)
             for name in self.checkpoints.names:
                 self.real_images.begin(self.checkpoints.get(name))
+            self._closed.wait(WARM_UP_AFTER)
+            for name in self.checkpoints.names:
                 for prepare in (self.ranking, self.opinion, self.inversion, lambda name: self.closest(0, 1, name)):
                     with suppress(ValueError):  # there are no real images
                         if not self._closed.is_set():
