@@ -255,6 +255,7 @@ def test_what_a_checkpoint_says_is_not_executed_and_without_snapshots_there_is_n
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(url)
+    shown(page)
     for name in TABS:
         open_tab(page, name)
         if name == "Training replay":
