@@ -24,5 +24,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     component("about", {})
     gr.Markdown(words(YOUR_OWN))
     shown = gr.Markdown(model_card())
-    checkpoint.change(as_event(model_card), checkpoint, shown, preprocess=False, **PRIVATE)
+    checkpoint.change(as_event(model_card), checkpoint, shown, preprocess=False, api_name="shown_card", **PRIVATE)
     gr.api(as_event(model_card), api_name="model_card", **PUBLIC)
