@@ -62,7 +62,7 @@ def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
     """Serve the demo and the files that its page fetches, written into an empty folder. Returns the address."""
     write_page(files, studio.checkpoints)
     gr.set_static_paths(files)
-    threading.Thread(target=write_moments, args=(files, studio.checkpoints), daemon=True).start()
+    threading.Thread(target=write_moments, args=(files, studio.checkpoints)).start()
     return demo.launch(
         theme=THEME,
         head=page_head(f"gradio_api/file={files.resolve().as_posix()}"),
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None, home: Path = Path()) -> int:
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
-        with closing(studio), tempfile.TemporaryDirectory(prefix="dcgan-page-") as files:
+        with closing(studio), tempfile.TemporaryDirectory(prefix="dcgan-page-", ignore_cleanup_errors=True) as files:
             launch(build_demo(studio), studio, Path(files))
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"demo: {error}", file=sys.stderr)

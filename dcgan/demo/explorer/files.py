@@ -13,6 +13,7 @@ The static page's checkpoint.json also has "ranking" and "signal", which the dem
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,15 @@ def write_checkpoint(
 
 
 def write_moments(folder: Path, checkpoints: Checkpoints) -> None:
-    """Write the weights of all earlier moments into a page's folder; until they are there, a fetch of them fails."""
-    for i, name in enumerate(checkpoints.names):
-        with replacing(folder / str(i) / "moments") as written:
-            for moment in moments(checkpoints.get(name)):
-                weights = browser_weights(checkpoints.generator(name, moment))
-                (written / f"{moment}.safetensors").write_bytes(weights)
+    """Write the weights of all earlier moments into a page's folder; until they are there, a fetch of them fails.
+
+    Ends early when the folder is removed, as it is when the demo ends.
+    """
+    with suppress(FileNotFoundError):
+        for i, name in enumerate(checkpoints.names):
+            if not folder.is_dir():
+                return
+            with replacing(folder / str(i) / "moments") as written:
+                for moment in moments(checkpoints.get(name)):
+                    weights = browser_weights(checkpoints.generator(name, moment))
+                    (written / f"{moment}.safetensors").write_bytes(weights)
