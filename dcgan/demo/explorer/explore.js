@@ -35,7 +35,8 @@ function paint(canvas, picture) {
 }
 
 function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
-  const fresh = (seed, origin = null) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
+  const fresh = (seed, origin = null) =>
+    ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(firstSeed), ...linkedFace(checkpoint.names) };
   let settled = state; // what undo would come back to
   let past = [];
@@ -71,7 +72,8 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   const neighbours = make("div", { className: "strip", role: "group", "aria-label": t("Neighbours") });
   const named = make("div", { className: "rows" });
   const dimensions = make("div", { className: "rows" });
-  const search = make("input", { type: "search", className: "number", placeholder: t("Number"), "aria-label": t("Search dimensions"), inputMode: "numeric" });
+  const search = make("input", { type: "search", className: "number", placeholder: t("Number"), inputMode: "numeric",
+    "aria-label": t("Search dimensions") });
   search.oninput = () => fillDimensions();
   const ordering = choice(t("Order"), [["effect", t("Most effect")], ["number", t("By number")]], order, (value) => {
     order = value;
@@ -99,8 +101,9 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
     if (shown !== state) return;
     const focused = [...neighbours.children].indexOf(document.activeElement);
     neighbours.replaceChildren(...numbers.map((number, i) =>
-      make("button", { type: "button", "aria-label": t("Neighbour {n}", { n: i + 1 }), onclick: () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }) },
-        cut(sheet, numbers.length, i, sheet.height))));
+      make("button", {
+        type: "button", "aria-label": t("Neighbour {n}", { n: i + 1 }), onclick: () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }),
+      }, cut(sheet, numbers.length, i, sheet.height))));
     if (focused >= 0) neighbours.children[focused].focus();
     sheet.close();
   }, (error) => message.say(error.message));
@@ -250,7 +253,8 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
     const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz);
     const mine = own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector)));
     namedRows = [...mine, ...labelled, ...principal];
-    const heading = make("div", { className: "caption", hidden: !labelled.length || !principal.length }, t("What else changes the picture most"));
+    const [hidden, between] = [!labelled.length || !principal.length, t("What else changes the picture most")];
+    const heading = make("div", { className: "caption", hidden }, between);
     named.replaceChildren(...[...mine, ...labelled, { element: heading }, ...principal].map((one) => one.element));
     named.classList.toggle("named", namedRows.length > 0);
     raw.open = !namedRows.length;
@@ -264,7 +268,8 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
     dimensionRows = (text || allShown ? found : found.slice(0, TOP)).map((d) =>
       row(t("Dimension {n}", { n: d }), d, [-REACH, REACH], entry("edits", d, () => base[d] * state.truncation)));
     dimensions.replaceChildren(...dimensionRows.map((one) => one.element));
-    if (!found.length) dimensions.append(make("p", { className: "hint" }, t("No such dimension: they go from 0 to {last}", { last: checkpoint.nz - 1 })));
+    const none = t("No such dimension: they go from 0 to {last}", { last: checkpoint.nz - 1 });
+    if (!found.length) dimensions.append(make("p", { className: "hint" }, none));
     more.hidden = Boolean(text) || checkpoint.nz <= TOP;
     more.textContent = allShown ? t("Show fewer") : t("Show all {n}", { n: checkpoint.nz });
   }
@@ -272,7 +277,8 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   function open(summary) {
     checkpoint = summary;
-    if (state.checkpoint !== summary.name) state = { ...state, checkpoint: summary.name, edits: {}, directions: {}, origin: null, shift: null };
+    const other = { checkpoint: summary.name, edits: {}, directions: {}, origin: null, shift: null };
+    if (state.checkpoint !== summary.name) state = { ...state, ...other };
     state = possible(state);
     timeMachine.hidden = !summary.moments.length;
     momentSlider.max = summary.moments.length;

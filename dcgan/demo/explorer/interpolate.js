@@ -97,7 +97,8 @@ function interpolator(root, engine, checkpoint, server) {
           choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
         make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
         make("div", { className: "field grow" }, make("div", { className: "caption" }, t("Frames between two faces"), count), frames),
-        make("div", { className: "bar wrap", hidden: !server.animation }, download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
+        make("div", { className: "bar wrap", hidden: !server.animation },
+          download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
   );
 
   function change(part) {

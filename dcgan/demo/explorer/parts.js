@@ -9,8 +9,12 @@ export const t = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}
 
 /* What the server has to say, in the visitor's language. sentences: [[text, {gap: value}]] */
 export function spelled(sentences) {
-  const millions = new Intl.NumberFormat(language, { notation: "compact", compactDisplay: "long", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  const rounded = (value) => (typeof value !== "number" ? words[value] ?? value : value < 1e6 ? value.toLocaleString("en") : millions.format(value));
+  const one = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  const millions = new Intl.NumberFormat(language, { notation: "compact", compactDisplay: "long", ...one });
+  const rounded = (value) => {
+    if (typeof value !== "number") return words[value] ?? value;
+    return value < 1e6 ? value.toLocaleString("en") : millions.format(value);
+  };
   const said = ([text, gaps]) => t(text, Object.fromEntries(Object.entries(gaps).map(([gap, value]) => [gap, rounded(value)])));
   return sentences.map(said).join(" ");
 }

@@ -123,7 +123,7 @@ function replay(root, engine, checkpoint) {
   }
 
   function drawCharts(values) {
-    const end = Math.max(0, ...frames, ...values.images_seen);
+    const end = Math.max(1, ...frames, ...values.images_seen);
     scrubber.max = end;
     axis.replaceChildren(make("span", {}, "0"), make("span", {}, t("{n} images seen", { n: end.toLocaleString("en") })));
     charts = CHARTS.map((chart) => drawChart(chart, values, end)).filter(Boolean);
