@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("--dataroot", default="avatars")
     parser.add_argument("--images", type=int, help="images in an epoch (default: 2,560 on a CPU, 20,000 on a GPU)")
     parser.add_argument("--turns", type=int, default=3, help="turns of each contestant (default: 3)")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.contestant:
@@ -64,7 +63,7 @@ def main() -> None:
                     raise SystemExit(done.stderr)
                 rows[name].append(json.loads(done.stdout.splitlines()[-1]))
                 print(f"turn {turn + 1}: {name:12} {rows[name][-1]['later']:8.1f} images/s", flush=True)
-    report(rows, flags.json)
+    report(rows)
 
 
 def run_turn(name: str, dataroot: str) -> dict[str, float]:
@@ -162,18 +161,14 @@ def class_folder(dataroot: str, folder: Path, count: int) -> Path:
     return folder
 
 
-def report(rows: dict[str, list[dict[str, float]]], path: Path | None) -> None:
-    """The table, and the JSON."""
+def report(rows: dict[str, list[dict[str, float]]]) -> None:
+    """Print the table, and the ratios turn by turn."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     print(f"\n{device}, torch {torch.__version__}, 64 px, batch {BATCH}; images/s: median (least to most)\n")
     print("| | first epoch | later epochs | peak MiB |\n|---|---|---|---|")
     for name, turns in rows.items():
-        cells = []
-        for key in ("first", "later"):
-            values = [turn[key] for turn in turns]
-            cells.append(f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})")
-        print(f"| {name} | {cells[0]} | {cells[1]} | {max(turn['peak_mib'] for turn in turns):,.0f} |")
-    ratios = {}
+        first, later = (spread([turn[key] for turn in turns], ",.0f") for key in ("first", "later"))
+        print(f"| {name} | {first} | {later} | {max(turn['peak_mib'] for turn in turns):,.0f} |")
     for a, b, key in (
         ("ours", "tutorial", "first"),
         ("ours", "tutorial", "later"),
@@ -181,10 +176,12 @@ def report(rows: dict[str, list[dict[str, float]]], path: Path | None) -> None:
         ("ceiling", "ceiling_fp32", "later"),
     ):
         pairs = [x[key] / y[key] for x, y in zip(rows[a], rows[b], strict=True)]
-        ratios[f"{a} / {b}, {key}"] = median(pairs)
-        print(f"{a} / {b}, {key}: {median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
-    if path:
-        path.write_text(json.dumps({"device": device, "turns": rows, "ratios": ratios}, indent=2) + "\n")
+        print(f"{a} / {b}, {key}: {spread(pairs, '.2f')}")
+
+
+def spread(values: list[float], how: str) -> str:
+    """The median, with the least and the most."""
+    return f"{median(values):{how}} ({min(values):{how}} to {max(values):{how}})"
 
 
 if __name__ == "__main__":

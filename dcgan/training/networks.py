@@ -85,7 +85,8 @@ class Networks:
     def finite(self) -> bool:
         """Whether all weights and BatchNorm statistics are numbers."""
         nets = {self.generator, self.discriminator, self.shown}
-        return all(bool(value.isfinite().all()) for net in nets for value in net.state_dict().values())
+        checks = [value.isfinite().all() for net in nets for value in net.state_dict().values()]
+        return bool(torch.stack(checks).all())  # waits for the device once
 
     @torch.no_grad()
     def average(self, batch_size: int, seen: int) -> None:

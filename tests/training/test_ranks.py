@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,21 +39,40 @@ def batches() -> list[tuple[Tensor, Tensor]]:
     return [tuple(torch.randn(*shape, generator=generator) for shape in shapes) for _ in range(STEPS)]  # type: ignore[misc]
 
 
-def join_others(rank: int, world: int, port: int) -> Ranks:
-    os.environ.update(
-        RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
+def on_rank(rank: int, world: int, ports: list[int], out: str) -> None:
+    """All that the tests need two ranks for: a training, photos to be read, and a rank that lets the other wait."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1")
     torch.set_num_threads(1)
-    return join(ngpu=0, batch_size=8)
-
-
-def train_on_rank(rank: int, world: int, port: int, out: str) -> None:
-    ranks = join_others(rank, world, port)
+    os.environ["MASTER_PORT"] = str(ports[0])
+    ranks = join(ngpu=0, batch_size=8)
     nets = Networks(MODEL, CONFIG, ranks)
     for real, noise in batches():
         adversarial_step(nets, ranks.share(real), ranks.share(noise))
-    torch.save([p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()], f"{out}/{rank}")
+    weights = [p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
+
+    decoded = []
+
+    def slowly(*args: object) -> object:
+        decoded.append(args)
+        time.sleep(0.02)
+        return square(*args)
+
+    images_module.square = slowly
+    images = load_images(f"{out}/photos", 16, workers=0, progress=False)
+    ranks.any(False)
     leave()
+
+    distributed.PATIENCE = timedelta(seconds=1)
+    os.environ["MASTER_PORT"] = str(ports[1])
+    ranks, said = join(ngpu=0, batch_size=8), ""
+    time.sleep(0 if rank else 3)
+    try:
+        ranks.any(False)
+    except RuntimeError as error:
+        said = str(error)
+    found = {"weights": weights, "images": len(images), "decoded": len(decoded), "said": said}
+    torch.save(found, f"{out}/{rank}")
+    os._exit(0)  # the second group is broken
 
 
 def half_by_half(net: torch.nn.Module) -> None:
@@ -67,25 +85,21 @@ def half_by_half(net: torch.nn.Module) -> None:
     net.forward = forward  # type: ignore[method-assign]
 
 
-def in_two_ranks(work: Callable, out: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.start_processes(work, args=(2, port, str(out)), nprocs=2, start_method="spawn")
-
-
 @pytest.fixture(scope="module")
-def trained_by_two(tmp_path_factory: pytest.TempPathFactory) -> list[list[Tensor]]:
+def two_ranks(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What each of two ranks has found, of photos among which a link dangles."""
     out = tmp_path_factory.mktemp("ranks")
-    in_two_ranks(train_on_rank, out)
+    shutil.copytree(photos, out / "photos")
+    (out / "photos" / "zzz.png").symlink_to(out / "gone.png")
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        ports = [free.getsockname()[1] for free in (one, other)]
+    multiprocessing.start_processes(on_rank, args=(2, ports, str(out)), nprocs=2, start_method="spawn")
     return [torch.load(out / str(rank), weights_only=True) for rank in (0, 1)]
 
 
-def test_all_ranks_hold_the_same_weights(trained_by_two: list[list[Tensor]]) -> None:
-    assert all(torch.equal(a, b) for a, b in zip(*trained_by_two, strict=True))
-
-
-def test_two_ranks_train_as_one_process_does(trained_by_two: list[list[Tensor]]) -> None:
+def test_two_ranks_train_as_one_process_does_and_hold_the_same_weights(two_ranks: list[dict]) -> None:
     nets = Networks(MODEL, CONFIG)
     start = [p.detach().clone() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
     half_by_half(nets.generator)
@@ -93,10 +107,21 @@ def test_two_ranks_train_as_one_process_does(trained_by_two: list[list[Tensor]])
     for real, noise in batches():
         adversarial_step(nets, real, noise)
     weights = [p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
-    moved = max(float((a - b).abs().max()) for a, b in zip(start, weights, strict=True))
-    apart = max(float((a - b).abs().max()) for a, b in zip(trained_by_two[0], weights, strict=True))
-    assert moved > 1e-3
-    assert apart < 1e-4
+    first, second = (found["weights"] for found in two_ranks)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert max(float((a - b).abs().max()) for a, b in zip(start, weights, strict=True)) > 1e-3
+    assert max(float((a - b).abs().max()) for a, b in zip(first, weights, strict=True)) < 1e-4
+
+
+def test_one_rank_decodes_and_the_others_find_the_images_packed_though_a_link_dangles(two_ranks: list[dict]) -> None:
+    assert [found["images"] for found in two_ranks] == [40, 40]
+    assert sorted(found["decoded"] for found in two_ranks) == [0, 40]
+
+
+def test_ranks_wait_for_one_that_is_busy_as_long_as_patience_says(two_ranks: list[dict]) -> None:
+    """Here for a second, elsewhere for days: a large data set takes hours."""
+    assert "imed out" in two_ranks[1]["said"]
+    assert timedelta(days=1) < distributed.PATIENCE
 
 
 def test_every_image_of_a_batch_goes_to_one_rank() -> None:
@@ -113,60 +138,13 @@ def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch
         join(ngpu=0, batch_size=8)
 
 
-def test_more_gpus_than_there_are_is_one_line_before_anything_starts(tmp_path: Path) -> None:
-    many = str(torch.cuda.device_count() + 2)
-    command = [sys.executable, "train.py", "--ngpu", many, "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == [f"train.py: --ngpu {many}, but this machine has {int(many) - 2} GPUs"]
-    assert not (tmp_path / "run").exists()
-
-
-def read_on_rank(rank: int, world: int, port: int, out: str) -> None:
-    """Read a folder with a dangling link, slowly."""
-    ranks = join_others(rank, world, port)
-    decoded = []
-
-    def slowly(*args: object) -> object:
-        decoded.append(args)
-        time.sleep(0.1)
-        return square(*args)
-
-    images_module.square = slowly
-    images = load_images(f"{out}/photos", 16, workers=0, progress=False)
-    ranks.any(False)
-    Path(out, str(rank)).write_text(json.dumps([len(images), len(decoded)]))
-    leave()
-
-
-def test_one_rank_decodes_and_the_others_find_the_images_packed_though_a_link_dangles(
-    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+def test_more_gpus_than_there_are_is_one_line_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    shutil.copytree(photos, tmp_path / "photos")
-    (tmp_path / "photos" / "zzz.png").symlink_to(tmp_path / "gone.png")
-    in_two_ranks(read_on_rank, tmp_path)
-    read = [json.loads((tmp_path / str(rank)).read_text()) for rank in (0, 1)]
-    assert [count for count, _ in read] == [40, 40]
-    assert sorted(decoded for _, decoded in read) == [0, 40]
-
-
-def wait_on_rank(rank: int, world: int, port: int, out: str) -> None:
-    """The first rank is busy for longer than PATIENCE, the other waits for it."""
-    distributed.PATIENCE = timedelta(seconds=1)
-    ranks = join_others(rank, world, port)
-    time.sleep(0 if rank else 3)
-    try:
-        ranks.any(False)
-    except RuntimeError as error:
-        Path(out, str(rank)).write_text(str(error))
-    os._exit(0)  # the group is broken
-
-
-def test_ranks_wait_for_one_that_is_busy_as_long_as_patience_says(tmp_path: Path) -> None:
-    in_two_ranks(wait_on_rank, tmp_path)
-    assert "imed out" in (tmp_path / "1").read_text()
-    assert timedelta(days=1) < distributed.PATIENCE
+    here = torch.cuda.device_count()
+    assert main(["--ngpu", str(here + 2), "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == f"train.py: --ngpu {here + 2}, but this machine has {here} GPUs\n"
+    assert not (tmp_path / "run").exists()
 
 
 def torchrun(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
