@@ -28,9 +28,8 @@ def error_message(error: Exception, what: str) -> str:
 
     what: the thing on the Hub that was used, e.g. "model of that name".
     """
-    cause = error.__cause__
-    if isinstance(error, LocalEntryNotFoundError) and isinstance(cause, HfHubHTTPError):
-        return error_message(cause, what)
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
+        error = error.__cause__
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
     if isinstance(error, GatedRepoError):
         return f"the {what} is gated: ask for access on its page on the Hub, then {LOG_IN}"

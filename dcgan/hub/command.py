@@ -2,11 +2,10 @@
 
 import argparse
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from huggingface_hub.utils import logging
@@ -21,13 +20,6 @@ def repo_id(text: str) -> str:
     """Parse an argument that must be owner/name."""
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"must be owner/name, not '{text}'")
-    return text
-
-
-def title_line(text: str) -> str:
-    """Parse an argument that must be one line of text."""
-    if not text.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError("must be one line of text")
     return text
 
 
@@ -50,20 +42,17 @@ def run_command(name: str, work: Callable[[], str]) -> int:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder that is renamed to `out` when the block succeeds and deleted when it fails.
+    """Create a folder, yield it, and delete it if the block fails.
 
     Raises HubError if `out` exists and is not an empty folder, or cannot be written.
     """
-    if out.exists() and (out.samefile(".") or not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HubError(f"'{out}' is there already: name a new folder")
-    temporary = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
+        with ExitStack() as failed:
+            failed.callback(shutil.rmtree, out, ignore_errors=True)
+            out.mkdir(parents=True, exist_ok=True)
+            yield out
+            failed.pop_all()
     except OSError as error:
         raise HubError(f"'{out}' cannot be written ({error.strerror})") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -10,14 +10,13 @@ from dcgan.model import Discriminator, Generator
 Net = TypeVar("Net", Generator, Discriminator)
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)  # owner/name[@revision]
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 
 
 def from_pretrained(kind: type[Net], source: str | Path, **options: Any) -> Net:
     """Return the generator or the discriminator of a checkpoint: `from_pretrained(Generator, "owner/name@revision")`.
 
-    source: a checkpoint folder, a run, or owner/name[@revision] on the Hub. options: as `pull` takes them. Raises
-    CheckpointError with a one-line message.
+    source: a checkpoint folder, a run, or owner/name[@revision] on the Hub. options: as `local_folder` takes
+    them. Raises CheckpointError with a one-line message.
     """
     checkpoint = load_checkpoint(local_folder(source, **options))
     net: Any = checkpoint.generator if issubclass(kind, Generator) else checkpoint.discriminator
@@ -27,35 +26,26 @@ def from_pretrained(kind: type[Net], source: str | Path, **options: Any) -> Net:
 def local_folder(source: str | Path, **options: Any) -> Path:
     """Return `source` as a path; where nothing is there and it reads `owner/name[@revision]`, the folder of that model.
 
-    options: as `pull` takes them. Raises CheckpointError with a one-line message.
+    A model is downloaded unless it is in the Hub's cache; without a network the cached folder is returned. options: as
+    huggingface_hub.snapshot_download takes them (revision, token, cache_dir, local_files_only). Raises CheckpointError
+    with a one-line message.
     """
     path = Path(source)
-    return path if path.exists() or not HUB_ID.fullmatch(path.as_posix()) else pull(path.as_posix(), **options)
-
-
-def pull(source: str, **options: Any) -> Path:
-    """Return the checkpoint folder of the model `owner/name[@revision]`, downloaded unless it is in the Hub's cache.
-
-    options: as huggingface_hub.snapshot_download takes them (revision, token, cache_dir, local_files_only). Without a
-    network the cached folder is returned. Raises CheckpointError with a one-line message.
-    """
-    from huggingface_hub import HfApi, snapshot_download  # a quarter of a second that local folders do not wait
+    if path.exists() or not HUB_ID.fullmatch(path.as_posix()):
+        return path
+    from huggingface_hub import snapshot_download  # a quarter of a second that local folders do not wait
 
     from dcgan.hub_errors import HUB_ERRORS, error_message
 
-    repo, _, revision = source.partition("@")
-    options = {"revision": revision or None, **options}
+    repo, _, revision = path.as_posix().partition("@")
     try:
-        folder = Path(snapshot_download(repo, allow_patterns=list(FILES), **options))
-        missing = [name for name in (CONFIG, GENERATOR) if not (folder / name).is_file()]
-        if missing:
-            names = HfApi(token=options.get("token")).list_repo_files(repo, revision=folder.name)
-            pickles = [name for name in names if name.endswith(PICKLES)]
-            raise CheckpointError(
-                f"'{source}' on the Hub is no checkpoint of this program: it has no {' and no '.join(missing)}"
-                + f"; pickles ({', '.join(pickles[:3])}) are never read" * bool(pickles)
-            )
+        folder = snapshot_download(repo, allow_patterns=list(FILES), **{"revision": revision or None, **options})
     except HUB_ERRORS as error:
         why = error_message(error, "model of that name")
-        raise CheckpointError(f"no checkpoint at '{source}': there is no such folder here, and {why}") from None
-    return folder
+        raise CheckpointError(f"no checkpoint at '{path}': there is no such folder here, and {why}") from None
+    if missing := [name for name in (CONFIG, GENERATOR) if not Path(folder, name).is_file()]:
+        raise CheckpointError(
+            f"'{path}' on the Hub is no checkpoint of this program: it has no {' and no '.join(missing)}; pickles are "
+            "never read"
+        )
+    return Path(folder)

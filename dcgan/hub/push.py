@@ -62,11 +62,7 @@ def upload(
     try:
         url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         api.upload_folder(
-            repo_id=repo,
-            repo_type=kind,
-            folder_path=folder,
-            delete_patterns=list(patterns),
-            commit_message=message,
+            repo_id=repo, repo_type=kind, folder_path=folder, delete_patterns=list(patterns), commit_message=message
         )
     except HUB_ERRORS as error:
         raise HubError(f"'{repo}' was not changed: {error_message(error, f'{kind} of that name')}") from None

@@ -10,10 +10,10 @@ from pathlib import Path
 from huggingface_hub import HfApi, SpaceCard
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
-from dcgan.cli import interruptible, user_path
+from dcgan.cli import interruptible, nonempty, user_path
 from dcgan.demo.checkpoints import about
 from dcgan.hub.card import dataset_id
-from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail, title_line
+from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import copy_checkpoint, upload
 from dcgan.hub_errors import HUB_ERRORS, HubError
@@ -38,26 +38,20 @@ def write_space(folder: Path, space: str, source: str, title: str | None = None)
     model = None if Path(source).exists() or "@" in source else source
     copy_program(folder)
     if model is None:
-        copy_checkpoints(checkpoints, folder / "checkpoints")
+        for number, checkpoint in enumerate(checkpoints):
+            # The name is an author's, who may be anyone: no character of it that means something in a path is used.
+            name = re.sub(r"[^\w-]+", "-", checkpoint.name, flags=re.ASCII).strip("-")
+            copy_checkpoint(checkpoint.folder, folder / "checkpoints" / f"{number}-{name}")
     save_thumbnail(checkpoints[0], folder / "thumbnail.jpg")
 
     card = SpaceCard.load(ROOT / "README.md")
     card.data["title"] = title or card.data["title"]
-    card.data["sdk_version"] = gradio_version(folder)
     card.data["models"] = [model] if model else None
     card.data["preload_from_hub"] = [model] if model and not is_private(model) else None  # a build has no token
     card.data["datasets"] = sorted({data for c in checkpoints if (data := dataset_id(c))}) or None
     card.data["thumbnail"] = f"https://huggingface.co/spaces/{space}/resolve/main/thumbnail.jpg"
     card.text = description(card.data["title"], checkpoints, model)
     card.save(folder / "README.md")
-
-
-def gradio_version(folder: Path) -> str:
-    """Return the version of Gradio that requirements.txt pins; on a Space the front matter decides it."""
-    found = re.search(r"^gradio==(\S+)", (folder / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
-        raise HubError("requirements.txt must pin gradio for a Space: gradio==VERSION")
-    return found[1]
 
 
 def copy_program(folder: Path) -> None:
@@ -69,14 +63,6 @@ def copy_program(folder: Path) -> None:
         shutil.copyfile(ROOT / name, folder / name)
     requirements = "".join((ROOT / name).read_text(encoding="utf-8") for name in REQUIREMENTS)
     (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
-
-
-def copy_checkpoints(checkpoints: list[Checkpoint], folder: Path) -> None:
-    """Copy checkpoints into numbered folders."""
-    for number, checkpoint in enumerate(checkpoints):
-        # The name is an author's, who may be anyone: no character of it that means something in a path is used.
-        name = re.sub(r"[^\w-]+", "-", checkpoint.name, flags=re.ASCII).strip("-")
-        copy_checkpoint(checkpoint.folder, folder / f"{number}-{name}")
 
 
 def is_private(model: str) -> bool:
@@ -109,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
         help="run, checkpoint folder or a folder of them, which are copied; or owner/name on the Hub, which the Space "
         "downloads when it is built (default: checkpoints)",
     )
-    parser.add_argument("--title", type=title_line, help="the Space's title (default: the README's)")
+    parser.add_argument("--title", type=nonempty, help="the Space's title (default: the README's)")
     parser.add_argument("--private", action="store_true", help="make it private (only when it is made)")
     parser.add_argument("--out", type=user_path, help="write the Space to this folder instead of uploading it")
     flags = parser.parse_args(argv)

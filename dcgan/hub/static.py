@@ -12,14 +12,14 @@ from huggingface_hub import SpaceCard, SpaceCardData
 from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, user_path
+from dcgan.cli import interruptible, nonempty, user_path
 from dcgan.data.avatars import SOURCE
 from dcgan.data.images import load_images
 from dcgan.data.sources import DataError, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
-from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail, title_line
+from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
 from dcgan.hub_errors import HubError
@@ -27,6 +27,7 @@ from dcgan.latent.arithmetic import response
 from dcgan.metrics.distances import evenly
 from dcgan.pictures import grid, picture
 
+TITLE = "Faces from noise"
 MAX_SNAPSHOTS = 60  # of 45 kB
 MAX_REALS = 256  # of 3 kB
 MAX_SIZE = 12_000_000  # bytes
@@ -37,7 +38,7 @@ PATTERNS = (
 )
 
 
-def write_static(folder: Path, source: str, title: str = "Faces from noise", dataroot: str | None = None) -> None:
+def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | None = None) -> None:
     """Write the page of one checkpoint into an empty folder.
 
     source: run, checkpoint folder, or owner/name[@revision] on the Hub. dataroot: folder, zip or Hub data set with real
@@ -110,9 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         help="folder, zip or hf://datasets/OWNER/NAME, of which 256 pictures are published beside the fakes (default: "
         "none; the drawn faces for a checkpoint that was trained on them)",
     )
-    parser.add_argument(
-        "--title", type=title_line, default="Faces from noise", help="the Space's title (default: %(default)s)"
-    )
+    parser.add_argument("--title", type=nonempty, default=TITLE, help="the Space's title (default: %(default)s)")
     parser.add_argument("--push", type=repo_id, metavar="OWNER/NAME", help="upload it, too, as this static Space")
     parser.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
     flags = parser.parse_args(argv)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -52,7 +53,8 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
     def call(name: str, *arguments: object) -> tuple[int, str]:
         capsys.readouterr()
-        code = import_module(f"dcgan.hub.{name}").main([str(argument) for argument in arguments])
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # within huggingface_hub
+            code = import_module(f"dcgan.hub.{name}").main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         assert TOKEN not in out + err
         return code, out if code == 0 else err.splitlines()[-1]

@@ -2,15 +2,12 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 from huggingface_hub import ModelCard
 
-from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint, sample
+from dcgan import CheckpointError, Discriminator, Generator, load_checkpoint
 from dcgan.checkpoint import FILES
 from dcgan.hub.pull import from_pretrained
 from dcgan.model import fingerprint
@@ -18,15 +15,11 @@ from tests.demo_fixtures import FRAMES, MOMENTS
 from tests.hub.conftest import Command, edit
 from tests.hub_stub import READER, TOKEN, Fault, Hub, oid, tree
 
-ROOT = Path(__file__).parents[2]
 NAMES = {
     *(name for name in FILES if "*" not in name),
     *(f"snapshots/{seen:010d}.webp" for seen in FRAMES),
     *(f"generators/{seen:010d}.safetensors" for seen in MOMENTS),
 }
-
-# The client's own way to upload bytes.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 
 def refusal(source: str) -> str:
@@ -49,11 +42,8 @@ def test_a_pushed_checkpoint_comes_back_byte_for_byte(hub: Hub, run: Path, comma
     assert set(back) == NAMES
     assert back.pop("README.md").endswith(local.pop("README.md"))  # below a front matter
     assert back == local
-    pushed = dict(hub.repos["models", "maker/faces"].files)
     command("push", "maker/faces", "maker/again")
-    assert hub.repos["models", "maker/again"].files == pushed
-    images = [sample(load_checkpoint(source).generator, range(8)) for source in (run, "maker/faces")]
-    assert torch.equal(*images)
+    assert hub.repos["models", "maker/again"].files == hub.repos["models", "maker/faces"].files
 
 
 @pytest.mark.usefixtures("maker")
@@ -63,28 +53,20 @@ def test_a_push_is_one_commit_that_replaces_an_older_checkpoint(hub: Hub, run: P
     (run / "checkpoint" / "directions.safetensors").unlink()
     assert command("push", run, "maker/faces")[0] == 0
     assert len(repo.commits) == 2
-    kept = {".gitattributes", "notes.txt", "samples/a.webp"}
-    assert set(repo.files) == NAMES - {"directions.safetensors"} | kept
-    uploaded = {path.removeprefix("/lfs/") for method, path in hub.requests if method == "PUT"}
-    assert {oid(data) for name, data in repo.files.items() if name.startswith(("snapshots/", "gen"))} - {
-        oid(b"")
-    } <= uploaded
+    assert set(repo.files) == NAMES - {"directions.safetensors"} | {".gitattributes", "notes.txt", "samples/a.webp"}
 
 
 @pytest.mark.usefixtures("maker")
-@pytest.mark.parametrize("name", ["README.md", "history.jsonl", "snapshots/0000000007.webp", "snapshots"])
+@pytest.mark.parametrize("name", ["README.md", "snapshots/0000000007.webp", "snapshots"])
 def test_no_link_that_leaves_the_folder_is_pushed(
     hub: Hub, run: Path, tmp_path: Path, command: Command, name: str
 ) -> None:
-    secret = tmp_path / "secret"
-    if name == "snapshots":
-        (run / "checkpoint" / name).rename(tmp_path / "elsewhere")
-        secret.mkdir()
-        (secret / "0000000007.webp").write_bytes(b"secret of this machine")
+    link, secret = run / "checkpoint" / name, tmp_path / "secret"
+    if link.is_dir():
+        link.rename(secret)
     else:
         secret.write_bytes(b"secret of this machine")
-    link = run / "checkpoint" / name
-    link.unlink(missing_ok=True)
+        link.unlink(missing_ok=True)
     link.symlink_to(secret)
     code, line = command("push", run, "maker/faces")
     assert (code, "is a link out of the checkpoint" in line, hub.requests) == (2, True, [])
@@ -100,7 +82,7 @@ def test_a_private_model_is_opened_by_its_owner_only(
     monkeypatch.delenv("HF_TOKEN")
     assert "you are not logged in" in refusal("maker/secret")
     assert load_checkpoint("maker/secret", token=TOKEN).images_seen == 20_000
-    assert hub.cdn_tokens and set(hub.cdn_tokens) == {None}  # a token goes to the Hub and no further
+    assert set(hub.cdn_tokens) == {None}  # a token goes to the Hub and no further
 
 
 def test_a_revision_is_the_checkpoint_as_it_was(hub: Hub, run: Path) -> None:
@@ -110,13 +92,12 @@ def test_a_revision_is_the_checkpoint_as_it_was(hub: Hub, run: Path) -> None:
     newer = json.loads(files["config.json"]) | {"images_seen": 30_000}
     repo.commit({**files, "config.json": json.dumps(newer).encode()})
     assert load_checkpoint("maker/faces").images_seen == 30_000
-    for revision in ("v1", first):
-        assert load_checkpoint(f"maker/faces@{revision}").images_seen == 20_000
-        assert load_checkpoint("maker/faces", revision=revision).images_seen == 20_000
+    assert load_checkpoint("maker/faces@v1").images_seen == 20_000
+    assert load_checkpoint("maker/faces", revision=first).images_seen == 20_000
     for kind in (Generator, Discriminator):
-        nets = [from_pretrained(kind, source) for source in (run, "maker/faces@v1")]
-        assert fingerprint(nets[0]) == fingerprint(nets[1])
-        assert type(nets[1]) is kind
+        local, remote = from_pretrained(kind, run), from_pretrained(kind, "maker/faces@v1")
+        assert type(remote) is kind
+        assert fingerprint(remote) == fingerprint(local)
     assert refusal("maker/faces@v9").endswith("has no such revision on the Hub")
 
 
@@ -126,17 +107,6 @@ def test_without_a_network_what_is_in_the_cache_is_opened(hub: Hub, run: Path) -
     with hub.unreachable():
         assert tree(load_checkpoint("maker/faces").folder) == tree(online.folder)
         assert "the Hub cannot be reached, and its cache has no whole model of that name" in refusal("maker/other")
-
-
-def test_nothing_imports_more_than_it_needs() -> None:
-    """Training and local checkpoints do without the Hub's client, and the static page without Gradio and the studio."""
-    code = """
-import sys, dcgan.training.loop, dcgan.hub.pull
-assert "huggingface_hub" not in sys.modules
-import dcgan.hub.static
-assert not {"gradio", "dcgan.demo.studio"} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 # The card
@@ -169,40 +139,37 @@ def test_the_card_says_all_that_the_hub_reads(hub: Hub, run: Path, command: Comm
 
 @pytest.mark.usefixtures("maker")
 @pytest.mark.parametrize(
-    ("terms", "flag", "written", "expected"),
+    ("terms", "flags", "card", "expected"),
     [
-        ("cc-by-nc-4.0", None, None, ("cc-by-nc-4.0", None)),
-        ("ask me first", None, None, ("other", "terms-of-the-data")),
-        (None, None, None, ("other", "terms-of-the-data")),
-        ("ask me first", None, "apache-2.0", ("apache-2.0", None)),
-        ("ask me first", "mit", "apache-2.0", ("mit", None)),
+        ("cc-by-nc-4.0", [], "", ("cc-by-nc-4.0", None)),
+        ("ask me first", [], "", ("other", "terms-of-the-data")),
+        (None, [], "", ("other", "terms-of-the-data")),
+        ("ask me first", [], "---\nlicense: apache-2.0\n---\n", ("apache-2.0", None)),
+        ("ask me first", ["--license", "mit"], "---\nlicense: apache-2.0\n---\n", ("mit", None)),
     ],
 )
 def test_the_licence_is_the_flags_then_the_authors_then_the_datas(
-    hub: Hub, run: Path, command: Command, terms: str, flag: str, written: str, expected: tuple
+    hub: Hub, run: Path, command: Command, terms: str, flags: list[str], card: str, expected: tuple
 ) -> None:
     edit(run / "checkpoint", data={"license": terms})
-    (run / "checkpoint" / "README.md").unlink()
-    if written:
-        (run / "checkpoint" / "README.md").write_text(f"---\nlicense: {written}\n---\n# Faces\n")
-    command("push", run, "maker/faces", *(["--license", flag] if flag else []))
-    card = ModelCard(hub.repos["models", "maker/faces"].files["README.md"].decode())
-    assert (card.data.license, card.data.license_name) == expected
-    assert card.text.strip() == ("# Faces" if written else "# people")
+    (run / "checkpoint" / "README.md").write_text(card)
+    command("push", run, "maker/faces", *flags)
+    pushed = ModelCard(hub.repos["models", "maker/faces"].files["README.md"].decode())
+    assert (pushed.data.license, pushed.data.license_name) == expected
 
 
 # What can go wrong
 
 
 @pytest.mark.parametrize(
-    ("token", "faults", "message"),
+    ("token", "fault", "message"),
     [
-        (None, [], "you are not logged in to the Hub: `hf auth login`, or set HF_TOKEN"),
-        ("hf_wrong", [], "does not know your token"),
-        (READER, [], "your token may not do that there"),
-        (TOKEN, [Fault("/create", status=429)], "patience after too many requests"),
-        (TOKEN, [Fault("/commit/", status=503)], "the Hub itself is in trouble (status 503)"),
-        (TOKEN, [Fault("^/lfs/", status=403)], "Error while uploading"),
+        (None, None, "you are not logged in to the Hub: `hf auth login`, or set HF_TOKEN"),
+        ("hf_wrong", None, "does not know your token"),
+        (READER, None, "your token may not do that there"),
+        (TOKEN, Fault("/create", status=429), "patience after too many requests"),
+        (TOKEN, Fault("/commit/", status=503), "the Hub itself is in trouble (status 503)"),
+        (TOKEN, Fault("^/lfs/", status=403), "Error while uploading"),
     ],
 )
 def test_a_push_that_fails_is_one_line_and_leaves_nothing(
@@ -211,12 +178,11 @@ def test_a_push_that_fails_is_one_line_and_leaves_nothing(
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
     token: str | None,
-    faults: list[Fault],
+    fault: Fault | None,
     message: str,
 ) -> None:
-    if token:
-        monkeypatch.setenv("HF_TOKEN", token)
-    hub.faults = faults
+    monkeypatch.setenv("HF_TOKEN", token or "")
+    hub.faults = [fault] if fault else []
     code, line = command("push", run, "maker/faces")
     assert code == 2
     assert line.startswith("push: 'maker/faces' was not changed: ")
@@ -226,23 +192,16 @@ def test_a_push_that_fails_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("maker")
-def test_what_cannot_be_pushed_is_one_line(hub: Hub, run: Path, tmp_path: Path, command: Command) -> None:
+def test_what_cannot_be_pushed_is_one_line(hub: Hub, run: Path, command: Command) -> None:
     with hub.unreachable():
         assert "the Hub cannot be reached" in command("push", run, "maker/faces")[1]
     assert "no checkpoint at" in command("push", run / "state", "maker/faces")[1]
-    assert hub.repos == {}
+    for arguments in (("push", run, "faces"), ("push", run, "a/b/c"), ("space", "../x")):
+        with pytest.raises(SystemExit):
+            command(*arguments)
+    assert hub.requests == []
     (run / "checkpoint" / "README.md").write_text("---\nlicense: [1, 2]\n---\n")
     assert '"license" must be a string' in command("push", run, "maker/faces")[1]
-
-
-@pytest.mark.parametrize("arguments", [("push", "RUN", "faces"), ("push", "RUN", "a/b/c"), ("space", "../x")])
-def test_a_name_that_cannot_be_is_refused_before_anything_is_sent(
-    hub: Hub, run: Path, command: Command, arguments: tuple[str, ...]
-) -> None:
-    with pytest.raises(SystemExit) as raised:
-        command(*(str(run) if a == "RUN" else a for a in arguments))
-    assert raised.value.code == 2
-    assert hub.requests == []
 
 
 @pytest.mark.parametrize(
@@ -261,8 +220,7 @@ def test_a_hub_that_refuses_is_one_line(
 ) -> None:
     hub.add("models", "maker/faces", tree(run / "checkpoint"), **about)
     hub.faults = [Fault("/api/", status=fault)] if fault else []
-    if token:
-        monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setenv("HF_TOKEN", token or "")
     assert message in (line := refusal("maker/faces"))
     assert "hf_" not in line.replace("hf auth", "")
 
@@ -290,8 +248,6 @@ def test_a_download_that_breaks_off_goes_on_and_half_of_one_never_opens(hub: Hub
 
 def test_pickles_are_refused_and_never_fetched(hub: Hub, run: Path) -> None:
     config = (run / "checkpoint" / "config.json").read_bytes()
-    hub.add("models", "old/gan", {"config.json": config, "netG.pth": b"cos\nsystem\n", "pytorch_model.bin": b"x"})
-    line = refusal("old/gan")
-    assert line.startswith("'old/gan' on the Hub is no checkpoint of this program: it has no generator.safetensors; ")
-    assert line.endswith("pickles (netG.pth, pytorch_model.bin) are never read")
-    assert not any(path.endswith((".pth", ".bin")) for _, path in hub.requests)
+    hub.add("models", "old/gan", {"config.json": config, "netG.pth": b"cos\nsystem\n"})
+    assert refusal("old/gan").startswith("'old/gan' on the Hub is no checkpoint of this program: it has no generator")
+    assert not any(path.endswith(".pth") for _, path in hub.requests)
