@@ -68,9 +68,7 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 
 
 def factors(index: int) -> dict[str, str]:
-    """The factors of face `index`, the same on every machine. Raises ValueError for a negative index."""
-    if index < 0:
-        raise ValueError(f"face index {index} is negative: count faces from 0")
+    """The factors of face `index`, from 0: the same on every machine."""
     generator = random.Random(f"avatars {index}")  # a text seed is hashed with SHA-512, in every process alike
     return {
         name: generator.choices(FACTORS[name], weights=[weight for _, weight in values.values()])[0]
@@ -79,13 +77,11 @@ def factors(index: int) -> dict[str, str]:
 
 
 def draw(factors: dict[str, str], size: int = 128) -> Image.Image:
-    """An RGB picture of a face with these factors, `size` pixels square.
+    """An RGB picture, `size` pixels square, of a face with a value of FACTORS for each factor.
 
-    Raises ValueError for wrong factors or a size below 1, ImportError without the packages that draw.
+    Raises KeyError for other factors or values, ImportError without the packages that draw.
     """
-    if size < 1:
-        raise ValueError(f"picture size {size} is too small: give at least 1 pixel")
-    parts = _parts(factors)
+    parts = {name: values[factors[name]][0] for name, values in _CHOICES.items()}
     try:
         drawing = ElementTree.fromstring(_compose(parts))
         _flatten(drawing)
@@ -93,23 +89,6 @@ def draw(factors: dict[str, str], size: int = 128) -> Image.Image:
         return _rasterise(ElementTree.tostring(drawing, encoding="unicode"), parts["background"])
     except ImportError as error:
         raise ImportError("drawing faces needs two packages: pip install python-avatars resvg-py") from error
-
-
-def face(index: int, size: int = 128) -> tuple[Image.Image, dict[str, str]]:
-    """Face `index` of the set: its picture and its factors."""
-    chosen = factors(index)
-    return draw(chosen, size), chosen
-
-
-def _parts(factors: dict[str, str]) -> dict[str, str]:
-    """What to draw for each factor, in the terms of python-avatars. Raises ValueError for wrong factors or values."""
-    if factors.keys() != FACTORS.keys():
-        wrong = ", ".join(sorted(factors.keys() ^ FACTORS.keys()))
-        raise ValueError(f"factors missing or unknown: {wrong}; give a value for exactly {', '.join(FACTORS)}")
-    for name, value in factors.items():
-        if value not in FACTORS[name]:
-            raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(FACTORS[name])}")
-    return {name: _CHOICES[name][value][0] for name, value in factors.items()}
 
 
 def _compose(parts: dict[str, str]) -> str:

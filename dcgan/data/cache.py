@@ -1,24 +1,22 @@
-"""The image cache: where it is, what in it is in use, and how it is kept under a size.
+"""The image cache: where it is, and how it is kept under a size.
 
 It holds a folder for each set of packed images and, in `hub/`, a zip for each data set fetched from the Hub. The
-modification time of their files says when they were last used, and a shared lock (flock) on one that they are in use:
-the system drops such a lock when its process ends, in whatever way.
+modification time of such a folder or zip says when it was last used.
 """
 
 import os
 import re
 import shutil
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from dcgan.data.sources import DataError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks, and does not remove what is open
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_SIZE = "50"  # GB
@@ -42,74 +40,50 @@ def cache_size() -> int:
         raise DataError(f"DCGAN_CACHE_SIZE must be a number of GB, such as {DEFAULT_SIZE}, not '{size}'") from None
 
 
-def hold(path: Path, owner: object) -> None:
-    """Mark a file as used now, and as in use for as long as `owner` lives."""
+def mark_used(path: Path) -> None:
+    """Mark a set or a zip of the cache as used now."""
     with suppress(OSError):  # the cache of another user
         os.utime(path)
-    with suppress(OSError):  # a file system without locks
-        file = path.open("rb")
-        weakref.finalize(owner, file.close)
-        _lock(file, shared=True)
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Run the block while no other process runs one with this lock file; wait as long as it takes."""
-    while True:
-        with path.open("w") as file:
-            with suppress(OSError):  # a file system without locks
-                _lock(file)
-            try:
-                if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                    continue
-            except FileNotFoundError:  # the process before has removed it
-                continue
-            try:
-                yield
-            finally:
-                with suppress(OSError):
-                    path.unlink()
-            return
-
-
-def make_room(cache: Path, need: int) -> None:
+def make_room(cache: Path, need: int, keep: str = "") -> None:
     """Remove what was used longest ago until `need` more bytes fit into the cache's size.
 
-    What is in use and what is not the cache's own stays. Raises DataError if the size is no number.
+    What is named `keep` and what is not the cache's own stays. A set that is removed while it is in use stays readable
+    there, but is decoded again at the next start. Raises DataError if the size is no number.
     """
     limit, found = cache_size() - need, []
     for path in (*cache.iterdir(), *cache.glob("hub/*.zip")):
-        with suppress(OSError):  # another process has removed it
-            files = [*path.iterdir()] if path.is_dir() else [path]
-            if OWN.fullmatch(path.name) and files:
-                stats = [file.stat() for file in files]
-                found.append((max(s.st_mtime_ns for s in stats), sum(s.st_size for s in stats), path, files))
-    total = sum(size for _, size, _, _ in found)
-    for _, size, path, files in sorted(found):
-        if total > limit and not any(map(_in_use, files)):
+        if OWN.fullmatch(path.name):
+            with suppress(OSError):  # another process has removed it
+                files = path.iterdir() if path.is_dir() else [path]
+                found.append((path.stat().st_mtime_ns, sum(file.stat().st_size for file in files), path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total > limit and path.name != keep:
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 total -= size
 
 
-def _in_use(path: Path) -> bool:
-    """Whether any process holds the file, or the system does not say."""
-    try:
-        with path.open("rb") as file:
-            _lock(file, wait=False)
-    except OSError:
-        return True
-    return False
+_locked: set[IO[str]] = set()
 
 
-_locked: weakref.WeakSet[IO[Any]] = weakref.WeakSet()
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Run the block while no other process or thread runs one with this lock file; wait as long as it takes.
 
-
-def _lock(file: IO[Any], shared: bool = False, wait: bool = True) -> None:
-    """Lock a file until it is closed. Raises OSError if another process has, or the file system knows no locks."""
-    if fcntl:
-        _locked.add(file)
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+    The system drops the lock (flock) when the process ends, in whatever way.
+    """
+    with path.open("w") as file:
+        if fcntl:
+            _locked.add(file)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            _locked.discard(file)
 
 
 def _unlock_fork() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import ExifTags, Image
 
-CROP_VERSION = 3  # part of a packed set's key: raise it when the same file gives other pixels
+CROP_VERSION = 4  # part of a packed set's key: raise it when the same file gives other pixels
 MAX_ASPECT = 4
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

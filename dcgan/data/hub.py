@@ -23,7 +23,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan.data.cache import alone, cache_directory, hold
+from dcgan.data.cache import alone, cache_directory, mark_used
 from dcgan.data.sources import MAX_FILE, DataError, ZipSource, is_image
 from dcgan.hub_errors import HUB_ERRORS, error_message
 
@@ -87,9 +87,8 @@ class HubSource:
 
     @cached_property
     def _images(self) -> ZipSource:
-        images = ZipSource(self.zip)
-        hold(self.zip, images)
-        return images
+        mark_used(self.zip)
+        return ZipSource(self.zip)
 
     def open(self, index: int) -> Image.Image:
         """Open an image by its place in `names`."""

@@ -2,7 +2,8 @@
 
 Every file is decoded once, resized and cropped as the tutorial does it, and packed with all others into one
 memory-mapped file. The next start with the same source and settings opens that file and decodes nothing, but for files
-that the system would not let be read (no permission, a link to nowhere, no memory): these alone are tried again.
+that the system would not let be read (no permission, a link to nowhere, no memory): once one of these can be read, all
+are packed anew.
 """
 
 import errno
@@ -26,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from dcgan.data.cache import alone, cache_directory, cache_size, hold, make_room
+from dcgan.data.cache import alone, cache_directory, cache_size, make_room, mark_used
 from dcgan.data.crop import CROP_VERSION, square
 from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
 from dcgan.files import reason, replacing, writing
@@ -146,13 +147,11 @@ def load_images(
     limit: int | None = None,
     cache: Path | None = None,
     progress: bool = True,
-    retry: bool = True,
 ) -> Images:
     """The images of a source at `image_size`, from the cache or decoded now.
 
     source: a folder, a zip, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. workers: processes that
-    decode. limit: only the first so many. cache: by default that of the user. progress: False prints nothing. retry:
-    False takes a packed set as it is, so that all ranks of a training have the same.
+    decode. limit: only the first so many. cache: by default that of the user. progress: False prints nothing.
     Of several processes that load the same images one decodes them; the others wait, and find them packed.
     Raises DataError if there is nothing to read, or no room for the cache.
     """
@@ -173,22 +172,21 @@ def load_images(
     cache = cache or cache_directory()
     key = digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
     folder = cache / f"{os.fsdecode(os.fsencode(found.name)[:100])}-{image_size}-{key}"  # of a length that disks take
-    images = _open_packed(folder, found.name, image_size, nc)
-    if not images or (retry and images.pending):
+    images = _open_packed(folder, found, image_size, nc)
+    if images is None or _readable_now(found, images):
         need = len(found.names) * nc * image_size**2
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with alone(cache / f".{folder.name}.lock"):
-                images = _open_packed(folder, found.name, image_size, nc)  # another process may have packed them
-                if not images:
-                    make_room(cache, need)
+                images = _open_packed(folder, found, image_size, nc)  # another process may have packed them
+                if images is None or _readable_now(found, images):
+                    make_room(cache, need, keep=found.fingerprint)  # a zip from the Hub is named by it
                     if need > (free := shutil.disk_usage(cache).free):
                         raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
-                if not images or (retry and images.pending):
-                    _pack(found, image_size, nc, workers, folder, images, progress)
-                    images = _open_packed(folder, found.name, image_size, nc)
+                    _pack(found, image_size, nc, workers, folder, progress)
+                    images = _open_packed(folder, found, image_size, nc)
         except OSError as error:
-            if not images:
+            if images is None:
                 raise DataError(
                     f"the image cache '{cache}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} "
                     "MiB; make room or set DCGAN_CACHE to another folder"
@@ -228,10 +226,10 @@ def decode(source: Source, size: int, nc: int, indices: list[int]) -> list[Decod
     return decoded
 
 
-def _decoded(source: Source, size: int, nc: int, indices: list[int], workers: int) -> Iterator[Decoded]:
-    """The same in processes, file by file. Raises DataError if a process is not started, or is killed."""
+def _decoded(source: Source, size: int, nc: int, workers: int) -> Iterator[Decoded]:
+    """Decode all files of a source, in processes. Raises DataError if a process is not started, or is killed."""
     loader: DataLoader = DataLoader(
-        indices,  # type: ignore[arg-type]  # a list is a data set
+        range(len(source.names)),  # type: ignore[arg-type]  # a sequence is a data set
         batch_size=64,
         num_workers=workers,
         collate_fn=partial(decode, source, size, nc),
@@ -245,31 +243,14 @@ def _decoded(source: Source, size: int, nc: int, indices: list[int], workers: in
         ) from error
 
 
-def _pack(
-    source: Source, size: int, nc: int, workers: int, folder: Path, packed: Images | None, progress: bool
-) -> None:
-    """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError.
-
-    packed: what the folder holds already. Then only its pending files are decoded, and nothing is written if none of
-    them can be read now.
-    """
-    known: dict[str, Decoded] = {}
-    if packed:
-        known = dict(zip(packed.names, map(Decoded, packed.pixels), strict=True))
-        known |= {name: Decoded(None, why) for name, why in packed.skipped if name not in packed.pending}
-    missing = [i for i, name in enumerate(source.names) if name not in known]
-    decoded = _decoded(source, size, nc, missing, 0 if packed else workers)
-    if packed:
-        retried = list(decoded)
-        if all(item.pixels is None for item in retried):
-            return
-        decoded = iter(retried)
+def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
+    """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError."""
     names, skipped, pending, enlarged, content = [], [], [], 0, hashlib.sha256()
     with replacing(folder) as working:
         with writing(working / "pixels.u8") as path, path.open("wb") as file:
-            hold(path, file)
-            for name in tqdm(source.names, f"reading {source.name}", unit="img", disable=not progress):
-                item = known.get(name) or next(decoded)
+            decoded = _decoded(source, size, nc, workers)
+            bar = tqdm(source.names, f"reading {source.name}", unit="img", disable=not progress)
+            for name, item in zip(bar, decoded, strict=True):
                 if item.pixels is None:
                     skipped.append((name, item.reason))
                     pending += [name] * item.may_pass
@@ -288,19 +269,24 @@ def _pack(
         print(f"packed in the image cache '{folder.parent}', which is kept under {cache_size() / 10**9:g} GB")
 
 
-def _open_packed(folder: Path, name: str, size: int, nc: int) -> Images | None:
+def _open_packed(folder: Path, source: Source, size: int, nc: int) -> Images | None:
     """The images that are packed in a folder; None if there are none, or if anything of them is damaged."""
     path = folder / "pixels.u8"
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        names, skipped, pending = index["names"], [(name, why) for name, why in index["skipped"]], index["again"]
+        names, skipped = index["names"], [(name, why) for name, why in index["skipped"]]
         shape = (len(names), nc, size, size)
         if path.stat().st_size != math.prod(shape):
             return None
         pixels = np.memmap(path, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)
-        hold(folder / "index.json", pixels)
-        if isinstance(pending, bool):  # earlier versions said whether, and not which
-            pending = [name for name, _ in skipped] if pending else []
-        return Images(name, pixels, names, skipped, index["digest"], folder, frozenset(pending))
+        mark_used(folder)
+        return Images(source.name, pixels, names, skipped, index["digest"], folder, frozenset(index["again"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _readable_now(source: Source, images: Images) -> bool:
+    """Whether any file can be read that was skipped for a reason that may pass."""
+    size, nc = images.pixels.shape[-1], images.pixels.shape[1]
+    pending = (i for i, name in enumerate(source.names) if name in images.pending)
+    return any(decode(source, size, nc, [i])[0].pixels is not None for i in pending)

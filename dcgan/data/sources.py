@@ -67,7 +67,9 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            below[:] = sorted(d for d in below if not is_junk(d) and not _is_run(Path(folder, d)))
+            # False, too, for a folder that may not be entered.
+            runs = {d for d in below if os.path.isfile(Path(folder, d, SETTINGS))}  # noqa: PTH113
+            below[:] = sorted(d for d in below if d not in runs and not is_junk(d))
             for file in files:
                 path = Path(folder, file)
                 try:
@@ -130,7 +132,7 @@ class DrawnSource:
 
     def open(self, index: int) -> Image.Image:
         """Draw face `index`. Raises ImportError, which says what to install."""
-        return avatars.face(index)[0]
+        return avatars.draw(avatars.factors(index))
 
 
 def is_drawn(source: str) -> bool:
@@ -192,13 +194,6 @@ def is_junk(name: str) -> bool:
     """Whether a file is hidden, or what macOS packs beside each file."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return "__MACOSX" in parts or any(part.startswith(".") and part != ".." for part in parts)
-
-
-def _is_run(folder: Path) -> bool:
-    try:
-        return (folder / SETTINGS).is_file()
-    except PermissionError:
-        return False
 
 
 def digest(text: str) -> str:

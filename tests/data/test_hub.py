@@ -93,8 +93,8 @@ def faces(hub: Hub) -> Hub:
 
 
 def fetched(tmp_path: Path) -> list[str]:
-    """What lies in the cache of data sets."""
-    return [path.name for path in (tmp_path / "cache" / "hub").rglob("*")]
+    """What lies in the cache of data sets, but for locks."""
+    return [path.name for path in (tmp_path / "cache" / "hub").rglob("*") if path.suffix != ".lock"]
 
 
 # What is read
