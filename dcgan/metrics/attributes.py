@@ -181,8 +181,7 @@ def train_attribute_net(
 ) -> AttributeNet:
     """Train on the training images, mirrored and shifted at random; a minute or two on two cores."""
     indices = images.training[np.isfinite(known.values[images.training]).any(axis=1)]
-    batch = min(BATCH, len(indices))
-    steps = min(SHOWN, MAX_EPOCHS * len(indices)) // batch
+    steps = min(SHOWN, MAX_EPOCHS * len(indices)) // BATCH
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         net = AttributeNet(images.pixels.shape[-1], images.pixels.shape[1], known.attributes)
@@ -190,7 +189,7 @@ def train_attribute_net(
         optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.05, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps + 1)
         epochs = [torch.randperm(len(indices)) for _ in range(MAX_EPOCHS)]
-        order = indices[torch.cat(epochs)[: steps * batch].numpy()].reshape(steps, batch)
+        order = indices[torch.cat(epochs)[: steps * BATCH].numpy()].reshape(steps, BATCH)
         for chosen in tqdm(order, desc="learning attributes", unit="step", disable=not progress):
             pixels = altered(net.prepare(images.batch(chosen))).contiguous(memory_format=torch.channels_last)
             targets = torch.from_numpy(known.values[chosen]).to(device)
@@ -240,13 +239,11 @@ def attribute_loss(net: AttributeNet, outputs: Tensor, targets: Tensor) -> Tenso
 def score(net: AttributeNet, images: Images, known: Labels) -> dict[str, float]:
     """Of each attribute the accuracy on the held-out images, or a number's mean absolute error."""
     heldout = np.flatnonzero(images.heldout)
-    read = net.predict(images.batch(heldout)) if len(heldout) else {}
+    read = net.predict(images.batch(heldout))
     scores = {}
     for attribute, truth in zip(net.attributes, known.values[heldout].T, strict=True):
-        labelled = np.isfinite(truth)
-        if labelled.any():
-            error = np.abs(read[attribute.name].cpu().numpy() - truth)[labelled]
-            scores[attribute.name] = round(float((error == 0).mean() if attribute.values else error.mean()), 4)
+        error = np.abs(read[attribute.name].cpu().numpy() - truth)[np.isfinite(truth)]
+        scores[attribute.name] = round(float((error == 0).mean() if attribute.values else error.mean()), 4)
     return scores
 
 

@@ -26,23 +26,18 @@ class MetricError(Exception):
 
 
 @cache
-def random_vgg16(seed: int) -> nn.Module:
-    """A VGG16 with random weights, up to its layer fc2; `cache_clear()` forgets it."""
-    from torchvision.models import vgg16
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = vgg16(weights=None)
-    layers = nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:5])
-    return layers.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-
 def random_features(device: torch.device | str = "cpu", seed: int = 0) -> Features:
     """Features [N, 4096] of a randomly initialised VGG16, as Naeem et al. 2020 recommend: without bias to a data set.
 
     Images are seen at 32 px, which two CPU cores manage.
     """
-    net = random_vgg16(seed).to(device)
+    from torchvision.models import vgg16
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vgg = vgg16(weights=None)
+    net = nn.Sequential(vgg.features, vgg.avgpool, nn.Flatten(), vgg.classifier[:5])  # up to its layer fc2
+    net = net.eval().to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def features(images: Tensor) -> Tensor:

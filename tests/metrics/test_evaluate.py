@@ -1,9 +1,10 @@
 """The command that says how good a checkpoint is."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
@@ -33,7 +34,7 @@ def images() -> Images:
 
 
 @pytest.fixture(scope="module")
-def photos_of_one_kind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
     for i, pixels in enumerate(blots(160, 1)):
         Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / f"{i:03d}.png")
@@ -120,13 +121,11 @@ def test_references_are_disjoint_from_their_floor_and_of_the_right_part(images):
     assert len(training.real) == len(training.others) == len(images.training) // 2
 
 
-def test_a_small_set_has_no_heldout_reference_and_a_tiny_one_none():
-    def first(count: int) -> Images:
-        return Images("few", blots(count, 0), [f"{i}.png" for i in range(count)], [], "")
-
-    assert [reference.name for reference in references(first(60), 100)] == ["training"]
-    with pytest.raises(MetricError, match="'few' has 12 images: too few to compare with"):
-        references(first(12), 100)
+def test_a_small_set_has_no_heldout_reference_and_a_tiny_one_none(images):
+    few, fewer = (replace(images, pixels=images.pixels[:n], names=images.names[:n]) for n in (60, 12))
+    assert [reference.name for reference in references(few, 100)] == ["training"]
+    with pytest.raises(MetricError, match="'blots' has 12 images: too few to compare with"):
+        references(fewer, 100)
 
 
 def test_memorisation_flags_copies_and_not_new_pictures(images):
@@ -179,54 +178,54 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return code, out, err
 
 
-def test_json_is_all_that_stands_on_stdout(capsys, checkpoint, photos_of_one_kind):
-    code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 40, "--json")
-    result = json.loads(out)
+def test_json_of_a_grey_run_is_all_that_stands_on_stdout(capsys, many, tmp_path):
+    write_checkpoint(tmp_path / "run" / "checkpoint", nc=1, image_size=32)
+    code, out, _ = run(capsys, tmp_path / "run", "--dataroot", many, "--num", 20, "--json")
+    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert code == 0
-    assert (result["data"]["px"], result["data"]["nc"]) == (16, 3)
+    assert (result["data"]["px"], result["data"]["nc"]) == (32, 1)
     assert result["data"]["training"] + result["data"]["heldout"] == 160
-    assert result["samples"] == {"number": 40, "first_seed": 1_000_000}
-    assert result["checkpoints"][str(checkpoint)]["images_seen"] == 512
+    assert result["samples"] == {"number": 20, "first_seed": 1_000_000}
+    assert result["checkpoints"][str(tmp_path / "run")]["images_seen"] == 512
     figures = {row["figure"] for row in result["rows"]}
     assert {"FD", "SWD x 1000", "SWD x 1000, 16 px", "precision", "recall", "density", "coverage"} < figures
     for row in result["rows"]:
         assert row.keys() == {"reference", "figure", "by", "better", "n", "floor", "values"}
-        assert list(row["values"]) == [str(checkpoint)]
+        assert (row["n"], list(row["values"])) == (20, [str(tmp_path / "run")])
 
 
-def test_the_table_names_data_n_floor_and_every_checkpoint(capsys, checkpoint, photos_of_one_kind, tmp_path):
+def test_the_table_names_data_n_floor_and_every_checkpoint(capsys, checkpoint, many, tmp_path):
     other = write_checkpoint(tmp_path / "other", seed=1)
-    code, out, _ = run(capsys, checkpoint, other, "--dataroot", photos_of_one_kind, "--num", 30)
+    code, out, _ = run(capsys, checkpoint, other, "--dataroot", many, "--num", 30)
     assert code == 0
-    lines = out.splitlines()
-    assert lines[0].startswith(f"data: name {photos_of_one_kind.name}, ")
-    for words in ("bilinear", "centre square", "px 16"):
-        assert words in lines[0]
-    assert lines[1] == "samples: number 30, first_seed 1000000"
-    assert lines[2] == f"{checkpoint}: images_seen 512"
+    data, samples, about, *lines = out.splitlines()
+    assert data.startswith(f"data: name {many.name}, ")
+    assert all(words in data for words in ("bilinear", "centre square", "px 16"))
+    assert (samples, about) == ("samples: number 30, first_seed 1000000", f"{checkpoint}: images_seen 512")
     head = next(line for line in lines if line.startswith("against training images"))
     assert head.split()[3:] == ["better", "n", "floor", str(checkpoint), str(other)]
-    row = next(line for line in lines if line.startswith("FD (filters)")).split()
-    assert row[2:4] == ["lower", "23"]  # so many are held out
-    assert len(row) == 7
-    assert row[-1] != row[-2]
+    better, n, _, first, second = next(line for line in lines if line.startswith("FD (filters)")).split()[2:]
+    assert (better, n) == ("lower", "23")  # so many are held out
+    assert first != second
 
 
-@pytest.mark.parametrize("missing", ["weights", "library"])
+@pytest.mark.parametrize(
+    ("library", "why"),
+    [
+        (True, r"Inception's weights cannot be downloaded \(.*no route to host.*\); see --inception"),
+        (False, "they need: pip install -r requirements-fid.txt"),
+    ],
+)
 def test_without_weights_or_their_library_one_line_says_so_and_the_rest_is_printed(
-    capsys, monkeypatch, checkpoint, photos_of_one_kind, missing
+    capsys, monkeypatch, checkpoint, many, library, why
 ):
-    if missing == "weights":
+    if library:
         pytest.importorskip("torch_fidelity")
     else:
         monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    code, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 20)
+    code, out, _ = run(capsys, checkpoint, "--dataroot", many, "--num", 20)
     [line] = [line for line in out.splitlines() if "FID" in line]
-    if missing == "weights":
-        assert line.startswith("FID and KID are missing: Inception's weights cannot be downloaded (")
-        assert "no route to host" in line and "--inception" in line
-    else:
-        assert line == "FID and KID are missing: they need: pip install -r requirements-fid.txt"
+    assert re.fullmatch(f"FID and KID are missing: {why}", line)
     assert (code, "FD (filters)" in out) == (0, True)
 
 
@@ -251,7 +250,7 @@ def test_fid_and_kid_from_weights_in_a_file(monkeypatch, tmp_path, images, check
     assert np.isfinite(figures["KID x 1000"])
 
 
-def test_inception_weights_that_cannot_be_read_stop_it_at_once(capsys, checkpoint, photos_of_one_kind, tmp_path):
+def test_inception_weights_that_cannot_be_read_stop_it_at_once(capsys, checkpoint, many, tmp_path):
     pytest.importorskip("torch_fidelity")
 
     class Evil:
@@ -260,7 +259,7 @@ def test_inception_weights_that_cannot_be_read_stop_it_at_once(capsys, checkpoin
 
     torch.save({"weight": Evil()}, tmp_path / "evil.pth")
     for path in (tmp_path / "none.pth", tmp_path / "evil.pth"):
-        code, out, err = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--inception", path)
+        code, out, err = run(capsys, checkpoint, "--dataroot", many, "--inception", path)
         assert (code, out) == (2, "")
         assert err.splitlines()[-1].startswith(f"evaluate: Inception's weights cannot be read from '{path}' (")
     assert not (tmp_path / "ran").exists()
@@ -269,44 +268,26 @@ def test_inception_weights_that_cannot_be_read_stop_it_at_once(capsys, checkpoin
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "--dataroot", "{photos}"], "no checkpoint at 'nowhere'"),
-        (["{checkpoint}", "--dataroot", "nowhere"], "no images at 'nowhere'"),
-        (["{checkpoint}", "--dataroot", "{photos}", "--num", "1"], "--num must be at least 10, not 1"),
-        (
-            ["{checkpoint}", "{other}", "--dataroot", "{photos}"],
-            "must make images of one kind, not 16 px with 1 channels and 16 px with 3 channels",
-        ),
+        ("nowhere --dataroot {many}", "no checkpoint at 'nowhere'"),
+        ("{checkpoint} --dataroot nowhere", "no images at 'nowhere'"),
+        ("{checkpoint} --dataroot {many} --num 1", "--num must be at least 10, not 1"),
+        ("{checkpoint} {grey} --dataroot {many}", "not 16 px with 1 channels and 16 px with 3 channels"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line(
-    capsys, checkpoint, photos_of_one_kind, tmp_path, monkeypatch, arguments, message
-):
+def test_what_the_user_can_mend_is_one_line(capsys, checkpoint, many, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    other = write_checkpoint(tmp_path / "grey", nc=1)
-    places = {"checkpoint": checkpoint, "photos": photos_of_one_kind, "other": other}
-    code, out, err = run(capsys, *(a.format(**places) for a in arguments))
+    grey = write_checkpoint(tmp_path / "grey", nc=1)
+    code, out, err = run(capsys, *arguments.format(checkpoint=checkpoint, many=many, grey=grey).split())
     assert (code, out) == (2, "")
-    assert err.startswith("evaluate: ")
-    assert message in err
-    assert err.count("\n") == 1
+    assert err.startswith("evaluate: ") and message in err and err.count("\n") == 1
 
 
-def test_other_data_than_it_was_trained_on_is_said(capsys, photos_of_one_kind, tmp_path, checkpoint):
-    _, out, _ = run(capsys, checkpoint, "--dataroot", photos_of_one_kind, "--num", 10)
+def test_other_data_than_it_was_trained_on_is_said(capsys, many, tmp_path, checkpoint):
+    _, out, _ = run(capsys, checkpoint, "--dataroot", many, "--num", 10)
     assert f"{checkpoint} was trained on other images than these" in out
     folder = write_checkpoint(tmp_path / "same")
     config = json.loads((folder / "config.json").read_text())
-    config["data"]["digest"] = load_images(str(photos_of_one_kind), 16, progress=False).digest
+    config["data"]["digest"] = load_images(str(many), 16, progress=False).digest
     (folder / "config.json").write_text(json.dumps(config))
-    _, out, _ = run(capsys, folder, "--dataroot", photos_of_one_kind, "--num", 10)
+    _, out, _ = run(capsys, folder, "--dataroot", many, "--num", 10)
     assert "other images" not in out
-
-
-def test_grey_runs_and_photos_of_another_size_are_taken(capsys, photos, tmp_path):
-    run_folder = tmp_path / "run"
-    write_checkpoint(run_folder / "checkpoint", nc=1, image_size=32)
-    code, out, _ = run(capsys, run_folder, "--dataroot", photos, "--num", 10, "--json")
-    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert code == 0
-    assert (result["data"]["px"], result["data"]["nc"]) == (32, 1)
-    assert {row["n"] for row in result["rows"]} == {10}
