@@ -6,7 +6,8 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,14 @@ def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
     )[1]
 
 
+def delete_leftovers(age: float = 3600.0) -> None:
+    """Delete what visitors gave to a demo that was killed: files older than `age` seconds. A running one keeps none."""
+    for file in Path(tempfile.gettempdir()).glob("dcgan-visitors-*/**/*"):
+        with suppress(OSError):
+            if file.is_file() and time.time() - file.stat().st_mtime > age:
+                file.unlink()
+
+
 def default_checkpoints(home: Path) -> str | Path:
     """home/checkpoints; in a Space made for a model on the Hub, that model, which its README names."""
     if not (home / "checkpoints").exists() and (home / "README.md").exists():
@@ -103,6 +112,7 @@ def main(argv: list[str] | None = None, home: Path = Path()) -> int:
     )
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    delete_leftovers()
     try:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from dcgan.demo.app import delete_leftovers
 from tests.browser.page import SIZES, choose, choose_checkpoint, open_tab, shown
 from tests.chromium import opened
 from tests.demo_fixtures import free_port
@@ -58,6 +59,18 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(checkpoints: Path, tmp_path:
     assert code == 0
     assert "Traceback" not in printed
     assert list(tmp_path.glob("dcgan-*")) == []
+
+
+def test_a_start_deletes_what_a_killed_demo_kept_for_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, new, other = tmp_path / "dcgan-visitors-1/a/old.png", tmp_path / "dcgan-visitors-2/new.png", tmp_path / "x.png"
+    for file in (old, new, other):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for file in (old, other):
+        os.utime(file, (0, 0))
+    delete_leftovers()
+    assert [file.exists() for file in (old, new, other)] == [False, True, True]
 
 
 @pytest.mark.browser

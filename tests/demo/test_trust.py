@@ -191,6 +191,17 @@ def test_files_of_the_machine_are_not_served(visitor: Visitor, checkpoints: Path
     assert secret.read_text() == "a secret"
 
 
+def test_pictures_of_the_machine_are_no_uploads(visitor: Visitor, tmp_path: Path) -> None:
+    """Whether or not a description of a file says that it is one."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(picture())
+    events = {visitor.event_with("image"), visitor.event_with("uploadbutton"), visitor.events["find"]}
+    for event in events:
+        for file in (file_data(secret), {"path": str(secret)}, {"path": f"{visitor.upload(picture())}/../{secret}"}):
+            for value in (file, [file]):
+                assert not visitor.event(event, [value, "people", None])["success"], (event, value)
+
+
 @pytest.mark.usefixtures("quiet")
 def test_what_is_no_photo_is_refused_without_its_name(visitor: Visitor) -> None:
     broken = visitor.upload(b"not a photo", "Grandmother at home.png")

@@ -114,6 +114,17 @@ def data_url(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64_text(data)}"
 
 
+def uploaded(file: Any) -> Path:
+    """The path of a file that a visitor has uploaded, given as Gradio describes files: {"path", ...}.
+
+    Raises ValueError for every other file of the machine: Gradio itself checks only descriptions that say they are one.
+    """
+    path = Path(file["path"]).resolve() if isinstance(file, dict) and isinstance(file.get("path"), str) else None
+    if path is None or not path.is_relative_to(Path(os.environ["GRADIO_TEMP_DIR"]).resolve()) or not path.is_file():
+        raise ValueError("this file was not uploaded")
+    return path
+
+
 def served(data: bytes, name: str) -> gr.FileData:
     """The data as a file of its own for one answer, in the folder that Gradio serves and tidies."""
     file = Path(os.environ["GRADIO_TEMP_DIR"]) / secrets.token_hex(16) / name  # nobody guesses it

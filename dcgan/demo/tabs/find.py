@@ -11,7 +11,7 @@ from PIL import Image
 from dcgan.demo import inversion
 from dcgan.demo.inversion import Found
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, refusal, words
+from dcgan.demo.tabs import PRIVATE, base64_text, refusal, uploaded, words
 from dcgan.pictures import Pixels, encoded, enlarged, picture
 
 SHOWN = 256  # pixels: the side of a picture on the page
@@ -74,7 +74,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             return
         yield update(LOOKING)
         try:
-            for found in inversion.find(studio, photo["path"], checkpoint):
+            for found in inversion.find(studio, uploaded(photo), checkpoint):
                 yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
         except ValueError as error:
             yield update(HINT)
@@ -99,10 +99,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         `origin` is its latent, as /face takes it. `face` and `target`, the photo's crop, are PNGs in base64.
         """
         try:
-            path = photo.get("path") if isinstance(photo, dict) else None
-            if not isinstance(path, str):
-                raise ValueError("give a photo")
-            for found in inversion.find(studio, path, checkpoint):
+            for found in inversion.find(studio, uploaded(photo), checkpoint):
                 pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
                 yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
         except ValueError as error:

@@ -10,7 +10,18 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import PAIRS, Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, answering, as_event, data_url, of_checkpoint, refusal, served, words
+from dcgan.demo.tabs import (
+    PRIVATE,
+    PUBLIC,
+    answering,
+    as_event,
+    data_url,
+    of_checkpoint,
+    refusal,
+    served,
+    uploaded,
+    words,
+)
 from dcgan.demo.tabs.drawing import drawing
 from dcgan.pictures import Pixels, encoded, grid
 
@@ -53,7 +64,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         yield gr.skip(), {"reading": True}, gr.skip()
         try:
             model = studio.checkpoints.get(checkpoint).model
-            pixels = uploads.own_photos([file["path"] for file in files], model.image_size, model.nc)
+            pixels = uploads.own_photos([uploaded(file) for file in files], model.image_size, model.nc)
         except ValueError as error:
             yield gr.skip(), {"reading": False}, gr.skip()
             raise refusal(error) from None
