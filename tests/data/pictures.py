@@ -20,9 +20,10 @@ def blot(width: int = 24, height: int = 24, seed: int = 0) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def png(seed: int = 0) -> bytes:
+def encoded(seed: int = 0, kind: str = "PNG") -> bytes:
+    """A picture as a file's content."""
     file = io.BytesIO()
-    blot(seed=seed).save(file, "PNG")
+    blot(seed=seed).save(file, kind)
     return file.getvalue()
 
 
@@ -35,10 +36,16 @@ def put(folder: Path, *names: str, size: tuple[int, int] = (24, 24)) -> Path:
     return folder
 
 
+def zip_bytes(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+    path.write_bytes(zip_bytes(files))
     return path
 
 

@@ -5,8 +5,6 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
@@ -37,18 +35,21 @@ def corners() -> Image.Image:
     return picture
 
 
+def kept(picture: Image.Image, kind: str, **options: object) -> Image.Image:
+    """The picture, by way of a file."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return Image.open(file)
+
+
 def photo(kind: str, orientation: int = 1, **metadata: object) -> Image.Image:
     """`corners()` opened from a file that stores it with this orientation."""
-    file, way = io.BytesIO(), STORED_AS[orientation]
+    way = STORED_AS[orientation]
     picture = corners() if way is None else corners().transpose(way)
-    if not metadata:
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        metadata = {"exif": exif}
-    if kind == "MPO":
-        metadata |= {"save_all": True, "append_images": [picture]}
-    picture.save(file, kind, **metadata)
-    return Image.open(file)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pages = {"save_all": True, "append_images": [picture]} if kind == "MPO" else {}
+    return kept(picture, kind, **pages, **(metadata or {"exif": exif}))
 
 
 def is_upright(picture: Image.Image) -> bool:
@@ -84,13 +85,6 @@ def test_a_photo_is_turned_whatever_else_its_exif_holds():
 @pytest.mark.parametrize("exif", [b"Exif\0\0no TIFF here", b"Exif\0\0II*\0\377\377\377\377", b"Exif\0\0II"])
 def test_metadata_that_cannot_be_read_counts_as_upright(exif):
     assert is_upright(turned(photo("JPEG", exif=exif)))
-
-
-def kept(picture: Image.Image, kind: str, **options: object) -> Image.Image:
-    """The picture, by way of a file."""
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return Image.open(file)
 
 
 def tutorials(picture: Image.Image, size: int) -> np.ndarray:
@@ -215,14 +209,3 @@ def test_a_thin_strip_is_cropped_before_it_is_enlarged(monkeypatch, shape):
     monkeypatch.setattr(Image.Image, "resize", watched)
     assert colour(square(Image.new("RGB", shape, GREEN), 64, 3)) == list(GREEN)
     assert max(largest, default=0) <= 4 * 64 * 64
-
-
-sides = st.one_of(st.integers(1, 80), st.integers(1, 3_000))
-
-
-@given(sides, st.integers(1, 40), st.booleans(), st.sampled_from([16, 32]), st.integers(0, 255))
-def test_square_keeps_the_range_and_the_colour_at_any_aspect(longer, shorter, tall, size, level):
-    shape = (shorter, longer) if tall else (longer, shorter)
-    picture = square(Image.new("RGB", shape, (level, 255 - level, 7)), size, 3)
-    assert (picture.shape, picture.dtype) == ((3, size, size), np.uint8)
-    assert np.abs(picture.astype(int) - np.reshape([level, 255 - level, 7], (3, 1, 1))).max() <= 1
