@@ -6,7 +6,6 @@ python -m dcgan directions checkpoints/faces --dataroot my_photos
 import argparse
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +21,6 @@ from dcgan.data.sources import DataError
 from dcgan.direction import REACH, Direction, save_directions
 from dcgan.files import reason
 from dcgan.hub.pull import local_folder
-from dcgan.latents import MAX_SEED
 from dcgan.metrics.attributes import Attribute, AttributeNet, attribute_net
 from dcgan.model import Discriminator, Generator
 from dcgan.pictures import normalised
@@ -139,26 +137,22 @@ class Ordinary:
 
 
 def fit_directions(
-    checkpoint: Checkpoint,
-    net: AttributeNet | None = None,
-    samples: int = SAMPLES,
-    seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
+    checkpoint: Checkpoint, net: AttributeNet | None = None, samples: int = SAMPLES
 ) -> tuple[Direction, ...]:
     """Fit a direction for each trait that `net` reads, then principal ones: what else changes the picture most.
 
     z is normal, so the slopes of a linear regression on it are mean gradients (Stein 1981). Each named direction
     changes its own reading and, on average, none of the others; the principal ones are orthogonal to each other and to
-    the named ones, and change no reading. say: called with a line for each direction that is left out, and why.
+    the named ones, and change no reading. A line is printed for each direction that is left out, and why.
     """
     generator, wanted = checkpoint.generator, traits(net.attributes) if net else []
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(0)
     half = torch.randn(max(samples // 2, checkpoint.model.nz), checkpoint.model.nz, generator=random)
     z = torch.cat([half, -half])  # in opposite pairs, even powers of z bend no slope
-    pictures, readings, faces = _look(generator, net, wanted, z)
+    pictures, readings = look(generator, net, wanted, z)
     inverse = torch.linalg.pinv(z)
     jacobian, slopes = inverse @ pictures, inverse @ readings
-    ordinary = Ordinary(checkpoint.discriminator, faces)
+    ordinary = Ordinary(checkpoint.discriminator, render(generator, z[:ORDINARY], BATCH))
     start = torch.randn(MOVED, checkpoint.model.nz, generator=random)
 
     def measured(name: str, kind: str, vector: Tensor, own: int | None = None, share: float = 0.0) -> Direction | None:
@@ -168,12 +162,12 @@ def fit_directions(
         means = torch.stack([read(net, wanted, faces).mean(dim=0) for faces in moved])
         change = means[REACH + 2] - means[REACH - 2]
         if own is not None and change[own] <= MIN_EFFECT * readings[:, own].std():
-            say(f"left out: {name} hardly changes where all others are left as they are")
+            tqdm.write(f"left out: {name} hardly changes where all others are left as they are")
             return None
         rising = torch.arange(len(STEPS)) if own is None else means[:, own]
         low, high = extent(strange.flip(0), -rising.flip(0)), extent(strange, rising)
         if not low or not high:
-            say(f"left out: {name}, since faces do not stand a deviation of it")
+            tqdm.write(f"left out: {name}, since faces do not stand a deviation of it")
             return None
         effects = {
             trait.name: round(float(amount), 3)
@@ -188,7 +182,7 @@ def fit_directions(
     legible = [k for k in range(len(wanted)) if linear[k] >= MIN_FIT]
     for k, trait in enumerate(wanted):
         if k not in legible and not trait.attribute.auxiliary:
-            say(f"left out: {trait.name} hardly changes along any line")
+            tqdm.write(f"left out: {trait.name} hardly changes along any line")
     found, apart = [], [slopes[:, :0]]
     for k, vector in zip(legible, disentangled(slopes[:, legible]).T, strict=True):
         if not wanted[k].attribute.auxiliary and (named := measured(wanted[k].name, wanted[k].kind, vector, k)):
@@ -201,18 +195,14 @@ def fit_directions(
     return tuple(found)
 
 
-def _look(
-    generator: Generator, net: AttributeNet | None, wanted: list[Trait], z: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    # Pictures of z at SIDE px [N, nc * SIDE^2] in [-1, 1], their traits [N, len(wanted)], and some of them whole.
-    pictures, readings, faces = list[Tensor](), list[Tensor](), list[Tensor]()
+def look(generator: Generator, net: AttributeNet | None, wanted: list[Trait], z: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents [N, nz] -> their pictures at 32 px, 0 to 255 [N, nc * 32 * 32], and their traits [N, len(wanted)]."""
+    pictures, readings = [], []
     for piece in tqdm(z.split(BATCH), "looking at faces", disable=None):
-        images = render(generator, piece, BATCH)
-        pictures.append(adaptive_avg_pool2d(images.float(), min(SIDE, images.shape[-1])).flatten(1) / 127.5 - 1)
-        readings.append(read(net, wanted, images))
-        if len(faces) * BATCH < ORDINARY:
-            faces.append(images)
-    return torch.cat(pictures), torch.cat(readings), torch.cat(faces)
+        faces = render(generator, piece, BATCH)
+        pictures.append(adaptive_avg_pool2d(faces.float(), SIDE).flatten(1))
+        readings.append(read(net, wanted, faces))
+    return torch.cat(pictures), torch.cat(readings)
 
 
 def disentangled(slopes: Tensor) -> Tensor:
@@ -275,22 +265,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dcgan directions", description="Fit directions for a checkpoint.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--dataroot", type=nonempty, help="its images, with labels (else principal directions only)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the faces looked at (default: 0)")
     flags = parser.parse_args(argv)
     try:
-        if not 0 <= flags.seed <= MAX_SEED:
-            raise ValueError(f"--seed must be a whole number from 0 to {MAX_SEED}, not {flags.seed}")
         checkpoint = load_checkpoint(local_folder(flags.checkpoint))
-        net = None
+        model, net = checkpoint.model, None
         if flags.dataroot:
-            model = checkpoint.model
             net = attribute_net(load_images(flags.dataroot, model.image_size, model.nc))
             if net is None:
                 print(f"no labels in '{flags.dataroot}': principal directions only")
-        directions = fit_directions(checkpoint, net, seed=flags.seed, say=tqdm.write)
+        directions = fit_directions(checkpoint, net)
         path = checkpoint.folder / DIRECTIONS
         save_directions(path, directions, checkpoint.generator)
-    except (CheckpointError, DataError, ValueError) as error:
+    except (CheckpointError, DataError) as error:
         print(f"directions: {error}", file=sys.stderr)
         return 2
     except (OSError, SafetensorError) as error:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,16 +36,19 @@ def own_frame(faces: list[Image.Image]) -> Box | None:
 def find_face(image: Image.Image, looked_at: int = LOOKED_AT) -> Box | None:
     """The largest face in a picture, in its pixels, or None."""
     import cv2
+    from cv2.data import haarcascades
 
     scale = looked_at / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     grey = np.asarray(image.convert("L").resize((width, height)))
     margin = min(width, height) // 2  # a face may fill the picture, and the detector needs to see around it
     grey = cv2.copyMakeBorder(grey, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-    found = _detector().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=4, minSize=(MIN_FACE, MIN_FACE))
+    # Viola and Jones 2001; a new one each time: it is not safe to share between threads.
+    cascade = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
+    found = cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=4, minSize=(MIN_FACE, MIN_FACE))
     if not len(found):
         return None
-    left, top, side, _ = max(found.tolist(), key=lambda box: box[2])
+    left, top, side, _ = max(found, key=lambda box: box[2])
     return Box((left + side / 2 - margin) / scale, (top + side / 2 - margin) / scale, side / scale)
 
 
@@ -63,11 +65,3 @@ def framed(image: Image.Image, face: Box, frame: Box, size: int) -> Tensor:
     padded = transforms.pad(image, [beyond], padding_mode="edge")
     box = left + beyond, top + beyond, left + beyond + side, top + beyond + side
     return transforms.pil_to_tensor(padded.resize((size, size), Image.Resampling.BILINEAR, box))
-
-
-def _detector() -> Any:
-    """OpenCV's own face cascade (Viola and Jones 2001), a new one each time: it is not safe to share by threads."""
-    from cv2 import CascadeClassifier
-    from cv2.data import haarcascades
-
-    return CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, pad
 
 from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.convolution import has_bf16
@@ -24,10 +24,9 @@ from dcgan.model import Discriminator
 from dcgan.pictures import normalised, picture
 from dcgan.sampling import folded, render
 
-SAMPLES = 1024  # generated faces that the encoder is fitted to, and that a search may start from
+SAMPLES = 1024  # generated faces that the encoder is fitted to
 SIDE = 16  # pixels: the encoder's input
 RIDGE = 10.0  # best of 1, 10, 100 and 1,000 on held-out photos
-STARTS = 3  # samples that are tried as a start beside the encoder's guess
 RATE = 0.1  # of Adam, falling to nothing along a cosine
 SPHERE = 0.1  # weight of the penalty for leaving the sphere on which latents lie
 FRAMED = 32  # generated faces that show where a checkpoint puts its faces
@@ -60,13 +59,12 @@ class Inversion:
             self._discriminator: Discriminator | None = checkpoint.discriminator.requires_grad_(False)
         except CheckpointError:  # pixels alone must do
             self._discriminator = None
-        self._z = latents(range(SAMPLES), self.model.nz)
-        faces = render(checkpoint.generator, self._z)
+        z = latents(range(SAMPLES), self.model.nz)
+        faces = render(checkpoint.generator, z)
         self.frame = own_frame([picture(face.permute(1, 2, 0).numpy()) for face in faces[:FRAMED]])
-        self._samples = _small(faces)
-        inputs = _with_one(self._samples)
+        inputs = _encoder_input(faces)
         ridge = RIDGE * torch.eye(inputs.shape[1])
-        self._encoder = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ self._z)
+        self._encoder = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ z)
 
     def crop(self, photo: Image.Image) -> Crop:
         """The largest face of a photo as the checkpoint frames faces; where none is found, the photo's centre."""
@@ -85,16 +83,16 @@ class Inversion:
         of the variance in the photo.
         """
         began = time.monotonic()
-        target = target.to(self._z.device)
-        views = self._views(normalised(target[None]))
+        photo = target[None].to(self._encoder.device)
+        views = self._views(normalised(photo))
         wanted = [(view, (view - view.mean()).square().sum().clamp(min=1)) for view in views]
-        z = self._start(target, wanted).requires_grad_()
+        z = (_encoder_input(photo) @ self._encoder).requires_grad_()
         adam = torch.optim.Adam([z], RATE, betas=(0.9, 0.99))
-        best, least, step, done = z[0].detach().to("cpu", copy=True), math.inf, 0, 0.0
+        best, least, step, done = z[0].detach().cpu(), math.inf, 0, 0.0
         while done < 1:
             done = min(1.0, max(step / steps, (time.monotonic() - began) / seconds))
             adam.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * done)) / 2
-            loss = self._losses(z, wanted)[0]
+            loss = self._loss(z, wanted)
             if loss.item() < least:
                 best, least = z[0].detach().to("cpu", copy=True), loss.item()
             yield Progress(best, least, done)
@@ -111,22 +109,14 @@ class Inversion:
                 setattr(moved, name, part.to(device))
         return moved
 
-    @torch.no_grad()
-    def _start(self, target: Tensor, wanted: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """The best [1, nz] of the encoder's guess, which it nearly always is, and the nearest samples."""
-        small = _small(target[None])
-        near = (self._samples - small).square().sum(1).argsort()[:STARTS]
-        starts = torch.cat([_with_one(small) @ self._encoder, self._z[near]])
-        return starts[[int(self._losses(starts, wanted).argmin())]]
-
-    def _losses(self, z: Tensor, wanted: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """The unexplained share of the wanted views, each with its variance, for every z [N, nz]: [N]."""
+    def _loss(self, z: Tensor, wanted: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The share of the wanted views, each with its variance, that the face of z [1, nz] leaves unexplained."""
         with torch.autocast(z.device.type, torch.bfloat16, enabled=has_bf16(z.device)):
-            faces = self._generator(z[:, :, None, None]).float()
-        losses = SPHERE * (z.square().mean(1) - 1).square()
-        for view, (target, variance) in zip(self._views(faces), wanted, strict=True):
-            losses = losses + (view - target).square().flatten(1).sum(1) / variance / len(wanted)
-        return losses
+            face = self._generator(z[:, :, None, None]).float()
+        loss = SPHERE * (z.square().mean() - 1).square()
+        for view, (target, variance) in zip(self._views(face), wanted, strict=True):
+            loss = loss + (view - target).square().sum() / variance / len(wanted)
+        return loss
 
     def _views(self, images: Tensor) -> list[Tensor]:
         """What faces are compared by: pixels, pixels at a quarter of the size, the discriminator's features."""
@@ -138,10 +128,6 @@ class Inversion:
         return views
 
 
-def _small(images: Tensor) -> Tensor:
-    """uint8 [N, nc, S, S] -> the encoder's input, [N, nc * 16 * 16]."""
-    return adaptive_avg_pool2d(normalised(images), SIDE).flatten(1)
-
-
-def _with_one(rows: Tensor) -> Tensor:
-    return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
+def _encoder_input(images: Tensor) -> Tensor:
+    """uint8 [N, nc, S, S] -> the pixels at 16 px and a one, [N, nc * 16 * 16 + 1]."""
+    return pad(adaptive_avg_pool2d(normalised(images), SIDE).flatten(1), (0, 1), value=1.0)

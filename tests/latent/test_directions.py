@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from dcgan.data import avatars
 from dcgan.direction import REACH, Direction, load_directions, save_directions
-from dcgan.latent import directions as module
 from dcgan.latent.directions import (
     DRAWN,
     Ordinary,
@@ -67,8 +66,8 @@ BLUENESS = Attribute("blueness", ("red", "blue"))
 HUE = Attribute("hue", ("cold", "hot"), auxiliary=True)
 
 
-def save(folder: Path, generator: Generator, seed: int = 0) -> Checkpoint:
-    torch.manual_seed(seed)
+def opened(folder: Path, generator: Generator) -> Checkpoint:
+    torch.manual_seed(0)
     discriminator = Discriminator(generator.config)
     with torch.no_grad():
         for _ in range(30):
@@ -79,7 +78,7 @@ def save(folder: Path, generator: Generator, seed: int = 0) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return save(tmp_path_factory.mktemp("painter") / "checkpoint", painter())
+    return opened(tmp_path_factory.mktemp("painter") / "checkpoint", painter())
 
 
 @pytest.fixture(scope="module")
@@ -99,26 +98,24 @@ def test_what_a_reading_depends_on_is_found_and_nothing_else_changes_with_it(fit
     assert fitted["warmth"].vector @ RED > 0.95
     assert fitted["blueness"].vector @ (BLUE - RED) / math.sqrt(2) > 0.95
     for name, other in (("warmth", "blueness"), ("blueness", "warmth")):
-        assert fitted[name].effects[name] > 0.1
         assert abs(fitted[name].effects[other]) < 0.15 * fitted[other].effects[other]
 
 
-def test_effects_are_in_the_unit_of_a_number_and_in_the_probability_of_a_trait(checkpoint, fitted):
+@pytest.mark.parametrize(
+    ("name", "kind", "ends", "read"),
+    [
+        ("warmth", "number", (), lambda outputs: 40 + 10 * outputs[:, 0]),
+        ("blueness", "trait", ("red", "blue"), lambda outputs: outputs[:, 1:].softmax(dim=1)[:, 1]),
+    ],
+)
+def test_effects_are_in_the_unit_of_a_number_and_in_the_probability_of_a_trait(
+    checkpoint, fitted, name, kind, ends, read
+):
     z = torch.randn(400, NZ, generator=torch.Generator().manual_seed(9))
-    for name, read in (
-        ("warmth", lambda outputs: 40 + 10 * outputs[:, 0]),
-        ("blueness", lambda outputs: outputs[:, 1:].softmax(dim=1)[:, 1]),
-    ):
-        faces = (render(checkpoint.generator, z + t * fitted[name].vector) for t in (-2, 2))
-        before, after = (float(read(Colours().read(moved)[1]).mean()) for moved in faces)
-        assert fitted[name].effects[name] == pytest.approx(after - before, rel=0.15)
-    assert (fitted["warmth"].kind, fitted["blueness"].kind) == ("number", "trait")
-
-
-def test_two_values_name_the_ends(fitted):
-    assert fitted["blueness"].ends == ("red", "blue")
-    assert traits((Attribute("age"),))[0].ends == ("younger", "older")
-    assert fitted["warmth"].ends == ()
+    faces = (render(checkpoint.generator, z + t * fitted[name].vector) for t in (-2, 2))
+    before, after = (float(read(Colours().read(moved)[1]).mean()) for moved in faces)
+    assert fitted[name].effects[name] == pytest.approx(after - before, rel=0.15)
+    assert (fitted[name].kind, fitted[name].ends) == (kind, ends)
 
 
 def test_without_labels_the_principal_directions_are_what_the_picture_depends_on(checkpoint):
@@ -134,18 +131,15 @@ def test_principal_axes_are_orthonormal_and_at_right_angles_to_others():
     random = torch.Generator().manual_seed(3)
     jacobian, others = torch.randn(NZ, 40, generator=random), torch.randn(NZ, 3, generator=random)
     axes, shares = principal(jacobian, torch.cat([others, others], dim=1))
-    assert axes.shape == (NZ, 8)
     torch.testing.assert_close(axes.T @ axes, torch.eye(8), atol=1e-5, rtol=0)
     assert (axes.T @ others).abs().max() < 1e-5
     assert shares.tolist() == sorted(shares.tolist(), reverse=True)
     assert shares.sum() < 1
 
 
-def test_fitted_directions_are_unit_vectors_within_reach_and_the_same_again(checkpoint, fitted):
+def test_a_fit_is_the_same_again(checkpoint, fitted):
     for direction in fit_directions(checkpoint, Colours(), samples=2000):
         assert alike(direction, fitted[direction.name])
-        assert direction.vector.norm() == pytest.approx(1)
-        assert -REACH <= direction.low <= -1 < 1 <= direction.high <= REACH
 
 
 def test_an_auxiliary_attribute_is_offered_nowhere_and_left_as_it_is(checkpoint):
@@ -155,19 +149,10 @@ def test_an_auxiliary_attribute_is_offered_nowhere_and_left_as_it_is(checkpoint)
     assert first.vector @ BLUE > 0.95  # hue is red: the way to warmth that leaves it alone is blue
 
 
-def test_what_hardly_changes_along_a_line_is_left_out_and_said(checkpoint):
-    said: list[str] = []
-    net = Colours(Attribute("luck"), Attribute("never", ("no", "yes")), WARMTH)
-    fitted = fit_directions(checkpoint, net, samples=2000, say=said.append)
-    assert [d.name for d in fitted if d.kind != "principal"] == ["warmth"]
-    assert said == [f"left out: {name} hardly changes along any line" for name in ("luck", "never")]
-
-
-def test_a_direction_that_faces_do_not_stand_is_left_out_and_said(checkpoint, monkeypatch):
+def test_a_direction_that_faces_do_not_stand_is_left_out_and_said(checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(Ordinary, "strange", lambda self, faces: 1.0)
-    said: list[str] = []
-    assert fit_directions(checkpoint, samples=100, say=said.append) == ()
-    assert said[0].startswith("left out: principal 1")
+    assert fit_directions(checkpoint, samples=100) == ()
+    assert capsys.readouterr().out.startswith("left out: principal 1")
 
 
 def test_disentangled_directions_change_one_reading_each():
@@ -177,11 +162,9 @@ def test_disentangled_directions_change_one_reading_each():
     effects = vectors.T @ slopes
     assert (effects.diag() > 0.05).all()
     assert (effects - effects.diag().diag()).abs().max() < 1e-4
-
-
-def test_readings_that_are_nearly_the_same_or_constant_do_not_blow_up():
-    same = torch.eye(NZ)[:, [0, 0, 1]] + 1e-5 * torch.eye(NZ)[:, :3]
-    assert torch.isfinite(disentangled(torch.cat([same, torch.zeros(NZ, 1)], dim=1))).all()
+    nearly_the_same = torch.eye(NZ)[:, [0, 0, 1]] + 1e-5 * torch.eye(NZ)[:, :3]
+    constant = torch.zeros(NZ, 1)
+    assert torch.isfinite(disentangled(torch.cat([nearly_the_same, constant], dim=1))).all()
 
 
 def test_the_drawn_faces_sliders_name_values_that_there_are():
@@ -189,6 +172,7 @@ def test_the_drawn_faces_sliders_name_values_that_there_are():
     assert len(found) == sum(map(len, DRAWN.values()))
     for trait in found:
         assert set(trait.values) < set(trait.attribute.values), trait.name
+    assert traits((Attribute("age"),))[0].ends == ("younger", "older")
 
 
 # Ranges
@@ -205,7 +189,6 @@ RISING = [0, 1, 2, 3, 4]
         ([0, 0, 1, 0, 0], RISING, 1),
         ([0, 1, 1, 1, 1], RISING, 0),
         ([0, 0, 0, 0, 0], [0, 1, 2, 2, 3], 2),
-        ([0, 0, 0, 0, 0], [4, 3, 2, 1, 0], 0),
         ([0, 0, 1, 1, 1], [0, 1, 2, 2, 3], 1),
     ],
 )
@@ -230,30 +213,13 @@ AGE = Direction("age", "number", RED, -4.0, 3.0, ("younger", "older"), {"age": 2
 GOOD = {"name": "age", "kind": "number", "low": -2.0, "high": 2.0}
 
 
-def test_directions_come_back_as_saved(tmp_path, checkpoint):
-    path = tmp_path / "d"
-    saved = (AGE, Direction("principal 1", "principal", BLUE, -1.0, 1.0))
-    for directions in (saved, ()):
-        save_directions(path, directions, checkpoint.generator)
-        assert all(map(alike, load_directions(path, checkpoint.generator), directions))
-        assert len(load_directions(path, checkpoint.generator)) == len(directions)
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_a_save_that_fails_leaves_the_old_file(tmp_path, checkpoint, monkeypatch):
-    path = tmp_path / "d"
-    save_directions(path, (AGE,), checkpoint.generator)
-    before = path.read_bytes()
-
-    def full(tensors, path, metadata):
-        Path(path).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("dcgan.direction.save_file", full)
-    with pytest.raises(OSError, match="No space"):
-        save_directions(path, (), checkpoint.generator)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize("directions", [(AGE, Direction("principal 1", "principal", BLUE, -1.0, 1.0)), ()])
+def test_directions_come_back_as_saved(tmp_path, checkpoint, directions):
+    save_directions(tmp_path / "d", directions, checkpoint.generator)
+    back = load_directions(tmp_path / "d", checkpoint.generator)
+    assert len(back) == len(directions)
+    assert all(map(alike, back, directions))
+    assert (tmp_path / "d").stat().st_mode & 0o777 == 0o644
 
 
 def refused(path: Path, generator: Generator) -> str:
@@ -291,72 +257,71 @@ def test_a_file_that_makes_no_sense_is_one_line(tmp_path, checkpoint, about, vec
     assert "damaged" in refused(tmp_path / "d", checkpoint.generator)
 
 
-def test_files_that_are_cut_no_safetensors_or_newer_are_one_line(tmp_path, checkpoint):
-    path = tmp_path / "d"
-    save_directions(path, (AGE,), checkpoint.generator)
-    whole = path.read_bytes()
-    for content in (b"", whole[:5], whole[:100], whole[:-1], b"\x80\x04K\x01."):
-        path.write_bytes(content)
-        assert "damaged" in refused(path, checkpoint.generator)
-    save_file({"vectors": RED[None]}, path)
-    assert "damaged" in refused(path, checkpoint.generator)
-    save_file({"vectors": RED[None]}, path, {"format": "2"})
-    assert "update" in refused(path, checkpoint.generator)
+WHOLE = save({"vectors": RED[None]}, {"format": "1"})
 
 
-# With the checkpoint
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        *((content, "damaged") for content in (b"", WHOLE[:5], WHOLE[:-1], WHOLE, b"\x80\x04K\x01.")),
+        (save({"vectors": RED[None]}), "damaged"),
+        (save({"vectors": RED[None]}, {"format": "2"}), "update"),
+    ],
+)
+def test_files_that_are_cut_no_safetensors_or_newer_are_one_line(tmp_path, checkpoint, content, message):
+    (tmp_path / "d").write_bytes(content)
+    assert message in refused(tmp_path / "d", checkpoint.generator)
 
 
-def test_a_later_save_keeps_the_directions_of_the_same_generator_only(tmp_path):
+def test_directions_of_other_weights_are_neither_kept_nor_served(tmp_path):
     folder = tmp_path / "c"
-    checkpoint = save(folder, painter())
+    checkpoint = opened(folder, painter())
     assert checkpoint.directions == ()
     save_directions(folder / "directions.safetensors", (AGE,), checkpoint.generator)
-    assert [d.name for d in save(folder, painter(), seed=1).directions] == ["age"]  # only the discriminator is another
-    assert save(folder, painter(red=0.4)).directions == ()
-
-
-def test_directions_of_other_weights_are_not_served(tmp_path):
-    checkpoint = save(tmp_path / "c", painter())
-    save_directions(checkpoint.folder / "directions.safetensors", (AGE,), painter(red=0.4))
+    assert [d.name for d in opened(folder, painter()).directions] == ["age"]  # a later save of the same weights
+    assert opened(folder, painter(red=0.4)).directions == ()
+    save_directions(folder / "directions.safetensors", (AGE,), painter())
     with pytest.raises(CheckpointError, match=r"other weights.*python -m dcgan directions"):
-        _ = checkpoint.directions
-
-
-def test_weights_are_the_same_before_and_after_they_are_rounded_to_be_saved(tmp_path):
-    exact = painter(red=0.1234567)
-    assert fingerprint(exact) == fingerprint(save(tmp_path / "c", exact).generator)
+        _ = load_checkpoint(folder).directions
 
 
 # Command line
 
 
 def test_the_command_fits_writes_and_tells(tmp_path, monkeypatch, capsys):
-    save(tmp_path / "run" / "checkpoint", painter())
-    monkeypatch.setattr(module, "attribute_net", lambda images: Colours(Attribute("luck"), WARMTH, BLUENESS))
-    monkeypatch.setattr(module, "load_images", lambda source, size, nc: (source, size, nc))
+    opened(tmp_path / "run" / "checkpoint", painter())
+    attributes = Attribute("luck"), Attribute("never", ("no", "yes")), WARMTH, BLUENESS
+    monkeypatch.setattr("dcgan.latent.directions.attribute_net", lambda images: Colours(*attributes))
+    monkeypatch.setattr("dcgan.latent.directions.load_images", lambda source, size, nc: (source, size, nc))
     assert main([str(tmp_path / "run"), "--dataroot", "photos"]) == 0
     printed = capsys.readouterr().out
-    assert "left out: luck" in printed
+    for name in ("luck", "never"):
+        assert f"left out: {name} hardly changes along any line" in printed
     served = load_checkpoint(tmp_path / "run").directions
     assert [d.name for d in served if d.kind != "principal"] == ["warmth", "blueness"]
     assert all(f"{d.name} " in printed for d in served)
     assert "directions.safetensors" in printed.splitlines()[-1]
 
 
-def test_the_command_ends_with_one_line_where_it_cannot_go_on(tmp_path, photos, capsys):
-    save(tmp_path / "c", painter())
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "no checkpoint at 'nowhere'"),
+        (["c", "--dataroot", "nowhere"], "no images at 'nowhere'"),
+        (["c", "--dataroot", "PHOTOS"], "discriminator.safetensors' is missing"),  # they have no labels
+    ],
+)
+def test_the_command_ends_with_one_line_where_it_cannot_go_on(
+    tmp_path, photos, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    opened(tmp_path / "c", painter())
     (tmp_path / "c" / "discriminator.safetensors").unlink()
-    for command in (["nowhere"], ["c", "--dataroot", "nowhere"], ["c", "--dataroot", str(photos)]):
-        assert main([str(tmp_path / word) if word[0] != "-" else word for word in command]) == 2
-        captured = capsys.readouterr()
-        assert captured.err.splitlines()[-1].startswith("directions: ")
-        printed = captured.out
-    for seed in ("99999999999999999999", "-1"):
-        assert main([str(tmp_path / "c"), f"--seed={seed}"]) == 2
-        assert capsys.readouterr().err.startswith("directions: --seed must be a whole number from 0 to 4294967295")
-    assert "no labels" in printed  # and principal directions need a discriminator
-    assert not (tmp_path / "c" / "directions.safetensors").exists()
+    assert main([str(photos) if word == "PHOTOS" else word for word in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert err.splitlines()[-1].startswith("directions: ")
+    assert message in err.splitlines()[-1]
+    assert ("principal directions only" in out) == ("PHOTOS" in arguments)
 
 
 def test_the_table_has_a_line_for_each_direction_and_what_it_does_besides():
