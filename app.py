@@ -1,13 +1,12 @@
-"""The demo of this folder's checkpoints: `python app.py` opens it, and a Hugging Face Space starts it."""
+"""The demo: explore what a checkpoint can draw. `python app.py` opens it; a Hugging Face Space starts it.
 
-import sys
+The page is built in dcgan/demo/app.py, a tab a module of dcgan/demo/tabs.
+"""
+
 from pathlib import Path
 
-from dcgan.demo.app import build_demo, launch, main
-
-__all__ = ["build_demo", "launch", "main"]
-
-HERE = Path(__file__).parent
+from dcgan.demo.app import opened_demo
 
 if __name__ == "__main__":
-    sys.exit(main(home=HERE))
+    with opened_demo(home=Path(__file__).parent) as (demo, options):
+        demo.launch(**options)

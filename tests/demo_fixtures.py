@@ -75,7 +75,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running demo."""
-    from dcgan.demo.app import build_demo, launch
+    from dcgan.demo.app import build_demo, launch_options
     from dcgan.demo.studio import Studio
 
     with pytest.MonkeyPatch.context() as patch:
@@ -86,7 +86,8 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         studio = Studio(checkpoints)
         blocks = build_demo(studio)
         files = tmp_path_factory.mktemp("page")
-        yield launch(blocks, studio, files, prevent_thread_lock=True, quiet=True, server_port=free_port())
+        options = launch_options(studio, files)
+        yield blocks.launch(**options, prevent_thread_lock=True, quiet=True, server_port=free_port())[1]
         blocks.close()
 
 

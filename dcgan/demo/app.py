@@ -7,7 +7,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,26 +60,25 @@ def build_demo(studio: Studio) -> gr.Blocks:
     return demo.queue(max_size=20, api_open=False)
 
 
-def launch(demo: gr.Blocks, studio: Studio, files: Path, **options: Any) -> str:
-    """Serve the demo and the files that its page fetches, written into an empty folder. Returns the address."""
+def launch_options(studio: Studio, files: Path) -> dict[str, Any]:
+    """The options of the page's `launch`. The files that it fetches are written into the empty folder `files`."""
     write_page(files, studio.checkpoints)
     gr.set_static_paths(files)
     threading.Thread(target=write_moments, args=(files, studio.checkpoints)).start()
-    return demo.launch(
-        theme=THEME,
-        head=page_head(f"gradio_api/file={files.resolve().as_posix()}"),
-        i18n=words,
-        footer_links=["api"],
-        run_history=False,  # it would store every call in the visitor's browser
-        strict_cors=True,
-        max_file_size="200mb",  # of a visitor's own photos
-        max_threads=(os.cpu_count() or 1) + 2,  # with 16 on two cores all of them wait for Python's lock, for seconds
-        enable_monitoring=False,
-        state_session_capacity=256,
-        ssr_mode=False,  # on a Space the default is a Node server in between
-        app_kwargs={"middleware": [Middleware(BodyLimit)]},
-        **options,
-    )[1]
+    return {
+        "theme": THEME,
+        "head": page_head(f"gradio_api/file={files.resolve().as_posix()}"),
+        "i18n": words,
+        "footer_links": ["api"],
+        "run_history": False,  # it would store every call in the visitor's browser
+        "strict_cors": True,
+        "max_file_size": "200mb",  # of a visitor's own photos
+        "max_threads": (os.cpu_count() or 1) + 2,  # 16 on two cores wait for Python's lock, for seconds
+        "enable_monitoring": False,
+        "state_session_capacity": 256,
+        "ssr_mode": False,  # on a Space the default is a Node server in between
+        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+    }
 
 
 def delete_leftovers(age: float = 3600.0) -> None:
@@ -97,8 +97,12 @@ def default_checkpoints(home: Path) -> str | Path:
     return home / "checkpoints"
 
 
-def main(argv: list[str] | None = None, home: Path = Path()) -> int:
-    """Serve until Ctrl-C or SIGTERM. home: the folder of the default checkpoints."""
+@contextmanager
+def opened_demo(argv: list[str] | None = None, home: Path = Path()) -> Iterator[tuple[gr.Blocks, dict[str, Any]]]:
+    """The page that a command line asks for, and the options to launch it with until Ctrl-C or SIGTERM.
+
+    home: the folder of the default checkpoints. What the user can mend ends the program with one line and status 2.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m dcgan demo", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -117,10 +121,16 @@ def main(argv: list[str] | None = None, home: Path = Path()) -> int:
         studio = Studio(arguments.checkpoints, arguments.dataroot)
         studio.warm_up()
         with closing(studio), tempfile.TemporaryDirectory(prefix="dcgan-page-", ignore_cleanup_errors=True) as files:
-            launch(build_demo(studio), studio, Path(files))
+            yield build_demo(studio), launch_options(studio, Path(files))
     except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
         print(f"demo: {error}", file=sys.stderr)
-        return 2
+        sys.exit(2)
     except KeyboardInterrupt:  # before Gradio waits for it
-        pass
+        sys.exit(0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve the demo: `dcgan demo`."""
+    with opened_demo(argv) as (demo, options):
+        demo.launch(**options)
     return 0

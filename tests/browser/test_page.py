@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
-from dcgan.demo.app import build_demo, launch
+from dcgan.demo.app import build_demo, launch_options
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
 from tests.browser.page import SIZES, TABS, assert_shows, choose, choose_checkpoint, face, open_tab, pixels, shown
@@ -250,7 +250,8 @@ def test_what_a_checkpoint_says_is_not_executed_and_without_snapshots_there_is_n
     studio = Studio(tmp_path)
     blocks = build_demo(studio)
     (tmp_path / "files").mkdir()
-    url = launch(blocks, studio, tmp_path / "files", prevent_thread_lock=True, quiet=True, server_port=free_port())
+    options = launch_options(studio, tmp_path / "files")
+    url = blocks.launch(**options, prevent_thread_lock=True, quiet=True, server_port=free_port())[1]
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(PATIENCE)

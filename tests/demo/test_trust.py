@@ -238,7 +238,7 @@ def type_of(visitor: Visitor, id: int) -> str:
 
 def test_everything_of_a_visitor_is_gone_within_the_hour(checkpoints: Path) -> None:  # noqa: F811
     """By Gradio's own means, which this test only asks for; and the pixels of own photos with the state."""
-    from app import build_demo
+    from dcgan.demo.app import build_demo
 
     page = build_demo(Studio(checkpoints))
     frequency, age = page.delete_cache
