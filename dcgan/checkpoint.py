@@ -4,13 +4,13 @@ A folder is complete in itself (see README.md, "The checkpoint folder"), here an
 reader sees the old folder or the new one. A folder may come from anybody: sizes, types and links are checked.
 """
 
-import filecmp
 import json
 import math
 import os
 import platform
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dcgan.direction import Direction, load_directions
+from dcgan.direction import Direction, load_directions, save_directions
 from dcgan.files import reason, replacing, writing
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
 
@@ -216,8 +216,8 @@ def _self_or_run(folder: Path) -> list[Path]:
 
 def save_checkpoint(
     folder: Path,
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: Generator,
+    discriminator: Discriminator,
     config: dict[str, Any],
     history: list[dict[str, float]],
     snapshots: Path,
@@ -232,9 +232,8 @@ def save_checkpoint(
     """
     with replacing(folder) as new:
         save_net(generator, new / GENERATOR)
-        old = folder / DIRECTIONS
-        if old.is_file() and not old.is_symlink() and _same(folder / GENERATOR, new / GENERATOR):
-            shutil.copyfile(old, new / DIRECTIONS)
+        with suppress(ValueError):  # there are none, or they were fitted for other weights
+            save_directions(new / DIRECTIONS, load_directions(folder / DIRECTIONS, generator), generator)
         save_net(discriminator, new / DISCRIMINATOR)
         write_history(new / HISTORY, thin_history(history))
         (new / SNAPSHOTS).mkdir()
@@ -325,10 +324,6 @@ def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> lis
     rest = snapshots[head:]
     count = limit - head
     return snapshots[:head] + [rest[(i + 1) * len(rest) // count - 1] for i in range(count)]
-
-
-def _same(a: Path, b: Path) -> bool:
-    return a.is_file() and filecmp.cmp(a, b, shallow=False)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -62,15 +62,14 @@ class _Down(torch.autograd.Function):
         n, _, h, w = images.shape
         patches = gather(images)
         ctx.save_for_backward(patches, weight)
-        return (patches @ _rows(weight).T).view(n, h // 2, w // 2, -1).permute(0, 3, 1, 2)
+        return _product(patches, weight, torch.Size([n, len(weight), h // 2, w // 2]))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         patches, weight = ctx.saved_tensors
-        pixels = gradient.permute(0, 2, 3, 1).reshape(len(patches), -1)
         by_images = spread(gradient, weight) if ctx.needs_input_grad[0] else None
-        by_weight = _kernels(pixels.T @ patches, weight) if ctx.needs_input_grad[1] else None
+        by_weight = _by_weight(gradient, patches, weight) if ctx.needs_input_grad[1] else None
         return by_images, by_weight
 
 
@@ -86,14 +85,9 @@ class _Up(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         images, weight = ctx.saved_tensors
-        n, _, h, w = images.shape
         patches = gather(gradient)
-        by_images = by_weight = None
-        if ctx.needs_input_grad[0]:
-            by_images = (patches @ _rows(weight).T).view(n, h, w, -1).permute(0, 3, 1, 2)
-        if ctx.needs_input_grad[1]:
-            pixels = images.permute(0, 2, 3, 1).reshape(len(patches), -1)
-            by_weight = _kernels(pixels.T @ patches, weight)
+        by_images = _product(patches, weight, images.shape) if ctx.needs_input_grad[0] else None
+        by_weight = _by_weight(images, patches, weight) if ctx.needs_input_grad[1] else None
         return by_images, by_weight
 
 
@@ -137,7 +131,14 @@ def _rows(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).flatten(1)
 
 
-def _kernels(rows: Tensor, like: Tensor) -> Tensor:
-    """The inverse of `_rows`, for weights of the shape of `like`."""
-    a, b, h, w = like.shape
-    return rows.view(a, h, w, b).permute(0, 3, 1, 2)
+def _product(patches: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    """The stride-2 convolution of the images that `gather` made the patches of, in the output's shape [N, A, h, w]."""
+    n, a, h, w = shape
+    return (patches @ _rows(weight).T).view(n, h, w, a).permute(0, 3, 1, 2)
+
+
+def _by_weight(outputs: Tensor, patches: Tensor, weight: Tensor) -> Tensor:
+    """The weight's gradient [A, C, 4, 4], from gradients or images [N, A, h, w] and the patches over each pixel."""
+    a, c, h, w = weight.shape
+    rows = outputs.permute(0, 2, 3, 1).reshape(len(patches), a).T @ patches
+    return rows.view(a, h, w, c).permute(0, 3, 1, 2)

@@ -7,7 +7,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import accumulate, chain
 from pathlib import Path
 
 import torch
@@ -24,19 +23,18 @@ from dcgan.pictures import encoded
 from dcgan.sampling import sample_batches
 
 
-def parse_seeds(text: str) -> list[range]:
-    """Parse "0-9999,12345" into ranges in order, with no seed twice. Raises ValueError for anything else."""
-    ranges = []
+def parse_seeds(text: str) -> list[int]:
+    """Parse "0-9999,12345" into seeds in order, none of them twice. Raises ValueError for anything else."""
+    seeds = set[int]()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ValueError(f"--seeds takes numbers and ranges like 0-99,123, not '{text}'")
-        ranges.append(range(int(first), int(last or first) + 1))
-        if not ranges[-1] or ranges[-1].stop - 1 > MAX_SEED:
+        low, high = int(first), int(last or first)
+        if not low <= high <= MAX_SEED:
             raise ValueError(f"--seeds: '{part.strip()}' is not a range of seeds from 0 to {MAX_SEED}")
-    ranges.sort(key=lambda r: r.start)
-    stops = accumulate((r.stop for r in ranges), max, initial=0)  # the largest stop of the ranges before each
-    return [range(max(r.start, stop), r.stop) for r, stop in zip(ranges, stops, strict=False) if stop < r.stop]
+        seeds.update(range(low, high + 1))
+    return sorted(seeds)
 
 
 def parse_moves(moves: Iterable[str], directions: Iterable[Direction]) -> Tensor:
@@ -106,13 +104,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     flags = parser.parse_args(argv)
     try:
-        ranges = parse_seeds(flags.seeds)
+        seeds = parse_seeds(flags.seeds)
         checkpoint = load_checkpoint(local_folder(flags.checkpoint))
         shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
-        digits = max(6, len(str(ranges[-1].stop - 1)))
-        names = (f"{seed:0{digits}d}.png" for seed in chain(*ranges))
-        pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
-        with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
+        digits = max(6, len(str(seeds[-1])))
+        names = (f"{seed:0{digits}d}.png" for seed in seeds)
+        pieces = sample_batches(checkpoint.generator, seeds, flags.truncation, shift=shift)
+        with _writer(flags.out) as write, tqdm(total=len(seeds), unit="img") as bar:
             for images in pieces:
                 for image in images.numpy():
                     write(next(names), encoded(image))

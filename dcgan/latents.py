@@ -54,16 +54,11 @@ def path(stops: Tensor, steps: int, spherical: bool = True, loop: bool = False) 
     A `loop` returns to the first stop, which is not repeated at the end.
     """
     move = slerp if spherical else lerp
-    if loop:
+    if loop or len(stops) == 1:
         stops = torch.cat([stops, stops[:1]])
     legs = len(stops) - 1
-    if legs < 1:
-        return stops[:1].expand(steps, -1).clone()
-    spaces = steps if loop else max(steps - 1, 1)
     rows = []
-    for i in range(steps):
-        leg, part = divmod(i * legs, spaces)
-        if leg == legs:
-            leg, part = legs - 1, spaces
-        rows.append(move(stops[leg], stops[leg + 1], part / spaces))
+    for position in torch.linspace(0, legs, steps + loop, dtype=torch.float64)[:steps].tolist():
+        leg = min(int(position), legs - 1)
+        rows.append(move(stops[leg], stops[leg + 1], position - leg))
     return torch.stack(rows)

@@ -119,17 +119,11 @@ def _up(inputs: int, outputs: int, stride: int = 2, padding: int = 1) -> list[nn
 @torch.no_grad()
 def init_weights(net: nn.Module) -> None:
     """The tutorial's initialisation, in place: convolutions N(0, 0.02), BatchNorm weights N(1, 0.02), biases 0."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            weight = module.weight
-            if nn.utils.parametrize.is_parametrized(module, "weight"):
-                weight = module.parametrizations["weight"].original  # type: ignore[index, union-attr]
-            nn.init.normal_(weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-            nn.init.zeros_(module.bias)
+    for name, values in net.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(values)
+        else:  # a BatchNorm's weight is a vector
+            nn.init.normal_(values, 1.0 if values.dim() == 1 else 0.0, 0.02)
 
 
 def parameter_count(net: nn.Module) -> int:

@@ -31,8 +31,7 @@ def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
             piece = torch.cat([piece, piece[-1:]])
         images = generator(piece.to(weight.device, weight.dtype)[:, :, None, None])
         pieces.append(to_uint8(images[:count]).cpu())
-    size = generator.config.image_size
-    return torch.cat(pieces) if len(pieces) else torch.empty(0, generator.config.nc, size, size, dtype=torch.uint8)
+    return torch.cat(pieces)
 
 
 def folded(generator: Generator) -> Generator:

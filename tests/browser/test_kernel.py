@@ -16,7 +16,7 @@ from dcgan.demo.explorer.weights import WIDTH, browser_weights
 from dcgan.latents import latents
 from dcgan.model import ModelConfig
 from dcgan.pictures import to_uint8
-from tests.test_generate import vivid
+from tests.tiny import networks
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ DRAW = """async ([program, kernel, weights, latents]) => {
 @pytest.mark.browser
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_draws_what_the_generator_draws(browser: Browser, shape: str) -> None:
-    generator, z = vivid(SHAPES[shape]), latents([0, 1, 0], SHAPES[shape].nz)
+    generator, z = networks(SHAPES[shape])[0], latents([0, 1, 0], SHAPES[shape].nz)
     files = [(EXPLORER / name).read_bytes() for name in ("generator.js", "kernel.wasm")]
     texts = [b64encode(file).decode() for file in (*files, browser_weights(generator))]
     page = browser.new_page()
