@@ -79,9 +79,9 @@ class HubSource:
     @cached_property
     def names(self) -> list[str]:
         """The images' names, in a fixed order; downloads the images unless they are in the cache."""
-        if not self.zip.is_file() and not self.paths:
-            return []
         if not self.zip.is_file():
+            if not self.paths:
+                return []
             self._download()
         return self._images.names
 

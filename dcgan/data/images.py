@@ -169,36 +169,42 @@ def load_images(
         )
     if kinds and progress and not source.startswith("hf://"):
         print(f"left out as no pictures: {kinds}")
-    cache = cache or cache_directory()
-    key = digest(f"{found.fingerprint} {len(found.names)} {image_size} {nc} {CROP_VERSION}")
-    folder = cache / f"{os.fsdecode(os.fsencode(found.name)[:100])}-{image_size}-{key}"  # of a length that disks take
-    images = _open_packed(folder, found, image_size, nc)
-    if images is None or _readable_now(found, images):
-        need = len(found.names) * nc * image_size**2
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            with alone(cache / f".{folder.name}.lock"):
-                images = _open_packed(folder, found, image_size, nc)  # another process may have packed them
-                if images is None or _readable_now(found, images):
-                    make_room(cache, need, keep=found.fingerprint)  # a zip from the Hub is named by it
-                    if need > (free := shutil.disk_usage(cache).free):
-                        raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
-                    _pack(found, image_size, nc, workers, folder, progress)
-                    images = _open_packed(folder, found, image_size, nc)
-        except OSError as error:
-            if images is None:
-                raise DataError(
-                    f"the image cache '{cache}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} "
-                    "MiB; make room or set DCGAN_CACHE to another folder"
-                ) from None
-    if images is None:
-        raise DataError(f"'{folder}' was removed as soon as it was packed: raise DCGAN_CACHE_SIZE, in GB")
+    images = _packed(found, image_size, nc, workers, cache or cache_directory(), progress)
     if images.skipped and progress:
         shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
-        more = f" and {len(images.skipped) - 3} more, listed in {folder / 'index.json'}" * (len(images.skipped) > 3)
+        more = f" and {len(images.skipped) - 3} more, listed in {images.folder}/index.json" * (len(images.skipped) > 3)
         print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")
     if not images:
         raise DataError(f"none of the {len(found.names)} images in '{source}' can be read: {images.skipped[0][1]}")
+    return images
+
+
+def _packed(source: Source, size: int, nc: int, workers: int, cache: Path, progress: bool) -> Images:
+    """The images of a source as the cache has them; packed now if it lacks any that can be read. Raises DataError."""
+    key = digest(f"{source.fingerprint} {len(source.names)} {size} {nc} {CROP_VERSION}")
+    folder = cache / f"{os.fsdecode(os.fsencode(source.name)[:100])}-{size}-{key}"  # of a length that disks take
+    need = len(source.names) * nc * size**2
+    images = None
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with alone(cache / f".{folder.name}.lock"):
+            images = _open_packed(folder, source, size, nc)
+            if images is None or _readable_now(source, images):
+                make_room(cache, need, keep=source.fingerprint)  # a zip from the Hub is named by it
+                if need > (free := shutil.disk_usage(cache).free):
+                    raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
+                _pack(source, size, nc, workers, folder, progress)
+                images = _open_packed(folder, source, size, nc)
+    except OSError as error:
+        if images is None:
+            images = _open_packed(folder, source, size, nc)  # the cache may belong to another user
+        if images is None:
+            raise DataError(
+                f"the image cache '{cache}' cannot be written ({error.strerror}): it takes {need / 2**20:,.0f} "
+                "MiB; make room or set DCGAN_CACHE to another folder"
+            ) from None
+    if images is None:
+        raise DataError(f"'{folder}' was removed as soon as it was packed: raise DCGAN_CACHE_SIZE, in GB")
     return images
 
 

@@ -76,10 +76,10 @@ def labels(images: Images) -> Labels | None:
 
 
 def _drawn_labels(names: list[str]) -> Labels:
-    drawn = [avatars.factors(int(name)) for name in names]
-    columns = [[values.index(face[name]) for face in drawn] for name, values in avatars.FACTORS.items()]
     attributes = tuple(Attribute(name, values) for name, values in avatars.FACTORS.items())
-    return Labels(attributes, np.array(columns, dtype=np.float32).T)
+    faces = [avatars.factors(int(name)) for name in names]
+    values = [[a.values.index(face[a.name]) for a in attributes] for face in faces]
+    return Labels(attributes, np.array(values, dtype=np.float32))
 
 
 def _utkface_labels(images: Images) -> Labels | None:
