@@ -19,8 +19,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
 TOKEN = "hf_secretsecretsecretsecret"  # of the user `maker`, who may write under that name
 READER = "hf_readerreaderreaderreader"  # of a user who may read what is public
 USERS = {TOKEN: "maker", READER: "reader"}
@@ -203,20 +201,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def create(self) -> None:
         about = json.loads(self.body)
-        name = f"{about.get('organization') or USERS.get(self.token or '')}/{about['name']}"
-        kind = f"{about.get('type', 'model')}s"
+        name, kind = f"{about['organization']}/{about['name']}", f"{about.get('type', 'model')}s"
         self.require_writer(name)
-        answer = {"url": f"{self.hub.url}/{'' if kind == 'models' else f'{kind}/'}{name}", "name": name, "id": name}
-        if (kind, name) in self.hub.repos:
-            return self.answer({**answer, "error": "You already created this repo"}, 409)
-        private = about.get("visibility") == "private" or bool(about.get("private"))
-        self.hub.add(kind, name, {}, private=private, sdk=about.get("sdk"))
-        self.answer(answer)
+        url = f"{self.hub.url}/{name}" if kind == "models" else f"{self.hub.url}/{kind}/{name}"
+        known = (kind, name) in self.hub.repos
+        if not known:
+            private = about.get("visibility") == "private" or bool(about.get("private"))
+            self.hub.add(kind, name, {}, private=private, sdk=about.get("sdk"))
+        self.answer({"url": url, "name": name, "id": name}, 409 if known else 200)
 
     def validate(self) -> None:
         """One of the rules that the real one has for the front matter of a README.md."""
-        front = yaml.safe_load(json.loads(self.body)["content"].split("---\n")[1])
-        wrong = not isinstance(front.get("license", ""), str)
+        wrong = "license:\n-" in json.loads(self.body)["content"]
         errors = [{"message": '"license" must be a string'}] * wrong
         self.answer({"errors": errors, "warnings": []}, 400 if wrong else 200)
 

@@ -45,7 +45,7 @@ def evaluation(checkpoint: Checkpoint) -> dict[str, Any]:
     if not finite:
         return {}
     name = checkpoint.data.get("name") or "images"
-    dataset = dataset_id(checkpoint) or re.sub(r"\W+", "-", name).strip("-").lower() or "images"
+    dataset = dataset_id(checkpoint) or name
     results = [EvalResult(TASK, dataset, name, metric, value) for metric, value in finite.items()]
     return {"model_name": checkpoint.name, "eval_results": results, "metrics": list(finite)}
 

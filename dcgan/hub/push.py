@@ -30,7 +30,7 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
         folder = Path(temporary)
         copy_checkpoint(checkpoint.folder, folder)
         (folder / CARD).write_text(complete_card(checkpoint, repo, license), encoding="utf-8")
-        return upload(folder, repo, "model", f"{checkpoint.images_seen:,} images seen", FILES, private)
+        return upload(folder, repo, f"{checkpoint.images_seen:,} images seen", FILES, private)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -45,19 +45,14 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 
 
 def upload(
-    folder: Path,
-    repo: str,
-    kind: str,
-    message: str,
-    patterns: Iterable[str],
-    private: bool = False,
-    sdk: str | None = None,
+    folder: Path, repo: str, message: str, patterns: Iterable[str], private: bool, sdk: str | None = None
 ) -> str:
     """Upload a folder in one commit, all of it or nothing, and return the repository's address.
 
-    kind: model or space. patterns: files of the repository that are deleted if the folder lacks them. private and sdk
-    apply where the repository does not exist yet. Raises HubError.
+    patterns: files of the repository that are deleted if the folder lacks them. private: applies where the repository
+    does not exist yet. sdk: that of a Space, gradio or static; None for a model. Raises HubError.
     """
+    kind = "space" if sdk else "model"
     api = HfApi(token=True)  # the token of the user who is logged in, also where reading needs none
     try:
         url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)

@@ -107,6 +107,6 @@ def main(argv: list[str] | None = None) -> int:
             return f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py"
         with tempfile.TemporaryDirectory() as temporary:
             write_space(Path(temporary), flags.repo, flags.checkpoint, flags.title)
-            return upload(Path(temporary), flags.repo, "space", "The demo", PATTERNS, flags.private, "gradio")
+            return upload(Path(temporary), flags.repo, "The demo", PATTERNS, flags.private, "gradio")
 
     return run_command("space", work)

@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
             large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
             print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
         if flags.push:
-            return upload(flags.out, flags.push, "space", "The page", PATTERNS, flags.private, "static")
+            return upload(flags.out, flags.push, "The page", PATTERNS, flags.private, "static")
         server = f"python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(flags.out))}"
         return f"wrote {flags.out}; try it with:  {server}"
 
