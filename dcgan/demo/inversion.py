@@ -1,23 +1,27 @@
 """Photo -> face for visitors: the inversion of an uploaded photo, on a lent GPU where there is one, step by step."""
 
 import math
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan.demo import requests, uploads, zerogpu
-from dcgan.demo.studio import DIGITS, Studio
+from dcgan.demo import uploads
+from dcgan.demo.studio import Studio, origin
 from dcgan.latent.inversion import Inversion, Progress
 from dcgan.pictures import Pixels
-from dcgan.sampling import render
 
 LIMITS = 10.0, 300  # seconds and steps of a search, whichever is over first
 SHOWN = 0.25  # seconds between two results
+# ZeroGPU: Spaces on that hardware lend a GPU to a function while it runs.
+LENT = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true") and find_spec("spaces") is not None
 LENT_FOR = 20  # seconds that a search has a GPU for: it takes a few, the rest is for getting there
 
 
@@ -42,7 +46,6 @@ def find(studio: Studio, photo: str | Path, checkpoint: str = "") -> Iterator[Fo
 
     Nothing of the photo is kept. Raises ValueError for a file that is no photo.
     """
-    generator = studio.checkpoints.generator(checkpoint)
     image = uploads.photo(photo)
     inversion = studio.inversion(checkpoint)
     crop = inversion.crop(image)
@@ -51,29 +54,32 @@ def find(studio: Studio, photo: str | Path, checkpoint: str = "") -> Iterator[Fo
     for progress in _search(inversion, crop.pixels):
         if progress.done < 1 and time.monotonic() - shown < SHOWN:
             continue
-        z = (progress.z.clamp(-requests.MAX_Z, requests.MAX_Z) * 10**DIGITS).round() / 10**DIGITS
-        face = render(generator, z[None])[0].permute(1, 2, 0).numpy()
+        z = origin(progress.z)
+        face = studio.face(checkpoint=checkpoint, origin=z)
         error = float(np.abs(face.astype(np.int16) - target).mean())
-        origin = [round(value, DIGITS) for value in z.tolist()]
-        yield Found(target, face, origin, error, progress.done, crop.face)
+        yield Found(target, face, z, error, progress.done, crop.face)
         shown = time.monotonic()
 
 
 def _search(inversion: Inversion, target: Tensor) -> Iterator[Progress]:
     """The search on a lent GPU, or here where no GPU is to be had; an error of the search itself is raised."""
-    steps: Iterator[Progress | None] = _search_on_gpu(inversion, target) if zerogpu.LENT else iter(())
-    try:
-        has_gpu = zerogpu.LENT and next(steps) is None
-    except Exception:  # no GPU is free, or this visitor has used up their share
-        has_gpu = False
-    for progress in steps if has_gpu else inversion.search(target, *LIMITS):
-        if progress is not None:
-            yield progress
+    steps = inversion.search(target, *LIMITS)
+    if LENT:
+        with suppress(Exception):  # no GPU is free, or this visitor has used up their share
+            on_gpu = lent_search(inversion, target)
+            next(on_gpu)
+            steps = on_gpu
+    yield from steps
 
 
-@zerogpu.on_gpu(LENT_FOR)
 def _search_on_gpu(inversion: Inversion, target: Tensor) -> Iterator[Progress | None]:
-    """None as soon as it runs on the GPU, then the search."""
+    """None as soon as it runs on the GPU, in a process of its own: what goes there and back is on the CPU."""
     yield None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     yield from inversion.to(device).search(target, *LIMITS)
+
+
+if LENT:  # at import, since such a Space ends if nothing wants a GPU when it starts
+    import spaces
+
+    lent_search = spaces.GPU(duration=LENT_FOR)(_search_on_gpu)

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,29 +32,28 @@ from dcgan.sampling import render
 
 PATHS = ("spherical", "linear")
 MAX_STOPS = 8  # faces of a chain
-RANKED = 256  # made-up faces that a face is ranked among where no photographs are at hand ...
-FIRST_RANKED = 2_000_000  # ... from this seed on, where nobody looks
+RANKED = range(2_000_000, 2_000_256)  # seeds of faces to rank a face among where no photographs are at hand
 MAX_CLOSEST = 16
-DIGITS = 2  # of a latent in a link: as fine as the sliders, and the link stays short
+DIGITS = 2  # of a latent in a link: as fine as the sliders
 WARM_UP_AFTER = 5.0  # seconds
 
+Faces = Sequence[int | dict[str, Any]]  # seeds or specifications
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
-    """A function of a checkpoint's name, computed once for each: under a lock of its own, and not kept if it fails."""
+def once(compute: Callable[["Studio", str], T]) -> Callable[..., T]:
+    """Decorate a method of a checkpoint's name: computed once for each, under a lock of its own; a failure again."""
 
-    def __init__(self, compute: Callable[[str], T]):
-        self._compute = compute
-        self._results: dict[str, T] = {}
-        self._locks: dict[str, threading.Lock] = {}
+    @wraps(compute)
+    def method(self: "Studio", checkpoint: str = "") -> T:
+        name = self.checkpoints.name(checkpoint)
+        key = compute.__name__, name
+        with self._locks.setdefault(key, threading.Lock()):
+            if key not in self._results:
+                self._results[key] = compute(self, name)
+            return self._results[key]
 
-    def __call__(self, name: str) -> T:
-        """The result for a name, computed by the first thread that needs it."""
-        with self._locks.setdefault(name, threading.Lock()):
-            if name not in self._results:
-                self._results[name] = self._compute(name)
-            return self._results[name]
+    return method
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,8 @@ class Studio:
         self.checkpoints = Checkpoints(Path(source))
         self.real_images = RealImages(dataroot)
         self._closed = threading.Event()
-        self._ranking = Once(lambda name: checkpoints.ranking(self.checkpoints.generator(name)))
-        self._response = Once(lambda name: arithmetic.response(self.checkpoints.generator(name)))
-        self._inversion = Once(lambda name: Inversion(self.checkpoints.get(name)))
-        self._fake_logits = Once(self._compute_fake_logits)
-        self._real_logits = Once(self._compute_real_logits)
+        self._results: dict[tuple[str, str], Any] = {}  # of methods that compute `once`
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
 
     def warm_up(self) -> None:
         """Compute in the background, soon, what first visitors would else wait for; until `close` is called."""
@@ -111,15 +108,14 @@ class Studio:
         z = latent_of(self.checkpoints.get(checkpoint), {"seed": seed, **spec})
         return drawn(self.checkpoints.generator(checkpoint, moment), z[None])[0]
 
-    def faces(self, faces: Sequence[Any], checkpoint: str = "", moment: int | None = None) -> Pixels:
+    def faces(self, faces: Faces, checkpoint: str = "", moment: int | None = None) -> Pixels:
         """The faces [N, S, S, nc] of 1 to 64 seeds or specifications."""
-        return drawn(
-            self.checkpoints.generator(checkpoint, moment), latents_of(self.checkpoints.get(checkpoint), faces)
-        )
+        z = latents_of(self.checkpoints.get(checkpoint), faces)
+        return drawn(self.checkpoints.generator(checkpoint, moment), z)
 
     def path(
         self,
-        faces: Sequence[Any] = (0, 1),
+        faces: Faces = (0, 1),
         kind: str = "spherical",
         frames: int = 9,
         checkpoint: str = "",
@@ -147,7 +143,7 @@ class Studio:
             return None
         reals = self.real_images.known(self.checkpoints.get(name))
         among = "reals" if reals and reals.enough_heldout else "fakes"
-        others = (self._real_logits if among == "reals" else self._fake_logits)(name)
+        others = self._real_logits(name) if among == "reals" else self._fake_logits(name)
         return Opinion(float((others < logits[0]).mean()), among)
 
     def logits(self, pixels: Pixels, checkpoint: str = "") -> list[float] | None:
@@ -160,40 +156,48 @@ class Studio:
             images = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2))
             return torch.cat([net(piece) for piece in images.split(64)]).tolist()
 
-    def _compute_fake_logits(self, name: str) -> np.ndarray:
-        model, generator = self.checkpoints.get(name).model, self.checkpoints.generator(name)
-        z = latents.latents(range(FIRST_RANKED, FIRST_RANKED + RANKED), model.nz)
-        return np.array(self.logits(drawn(generator, z), name))
+    @once
+    def _fake_logits(self, checkpoint: str) -> np.ndarray:
+        generator = self.checkpoints.generator(checkpoint)
+        return np.array(self.logits(drawn(generator, latents.latents(RANKED, generator.config.nz)), checkpoint))
 
-    def _compute_real_logits(self, name: str) -> np.ndarray:
-        reals = self.real_images.get(self.checkpoints.get(name))
-        return np.array(self.logits(reals.pixels[reals.heldout].transpose(0, 2, 3, 1), name))
+    @once
+    def _real_logits(self, checkpoint: str) -> np.ndarray:
+        reals = self.real_images.get(self.checkpoints.get(checkpoint))
+        return np.array(self.logits(reals.pixels[reals.heldout].transpose(0, 2, 3, 1), checkpoint))
 
     # The latent space
 
-    def ranking(self, checkpoint: str = "") -> list[int]:
+    @once
+    def ranking(self, checkpoint: str) -> list[int]:
         """The dimensions of z, the one that changes the picture most first."""
-        return self._ranking(self.checkpoints.name(checkpoint))
+        return checkpoints.ranking(self.checkpoints.generator(checkpoint))
+
+    @once
+    def _response(self, checkpoint: str) -> Tensor:
+        return arithmetic.response(self.checkpoints.generator(checkpoint))
+
+    @once
+    def inversion(self, checkpoint: str) -> Inversion:
+        """What finds the latents of photos; it takes seconds to make, once."""
+        return Inversion(self.checkpoints.get(checkpoint))
 
     def signal(self, checkpoint: str = "") -> list[list[float]]:
         """The covariance [nz, nz] with which a page fits sliders to examples."""
-        return checkpoints.signal(self._response(self.checkpoints.name(checkpoint)))
+        return checkpoints.signal(self._response(checkpoint))
 
-    def slider(self, having: list[Any], lacking: list[Any], checkpoint: str = "") -> list[float]:
-        """A direction [nz], of length 1, from examples: up to 64 faces that have a trait, and as many that lack it."""
-        name = self.checkpoints.name(checkpoint)
-        has, lacks = (latents_of(self.checkpoints.get(name), side) for side in (having, lacking))
-        return [round(value, 3) for value in arithmetic.slider(has, lacks, self._response(name)).tolist()]
+    def slider(self, having: Faces = (), lacking: Faces = (), checkpoint: str = "") -> list[float]:
+        """A direction [nz], of length 1, from 1 to 64 faces that have a trait and as many that lack it.
 
-    def arithmetic(self, start: list[Any], minus: list[Any], plus: list[Any], checkpoint: str = "") -> list[float]:
-        """The z [nz] of a sum of faces: mean of `start`, less the mean of `minus`, and that of `plus` added."""
+        A multiple of it, -3 to 3, is a `shift` of a face.
+        """
+        has, lacks = (latents_of(self.checkpoints.get(checkpoint), side) for side in (having, lacking))
+        return [round(value, 3) for value in arithmetic.slider(has, lacks, self._response(checkpoint)).tolist()]
+
+    def arithmetic(self, start: Faces = (), minus: Faces = (), plus: Faces = (), checkpoint: str = "") -> list[float]:
+        """The mean of some faces' latents, less a mean, and a mean added: the `origin` [nz] of a face."""
         known = self.checkpoints.get(checkpoint)
-        z = arithmetic.arithmetic(*(latents_of(known, part) for part in (start, minus, plus)))
-        return [round(value, DIGITS) for value in z.clamp(-requests.MAX_Z, requests.MAX_Z).tolist()]
-
-    def inversion(self, checkpoint: str = "") -> Inversion:
-        """What finds the latents of photos; it takes seconds to make, once."""
-        return self._inversion(self.checkpoints.name(checkpoint))
+        return origin(arithmetic.arithmetic(*(latents_of(known, part) for part in (start, minus, plus))))
 
     # Real images
 
@@ -209,6 +213,11 @@ class Studio:
         except DataError as reason:
             raise ValueError(f"its nearest training images cannot be shown: {reason}") from None
         return found.images.permute(0, 2, 3, 1).numpy(), found
+
+
+def origin(z: Tensor) -> list[float]:
+    """A latent [nz] as an `origin`: within its range, and rounded, so that a link stays short."""
+    return [round(value, DIGITS) for value in z.clamp(-requests.MAX_Z, requests.MAX_Z).tolist()]
 
 
 def drawn(generator: Generator, z: Tensor) -> Pixels:

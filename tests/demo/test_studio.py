@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dcgan.data.sources import DataError
 from dcgan.demo import checkpoints as about
 from dcgan.demo import real_vs_fake
 from dcgan.demo.face_spec import FIELDS
-from dcgan.demo.studio import Once, Studio
+from dcgan.demo.studio import Studio, once
 from dcgan.demo.tabs import KOREAN
 from dcgan.direction import save_directions
 from dcgan.latents import latent
@@ -203,48 +204,33 @@ def test_ranking_begins_with_what_changes_the_picture_most(studio: Studio) -> No
     assert effect(ranking[-1]) == min(map(effect, range(NZ)))
 
 
-def test_a_result_is_computed_once_and_a_failure_again() -> None:
+def test_a_result_is_computed_once_a_failure_again_and_neither_holds_up_another_checkpoint(
+    checkpoints: Path,  # noqa: F811
+) -> None:
     calls: list[str] = []
-    started, go = threading.Event(), threading.Event()
-
-    def compute(name: str) -> int:
-        calls.append(name)
-        started.set()
-        go.wait(10)
-        if calls.count(name) == 1 and name == "bad":
-            raise ValueError("not yet")
-        return len(calls)
-
-    once = Once(compute)
-    slow = threading.Thread(target=once, args=("slow",))
-    slow.start()
-    started.wait(10)
-    go.set()
-    with pytest.raises(ValueError, match="not yet"):
-        once("bad")
-    assert once("bad") == once("bad")
-    slow.join()
-    assert once("slow") == once("slow")
-    assert sorted(calls) == ["bad", "bad", "slow"]
-
-
-def test_one_thing_that_takes_long_holds_up_no_other(studio: Studio) -> None:
-    """Whoever wants another thing, or the same of another checkpoint, does not wait for the warm-up."""
     busy, go = threading.Event(), threading.Event()
 
-    def compute(name: str) -> str:
-        if name == "slow":
-            busy.set()
-            go.wait(10)
-        return name
+    class Slow(Studio):
+        @once
+        def result(self, checkpoint: str) -> int:
+            calls.append(checkpoint)
+            if checkpoint == "people":
+                busy.set()
+                go.wait(10)
+            elif calls.count(checkpoint) == 1:
+                raise ValueError("not yet")
+            return len(calls)
 
-    once = Once(compute)
-    slow = threading.Thread(target=once, args=("slow",))
-    slow.start()
-    busy.wait(10)
-    assert once("other") == "other"
-    go.set()
-    slow.join()
+    studio = Slow(checkpoints)
+    with ThreadPoolExecutor(2) as pool:
+        slow = [pool.submit(studio.result) for _ in range(2)]
+        busy.wait(10)
+        with pytest.raises(ValueError, match="not yet"):
+            studio.result("toons")
+        assert studio.result("toons") == studio.result("toons") == 3
+        go.set()
+    assert [future.result() for future in slow] == [3, 3]
+    assert calls == ["people", "toons", "toons"]
 
 
 # Checkpoints that change while they are served

@@ -1,70 +1,25 @@
-"""What the tabs share: components of our own, server functions, and errors that a visitor can read."""
+"""What the tabs share: server functions, endpoints, errors that a visitor can read, and files for one answer."""
 
 import base64
 import json
 import os
 import secrets
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from dcgan.demo.explorer import EXPLORER
-from dcgan.demo.studio import Studio
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 # Of an event that only serves the page: at once, without a sign, and not for scripts.
 PRIVATE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-# Of endpoints for scripts: a few compute at once, the others wait in Gradio's queue.
-PUBLIC: dict[str, Any] = {"concurrency_id": "scripts", "concurrency_limit": 2}
 
 KOREAN = json.loads((EXPLORER / "ko.json").read_text(encoding="utf-8"))  # {English: Korean}
 words = gr.I18n(ko=KOREAN, en={text: text for text in KOREAN})
-
-
-def component(
-    name: str, value: Any, server_functions: Sequence[Callable[..., Any]] = (), events: Sequence[str] = ()
-) -> gr.HTML:
-    """A component of our own: the module explorer/NAME.js, beside the page's link with the id "explorer".
-
-    The module exports `mount(element, gradio)`, where gradio is {value, server, trigger}: the value, an object of the
-    server functions, and a function that triggers one of `events` with its data. It returns, or promises, an object
-    whose `open(value)` takes each later value. Server functions are made by `answering`; in JavaScript `asking` in
-    server.js wraps them, so that what they refuse is an Error.
-    """
-    script = f"""
-const module = new URL("{name}.js", document.getElementById("explorer").href);
-const gradio = {{ value: props.value, trigger, server: typeof server === "undefined" ? {{}} : server }};
-// Gradio looks here for the events: {", ".join(f'"{event}"' for event in events)}
-const mounted = import(module).then(({{ mount }}) => mount(element, gradio));
-mounted.catch((error) => (element.textContent = error.message));
-watch("value", () => mounted.then((shown) => shown.open(props.value)));
-"""
-    return gr.HTML(
-        value,
-        html_template="",
-        js_on_load=script,
-        apply_default_css=False,
-        server_functions=list(server_functions) or None,
-    )
-
-
-def of_checkpoint(
-    name: str,
-    studio: Studio,
-    checkpoint: gr.Dropdown,
-    server_functions: Sequence[Callable[..., Any]] = (),
-    events: Sequence[str] = (),
-    **value: Any,
-) -> gr.HTML:
-    """A component of value {"checkpoint": its name, ...}, which hears of each checkpoint that is chosen later."""
-    view = component(name, {"checkpoint": studio.checkpoints.names[0], **value}, server_functions, events)
-    checkpoint.change(None, checkpoint, view, js="(name) => ({ checkpoint: name })")
-    return view
 
 
 def answering(function: Callable[..., R]) -> Callable[[dict[str, Any]], R | dict[str, str]]:
@@ -85,23 +40,19 @@ def answering(function: Callable[..., R]) -> Callable[[dict[str, Any]], R | dict
     return answer
 
 
-def as_event(function: Callable[P, R]) -> Callable[P, R]:
-    """The function as an event: a visitor's mistake becomes a message, not a traceback."""
-
-    @wraps(function)
-    def event(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except ValueError as error:
-            raise refusal(error) from None
-
-    return event
+@contextmanager
+def refusals() -> Iterator[None]:
+    """In its block, or a function that it decorates, a ValueError becomes a message on the page, in its language."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        raise gr.Error(str(words(message)) if message in KOREAN else message, print_exception=False) from None
 
 
-def refusal(error: ValueError) -> gr.Error:
-    """What Gradio shows a visitor in place of a result: the message, in their language where it is known."""
-    message = str(error)
-    return gr.Error(str(words(message)) if message in KOREAN else message, print_exception=False)
+def endpoint(name: str, function: Callable[..., Any]) -> None:
+    """Make a function the endpoint /NAME for scripts: two calls compute at once, others wait in Gradio's queue."""
+    gr.api(refusals()(function), api_name=name, concurrency_id="scripts", concurrency_limit=2)
 
 
 def base64_text(data: bytes) -> str:

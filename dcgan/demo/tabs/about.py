@@ -4,7 +4,8 @@ import gradio as gr
 
 from dcgan.demo.checkpoints import card
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, as_event, component, words
+from dcgan.demo.tabs import PRIVATE, endpoint, refusals, words
+from dcgan.demo.tabs.component import component
 
 YOUR_OWN = """## Train your own
 ```sh
@@ -21,8 +22,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """The model card of a checkpoint, in Markdown."""
         return card(studio.checkpoints.get(checkpoint))
 
-    component("about", {})
+    component("about", studio, checkpoint)
     gr.Markdown(words(YOUR_OWN))
     shown = gr.Markdown(model_card())
-    checkpoint.change(as_event(model_card), checkpoint, shown, preprocess=False, api_name="shown_card", **PRIVATE)
-    gr.api(as_event(model_card), api_name="model_card", **PUBLIC)
+    checkpoint.change(refusals()(model_card), checkpoint, shown, preprocess=False, api_name="shown_card", **PRIVATE)
+    endpoint("model_card", model_card)

@@ -27,14 +27,4 @@ def drawing(studio: Studio) -> list[Callable[..., Any]]:
         pixels = drawn(studio.checkpoints.generator(checkpoint, moment), z)
         return {"picture": data_url(encoded(grid(pixels, len(pixels))), "image/png")}
 
-    @answering
-    def ranking(checkpoint: str = "") -> list[int]:
-        """The dimensions of z, the one that changes the picture most first."""
-        return studio.ranking(checkpoint)
-
-    @answering
-    def signal(checkpoint: str = "") -> list[list[float]]:
-        """How far apart the latents of faces with and without a trait lie, as a covariance [nz, nz]."""
-        return studio.signal(checkpoint)
-
-    return [draw, ranking, signal]
+    return [draw, answering(studio.ranking), answering(studio.signal)]

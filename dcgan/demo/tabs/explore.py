@@ -8,8 +8,8 @@ import gradio as gr
 
 from dcgan.demo import requests
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, answering, as_event, data_url, of_checkpoint, served
-from dcgan.demo.tabs.drawing import drawing
+from dcgan.demo.tabs import answering, data_url, endpoint, served
+from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded
 
 FIRST = 12  # faces that the page brings along, one of which it begins with
@@ -25,7 +25,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     seeds = [studio.random_seed() for _ in range(FIRST)]
     faces = {str(seed): data_url(encoded(studio.face(seed)), "image/png") for seed in seeds}
-    of_checkpoint("explore", studio, checkpoint, [*drawing(studio), answering(opinion)], faces=faces)
+    component("explore", studio, checkpoint, [answering(opinion)], faces=faces)
 
     def face_file(**face: Any) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
@@ -37,9 +37,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         name = f"face-{requests.seed(face['seed'])}.png"
         return served(encoded(studio.face(**face)), name)
 
-    gr.api(as_event(of_a_face(face_file)), api_name="face", **PUBLIC)
-    gr.api(studio.random_seed, api_name="random_seed", **PUBLIC)
-    gr.api(as_event(of_a_face(opinion)), api_name="opinion", **PUBLIC)
+    endpoint("face", of_a_face(face_file))
+    endpoint("random_seed", studio.random_seed)
+    endpoint("opinion", of_a_face(opinion))
 
 
 def of_a_face(function: Callable[..., Any]) -> Callable[..., Any]:

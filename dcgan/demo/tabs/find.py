@@ -11,7 +11,7 @@ from PIL import Image
 from dcgan.demo import inversion
 from dcgan.demo.inversion import Found
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, refusal, uploaded, words
+from dcgan.demo.tabs import PRIVATE, base64_text, refusals, uploaded, words
 from dcgan.pictures import Pixels, encoded, enlarged, picture
 
 SHOWN = 256  # pixels: the side of a picture on the page
@@ -48,24 +48,19 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     def update(text: str, found: Found | None = None, checkpoint: str = "") -> dict[Any, Any]:
         """What the page shows: a text, and the best face so far if there is one."""
-        searching = found is not None and found.done < 1
-        values: dict[Any, Any] = {
-            state: words(text),
-            centre: gr.update(visible=False),
-            bar: gr.update(visible=searching),
-        }
-        values |= {result: gr.update(visible=found is not None), stop: gr.update(visible=searching)}
-        values |= {edit: gr.update(visible=found is not None and not searching)}
         if found is None:
-            return values
-        link = _link(studio.checkpoints.name(checkpoint), found.origin)
-        return values | {
+            hidden = {part: gr.update(visible=False) for part in (centre, bar, result, edit, stop)}
+            return {state: words(text), **hidden}
+        searching = found.done < 1
+        return {
             state: f"{words(text)}: {found.error:.1f}",
             centre: gr.update(visible=not found.face_found),
             bar: gr.update(value=found.done, visible=searching),
+            result: gr.update(visible=True),
             target: _large(found.target),
             face: _large(found.face),
-            edit: gr.update(link=link, visible=not searching),
+            edit: gr.update(link=_link(studio.checkpoints.name(checkpoint), found.origin), visible=not searching),
+            stop: gr.update(visible=searching),
         }
 
     def show(photo: dict[str, Any] | None, checkpoint: str) -> Iterator[dict[Any, Any]]:
@@ -73,12 +68,13 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             yield update(HINT)
             return
         yield update(LOOKING)
-        try:
-            for found in inversion.find(studio, uploaded(photo), checkpoint):
-                yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
-        except ValueError as error:
-            yield update(HINT)
-            raise refusal(error) from None
+        with refusals():
+            try:
+                for found in inversion.find(studio, uploaded(photo), checkpoint):
+                    yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
+            except ValueError:
+                yield update(HINT)
+                raise
 
     # preprocess=False: Gradio's own answers a file that is no picture with a traceback that names it.
     searching = photo.input(
@@ -98,12 +94,10 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
         `origin` is its latent, as /face takes it. `face` and `target`, the photo's crop, are PNGs in base64.
         """
-        try:
+        with refusals():
             for found in inversion.find(studio, uploaded(photo), checkpoint):
                 pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
                 yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
-        except ValueError as error:
-            raise refusal(error) from None
 
     gr.api(find, api_name="find", **QUEUE)
 

@@ -6,8 +6,8 @@ import gradio as gr
 
 from dcgan import pictures
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, answering, as_event, data_url, of_checkpoint, served
-from dcgan.demo.tabs.drawing import drawing
+from dcgan.demo.tabs import answering, data_url, endpoint, served
+from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded, grid
 
 TYPES = {"gif": "image/gif", "webp": "image/webp", "mp4": "video/mp4"}
@@ -21,7 +21,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """An animation of `Studio.path`, as a data URL."""
         return data_url(pictures.animation(studio.path(loop=loop, **path), format, seconds, loop), TYPES[format])
 
-    of_checkpoint("interpolate", studio, checkpoint, [*drawing(studio), animation])
+    component("interpolate", studio, checkpoint, [animation])
 
     def strip_file(
         seeds: list[int] | None = None, path: str = "spherical", frames: int = 9, checkpoint: str = ""
@@ -43,5 +43,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint, loop)
         return served(pictures.animation(faces, format, seconds, loop), f"faces.{format}")
 
-    gr.api(as_event(strip_file), api_name="interpolate", **PUBLIC)
-    gr.api(as_event(animation_file), api_name="interpolate_file", **PUBLIC)
+    endpoint("interpolate", strip_file)
+    endpoint("interpolate_file", animation_file)

@@ -10,19 +10,8 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import PAIRS, Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import (
-    PRIVATE,
-    PUBLIC,
-    answering,
-    as_event,
-    data_url,
-    of_checkpoint,
-    refusal,
-    served,
-    uploaded,
-    words,
-)
-from dcgan.demo.tabs.drawing import drawing
+from dcgan.demo.tabs import PRIVATE, answering, data_url, endpoint, refusals, served, uploaded, words
+from dcgan.demo.tabs.component import component
 from dcgan.pictures import Pixels, encoded, grid
 
 KEPT = 3000  # seconds that a visitor's photos stay
@@ -51,7 +40,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         images, found = studio.closest(seed, checkpoint=checkpoint)
         return {"picture": _sheet(images), "distances": found.distances, "closer_than": found.closer_than}
 
-    view = of_checkpoint("real_vs_fake", studio, checkpoint, [*drawing(studio), reals, quiz, logits, nearest])
+    view = component("real_vs_fake", studio, checkpoint, [reals, quiz, logits, nearest])
     own = gr.State(time_to_live=KEPT, delete_callback=_remove)  # the path of the sheet of a visitor's photos
     with gr.Row(elem_classes="own"):
         folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
@@ -62,12 +51,13 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> Iterator[tuple[Any, ...]]:
         yield gr.skip(), {"reading": True}, gr.skip()
-        try:
-            model = studio.checkpoints.get(checkpoint).model
-            pixels = uploads.own_photos([uploaded(file) for file in files], model.image_size, model.nc)
-        except ValueError as error:
-            yield gr.skip(), {"reading": False}, gr.skip()
-            raise refusal(error) from None
+        with refusals():
+            try:
+                model = studio.checkpoints.get(checkpoint).model
+                pixels = uploads.own_photos([uploaded(file) for file in files], model.image_size, model.nc)
+            except ValueError:
+                yield gr.skip(), {"reading": False}, gr.skip()
+                raise
         sheet = served(encoded(grid(pixels)), "own.png")
         shown = {"checkpoint": studio.checkpoints.name(checkpoint), "picture": sheet, "count": len(pixels)}
         _remove(before)
@@ -97,9 +87,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         _, found = studio.closest(seed, checkpoint=checkpoint)
         return {"distances": found.distances, "closer_than": found.closer_than}
 
-    gr.api(as_event(grid_files), api_name="real_vs_fake", **PUBLIC)
-    gr.api(as_event(closest_file), api_name="nearest", **PUBLIC)
-    gr.api(as_event(likeness), api_name="likeness", **PUBLIC)
+    endpoint("real_vs_fake", grid_files)
+    endpoint("nearest", closest_file)
+    endpoint("likeness", likeness)
 
 
 def _answer(reals: Reals) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import gradio as gr
 
 from dcgan.demo import checkpoints
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PUBLIC, as_event, of_checkpoint, served
-from dcgan.demo.tabs.drawing import drawing
+from dcgan.demo.tabs import endpoint, served
+from dcgan.demo.tabs.component import component
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     """Build the tab and its endpoints /replay and /replay_frame."""
-    of_checkpoint("replay", studio, checkpoint, drawing(studio))
+    component("replay", studio, checkpoint)
 
     def course(checkpoint: str = "") -> dict[str, Any]:
         """The course of the training: the images seen at each frame, and the curves of losses and beliefs."""
@@ -22,5 +22,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """One frame of the replay, as a WebP of 8 x 8 faces."""
         return served(checkpoints.snapshot(studio.checkpoints.get(checkpoint), index), f"frame-{index:.0f}.webp")
 
-    gr.api(as_event(course), api_name="replay", **PUBLIC)
-    gr.api(as_event(frame_file), api_name="replay_frame", **PUBLIC)
+    endpoint("replay", course)
+    endpoint("replay_frame", frame_file)

@@ -6,13 +6,13 @@ import gradio as gr
 
 from dcgan.demo.checkpoints import about
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, PUBLIC, as_event, of_checkpoint
-from dcgan.demo.tabs.drawing import drawing
+from dcgan.demo.tabs import PRIVATE, endpoint
+from dcgan.demo.tabs.component import component
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown, tabs: gr.Tabs, panels: dict[str, gr.Tab]) -> None:
     """Build it, and the endpoints /about and /checkpoints. panels: the tabs by their ids."""
-    view = of_checkpoint("shell", studio, checkpoint, drawing(studio), events=["tab", "checkpoint"])
+    view = component("shell", studio, checkpoint, events=["tab", "checkpoint"])
 
     def show_tab(event: gr.EventData) -> Any:
         return gr.Tabs(selected=event.id) if event.id in panels else gr.skip()
@@ -29,5 +29,5 @@ def build(studio: Studio, checkpoint: gr.Dropdown, tabs: gr.Tabs, panels: dict[s
         """A checkpoint in words: size, data set, images seen, licence."""
         return about(studio.checkpoints.get(checkpoint))
 
-    gr.api(as_event(in_words), api_name="about", **PUBLIC)
-    gr.api(studio.checkpoints.figures, api_name="checkpoints", **PUBLIC)
+    endpoint("about", in_words)
+    endpoint("checkpoints", studio.checkpoints.figures)
