@@ -68,14 +68,12 @@ def test_other_settings_have_a_cache_of_their_own(tmp_path):
 def test_the_cache_lies_where_it_is_told_to_and_says_where(tmp_path, monkeypatch, capsys):
     load(put(tmp_path / "photos", "a.png"), cache=tmp_path / "here", progress=True)
     assert f"'{tmp_path / 'here'}'" in capsys.readouterr().out
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "named"))
-    assert cache_directory() == tmp_path / "named"
-    monkeypatch.delenv("DCGAN_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_directory() == tmp_path / "xdg" / "dcgan"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_directory() == tmp_path / ".cache" / "dcgan"
+    places = {"DCGAN_CACHE": "", "XDG_CACHE_HOME": "dcgan", "HOME": ".cache/dcgan"}  # the first that is set
+    for variable in places:
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    for variable, below in places.items():
+        assert cache_directory() == tmp_path / variable / below
+        monkeypatch.delenv(variable)
 
 
 def test_small_images_are_warned_of_once(tmp_path, capsys):
