@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub.utils import logging
 
 from dcgan.checkpoint import Checkpoint, CheckpointError
+from dcgan.data.sources import DataError
 from dcgan.hub_errors import HubError
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.sampling import sample
@@ -34,7 +35,7 @@ def run_command(name: str, work: Callable[[], str]) -> int:
     logging.set_verbosity_error()  # the library would report the same trouble at length
     try:
         print(work())
-    except (CheckpointError, HubError) as error:
+    except (CheckpointError, DataError, HubError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     return 0

@@ -15,14 +15,13 @@ from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, nonempty, user_path
 from dcgan.data.avatars import SOURCE
 from dcgan.data.images import load_images
-from dcgan.data.sources import DataError, is_drawn
+from dcgan.data.sources import is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
 from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
-from dcgan.hub_errors import HubError
 from dcgan.latent.arithmetic import response
 from dcgan.metrics.distances import evenly
 from dcgan.pictures import grid, picture
@@ -43,7 +42,7 @@ def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | 
 
     source: run, checkpoint folder, or owner/name[@revision] on the Hub. dataroot: folder, zip or Hub data set with real
     images to publish; by default the drawn faces for a checkpoint that was trained on them, and none for another.
-    Raises CheckpointError or HubError.
+    Raises CheckpointError or DataError.
     """
     checkpoint = load_checkpoint(local_folder(source))
     checkpoints = Checkpoints(checkpoint.folder)
@@ -82,13 +81,10 @@ def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | 
 def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str) -> dict[str, Any]:
     """Write a WebP of real images, eight in a row, and return how many they are and the sentence that says so.
 
-    Raises HubError if there are none.
+    Raises DataError if there are none.
     """
     drawn, model = is_drawn(dataroot), checkpoint.model
-    try:
-        images = load_images(dataroot, model.image_size, model.nc, limit=MAX_REALS if drawn else None)
-    except DataError as error:
-        raise HubError(str(error)) from None
+    images = load_images(dataroot, model.image_size, model.nc, limit=MAX_REALS if drawn else None)
     chosen = images.batch(evenly(np.arange(len(images)), MAX_REALS))
     picture(grid(chosen.permute(0, 2, 3, 1).numpy())).save(file, quality=90)
     return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} pictures at hand."}

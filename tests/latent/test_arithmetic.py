@@ -46,8 +46,3 @@ def test_the_response_says_what_the_generator_responds_to() -> None:
     found = lab.response(generator.eval())
     assert torch.allclose(found, found.T, rtol=1e-3)
     assert found.diagonal()[:6].min() > 10 * found.diagonal()[6:].max()
-
-
-def test_a_sum_of_faces() -> None:
-    a, b, c = torch.randn(3, NZ), torch.randn(2, NZ), torch.randn(4, NZ)
-    assert torch.allclose(lab.arithmetic(a, b, c), a.mean(0) - b.mean(0) + c.mean(0))

@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dcgan.checkpoint import CheckpointError
+from dcgan.checkpoint import Checkpoint
 from dcgan.data import avatars
 from dcgan.data.crop import square
 from dcgan.latent.framing import Box, find_face, framed, own_frame
@@ -24,31 +25,21 @@ from dcgan.sampling import render
 FOREVER = math.inf
 
 
-class Opened:
-    """What an inversion needs of a checkpoint."""
-
-    def __init__(self, nc: int = 3, discriminator: bool = True):
-        torch.manual_seed(4)
-        self.model = ModelConfig(image_size=32, nc=nc, nz=8, ngf=8, ndf=8)
-        self.generator, self._discriminator = Generator(self.model), Discriminator(self.model)
-        init_weights(self.generator)
-        init_weights(self._discriminator)
-        with torch.no_grad():
-            self.generator.main[-2].weight.mul_(8)  # type: ignore[union-attr, operator]
-            for _ in range(40):  # BatchNorm learns what to expect
-                self.generator(torch.randn(16, 8, 1, 1))
-        self.generator.eval()
-        self._has_discriminator = discriminator
-
-    @property
-    def discriminator(self) -> Discriminator:
-        if not self._has_discriminator:
-            raise CheckpointError("there is none")
-        return self._discriminator.eval()
-
-
-def inversion_of(opened: Opened) -> Inversion:
-    return Inversion(opened)  # type: ignore[arg-type]
+def checkpoint_of(nc: int = 3, discriminator: bool = True) -> Checkpoint:
+    """A checkpoint of random weights, with or without its discriminator."""
+    torch.manual_seed(4)
+    model = ModelConfig(image_size=32, nc=nc, nz=8, ngf=8, ndf=8)
+    generator = Generator(model)
+    init_weights(generator)
+    with torch.no_grad():
+        generator.main[-2].weight.mul_(8)  # type: ignore[union-attr, operator]
+        for _ in range(40):  # BatchNorm learns what to expect
+            generator(torch.randn(16, 8, 1, 1))
+    checkpoint = Checkpoint(Path("nowhere"), {}, model, generator.eval())
+    if discriminator:
+        checkpoint.discriminator = Discriminator(model).eval()
+        init_weights(checkpoint.discriminator)
+    return checkpoint
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,7 +51,7 @@ def few_samples() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def inversion() -> Inversion:
-    return inversion_of(Opened())
+    return Inversion(checkpoint_of())
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +76,21 @@ def gap(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize("discriminator", [True, False])
 def test_a_generated_face_is_found_again(discriminator: bool) -> None:
-    opened = Opened(discriminator=discriminator)
-    target = render(opened.generator, latent(5000, 8)[None])[0]
-    course = list(inversion_of(opened).search(target, FOREVER, 80))
+    checkpoint = checkpoint_of(discriminator=discriminator)
+    target = render(checkpoint.generator, latent(5000, 8)[None])[0]
+    course = list(Inversion(checkpoint).search(target, FOREVER, 80))
     assert [progress.done for progress in course] == pytest.approx([i / 80 for i in range(81)])
     losses = [progress.loss for progress in course]
     assert losses == sorted(losses, reverse=True)
     last = course[-1]
-    nearest = min(gap(sample, target) for sample in render(opened.generator, latents(range(256), 8)))
-    found = gap(render(opened.generator, last.z[None])[0], target)
+    nearest = min(gap(sample, target) for sample in render(checkpoint.generator, latents(range(256), 8)))
+    found = gap(render(checkpoint.generator, last.z[None])[0], target)
     assert found < min(nearest / 4, 3)
     assert (last.z - latent(5000, 8)).norm() < 0.25 * latent(5000, 8).norm()
 
 
 def test_the_same_steps_lead_to_the_same_latent(inversion: Inversion) -> None:
-    target = render(Opened().generator, latent(78, 8)[None])[0]
+    target = render(checkpoint_of().generator, latent(78, 8)[None])[0]
     (*_, first), (*_, again) = (inversion.search(target, FOREVER, 5) for _ in range(2))
     assert torch.equal(first.z, again.z)
 
@@ -112,7 +103,7 @@ def test_time_ends_a_search(inversion: Inversion, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_grey_generator_finds_too() -> None:
-    inversion = inversion_of(Opened(nc=1))
+    inversion = Inversion(checkpoint_of(nc=1))
     crop = inversion.crop(Image.new("RGB", (50, 40), "red"))
     assert crop.pixels.shape == (1, 32, 32)
     *_, last = inversion.search(crop.pixels, FOREVER, 2)
