@@ -43,20 +43,21 @@ STRANGE = 0.2  # largest share of the moved faces that may be strange
 
 ENDS = {"age": ("younger", "older")}
 
-# The sliders of the drawn faces' factors: each towards some of a factor's values, away from all others.
-DRAWN: dict[str, dict[str, tuple[str, ...]]] = {
-    "skin": {"dark skin": ("brown", "dark", "deep")},
-    "hair": {
-        "long hair": ("bob", "fringed bob", "shoulder length", "long straight", "long swept", "long wavy", "braids")
-    },
-    "hair_color": {"light hair": ("blond", "gray")},
-    "glasses": {"glasses": ("round", "square", "sunglasses")},
-    "facial_hair": {"beard": ("short beard", "full beard")},
-    "mouth": {"laugh": ("laugh",)},
-    "eyes": {"closed eyes": ("happy", "closed")},
-    "eyebrows": {"raised eyebrows": ("raised",)},
-    "clothing_color": {"light clothes": ("mustard", "white")},
-    "background": {"warm background": ("rose", "lemon")},
+# The sliders of the drawn faces' factors: towards some of a factor's values, away from all others.
+DRAWN = {
+    "skin": ("dark skin", ("brown", "dark", "deep")),
+    "hair": (
+        "long hair",
+        ("bob", "fringed bob", "shoulder length", "long straight", "long swept", "long wavy", "braids"),
+    ),
+    "hair_color": ("light hair", ("blond", "gray")),
+    "glasses": ("glasses", ("round", "square", "sunglasses")),
+    "facial_hair": ("beard", ("short beard", "full beard")),
+    "mouth": ("laugh", ("laugh",)),
+    "eyes": ("closed eyes", ("happy", "closed")),
+    "eyebrows": ("raised eyebrows", ("raised",)),
+    "clothing_color": ("light clothes", ("mustard", "white")),
+    "background": ("warm background", ("rose", "lemon")),
 }
 
 
@@ -92,10 +93,11 @@ def traits(attributes: tuple[Attribute, ...]) -> list[Trait]:
         name, values = attribute.name, attribute.values
         if attribute.auxiliary and values:
             found += [Trait(f"{name} {value}", attribute, (value,)) for value in values]
-        elif len(values) > 2:
-            found += [Trait(slider, attribute, towards) for slider, towards in DRAWN.get(name, {}).items()]
-        else:
+        elif len(values) <= 2:
             found.append(Trait(name, attribute, values[1:]))
+        elif name in DRAWN:
+            slider, towards = DRAWN[name]
+            found.append(Trait(slider, attribute, towards))
     return found
 
 
