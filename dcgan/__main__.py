@@ -30,10 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     return import_module(COMMANDS[command][0]).main(arguments)
 
 
-def moved(command: str) -> int:
-    """Run a command by its earlier spelling, `python -m dcgan.COMMAND`, after a line on stderr with today's."""
+def moved(command: str) -> None:
+    """Run a command by its earlier spelling, `python -m dcgan.COMMAND`, after a line on stderr with today's; exit."""
     print(f"python -m dcgan.{command} is now: python -m dcgan {command}", file=sys.stderr)
-    return main([command, *sys.argv[1:]])
+    sys.exit(main([command, *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

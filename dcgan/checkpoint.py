@@ -289,17 +289,13 @@ def thin_history(rows: list[dict[str, float]], limit: int = MAX_HISTORY) -> list
     return thinned
 
 
-def list_snapshots(folder: Path) -> list[Snapshot]:
-    """The fixed-noise grids in a folder, oldest first."""
-    return _numbered(folder, ".webp")
-
-
 def list_moments(folder: Path) -> list[Snapshot]:
     """The generators of earlier moments in a folder, oldest first."""
-    return _numbered(folder, ".safetensors")
+    return list_snapshots(folder, ".safetensors")
 
 
-def _numbered(folder: Path, suffix: str) -> list[Snapshot]:
+def list_snapshots(folder: Path, suffix: str = ".webp") -> list[Snapshot]:
+    """The fixed-noise grids in a folder, oldest first; with another suffix, its other files named by images seen."""
     found = [path for path in folder.glob(f"*{suffix}") if path.stem.isdecimal() and path.is_file()]
     return sorted((Snapshot(int(path.stem), path) for path in found), key=lambda snapshot: snapshot.images_seen)
 

@@ -1,8 +1,6 @@
 """The earlier spelling `python -m dcgan.directions` of `python -m dcgan directions`."""
 
-import sys
-
 from dcgan.__main__ import moved
 
 if __name__ == "__main__":
-    sys.exit(moved("directions"))
+    moved("directions")

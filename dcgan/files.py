@@ -19,11 +19,9 @@ def replacing(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
+    finally:
         recover(folder)
         shutil.rmtree(new, ignore_errors=True)
-        raise
 
 
 def recover(folder: Path) -> None:
@@ -47,9 +45,8 @@ def writing(path: Path, durable: bool = True) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def reason(error: Exception) -> str:

@@ -127,4 +127,4 @@ def main(argv: list[str] | None = None) -> int:
 if __name__ == "__main__":
     from dcgan.__main__ import moved
 
-    sys.exit(moved("generate"))
+    moved("generate")

@@ -57,10 +57,14 @@ def sample_batches(
     """Yield the images of `sample` in pieces of at most `batch_size`; seeds are read as they are needed."""
     if not 0 <= truncation <= MAX_TRUNCATION:
         raise ValueError(f"truncation goes from 0 to {MAX_TRUNCATION:g}, not to {truncation}")
-    remaining = iter(seeds)
-    pieces = iter(lambda: list(islice(remaining, batch_size)), [])
-    images = (render(generator, truncation * latents(p, generator.config.nz) + shift, batch_size) for p in pieces)
-    return (piece.permute(0, 2, 3, 1).contiguous() for piece in images)
+
+    def pieces() -> Iterator[Tensor]:
+        remaining = iter(seeds)
+        while piece := list(islice(remaining, batch_size)):
+            z = truncation * latents(piece, generator.config.nz) + shift
+            yield render(generator, z, batch_size).permute(0, 2, 3, 1).contiguous()
+
+    return pieces()  # the truncation has been checked before the first of them
 
 
 def sample(generator: Generator, seeds: Iterable[int], truncation: float = 1.0, shift: Tensor | float = 0) -> Tensor:

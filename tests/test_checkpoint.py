@@ -190,12 +190,6 @@ def test_a_later_save_replaces_the_whole_folder_and_what_a_killed_one_left(folde
     assert sorted(path.name for path in folder.parent.iterdir()) == ["made", "tiny"]
 
 
-def test_a_later_save_keeps_the_directions_of_the_same_generator_only(folder):
-    generator, discriminator = networks()
-    assert [d.name for d in save(folder, (generator, networks(seed=1)[1])).directions] == ["age"]
-    assert save(folder, (networks(seed=1)[0], discriminator)).directions == ()
-
-
 def test_writing_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "rows"
     path.write_text("old")

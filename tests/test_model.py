@@ -30,7 +30,7 @@ def test_the_tutorials_own_weights_fit_and_give_its_outputs(tutorial_nets, nc):
     torch.testing.assert_close(ours_d(images).sigmoid(), theirs_d(images).view(-1))
 
 
-@pytest.mark.parametrize(("nc", "nz", "ngf", "ndf"), [(1, 1, 1, 1), (3, 10, 5, 3), (3, 7, 4, 9)])
+@pytest.mark.parametrize(("nc", "nz", "ngf", "ndf"), [(1, 1, 1, 1), (3, 10, 5, 3)])
 @pytest.mark.parametrize("image_size", IMAGE_SIZES)
 def test_every_size_and_width_makes_square_images_and_one_logit_each(image_size, nc, nz, ngf, ndf):
     config = ModelConfig(image_size=image_size, nc=nc, nz=nz, ngf=ngf, ndf=ndf)
@@ -43,33 +43,20 @@ def test_every_size_and_width_makes_square_images_and_one_logit_each(image_size,
 def test_channels_double_up_to_1024():
     assert ModelConfig(image_size=256).channels(64) == [64, 128, 256, 512, 1024, 1024]
     assert ModelConfig(image_size=16).channels(300) == [300, 600]
-    with torch.device("meta"):
-        widths = [
-            m.out_channels for m in Generator(ModelConfig(image_size=256)).main if isinstance(m, nn.ConvTranspose2d)
-        ]
-    assert widths == [1024, 1024, 512, 256, 128, 64, 3]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"),
+    ("name", "value"),
     [
-        ({"image_size": 60}, "image_size"),
-        ({"image_size": "64"}, "image_size"),
-        ({"image_size": 64.0}, "image_size"),
-        ({"nc": 2}, "nc"),
-        ({"nc": 3.0}, "nc"),
-        ({"nz": 0}, "nz"),
-        ({"nz": 1.5}, "nz"),
-        ({"ngf": -1}, "ngf"),
-        ({"ndf": 10**9}, "ndf"),
-        ({"ndf": None}, "ndf"),
-        ({"d_norm": "group"}, "d_norm"),
+        *(("image_size", value) for value in (60, "64", 64.0)),
+        *(("nc", value) for value in (2, 3.0)),
+        *(("nz", value) for value in (0, 1.5)),
+        *(("ngf", -1), ("ndf", 10**9), ("ndf", None), ("d_norm", "group"), ("d_bias", 1)),
     ],
 )
-def test_an_impossible_shape_is_refused_in_one_line_that_names_it(wrong, named):
-    with pytest.raises(ValueError, match=named) as caught:
-        ModelConfig(**wrong)
-    assert "\n" not in str(caught.value)
+def test_an_impossible_shape_is_refused_in_one_line_that_names_it(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be .*$"):
+        ModelConfig(**{name: value})
 
 
 @pytest.mark.parametrize("d_norm", ["batch", "none", "spectral"])
@@ -86,14 +73,10 @@ def test_init_weights_draws_the_tutorials_distributions_and_clears_biases(d_norm
                 assert abs(values.std().item() - 0.02) < error, name
 
 
-@pytest.mark.parametrize("d_norm", ["spectral", "none"])
-def test_without_batch_norm_a_score_does_not_depend_on_the_batch(d_norm):
-    torch.manual_seed(0)
+@pytest.mark.parametrize(("d_norm", "expected"), [("batch", 1), ("spectral", 0), ("none", 0)])
+def test_the_discriminator_has_batch_norm_only_where_it_is_named(d_norm, expected):
     net = Discriminator(ModelConfig(image_size=16, ndf=8, d_norm=d_norm))
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
-    images = torch.rand(6, 3, 16, 16)
-    net.eval()
-    torch.testing.assert_close(net(images)[:2], net(images[:2]))
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in net.modules()) == expected
 
 
 def test_spectral_norm_holds_every_convolution_to_a_largest_gain_of_one():
@@ -108,7 +91,8 @@ def test_spectral_norm_holds_every_convolution_to_a_largest_gain_of_one():
 
 @pytest.mark.parametrize(("d_bias", "sees"), [(False, False), (True, True)])
 def test_only_with_a_bias_does_d_in_training_see_contrast(d_bias, sees):
-    discriminator = Discriminator(ModelConfig(image_size=32, nz=8, ngf=8, ndf=8, d_bias=d_bias))
+    torch.manual_seed(0)
+    discriminator = Discriminator(ModelConfig(image_size=32, ndf=8, d_bias=d_bias))
     for parameter in discriminator.parameters():
         torch.nn.init.normal_(parameter, 0.1, 0.2)
     with torch.no_grad():
