@@ -76,7 +76,19 @@ class Checkpoints:
 
     def summary(self, name: str = "") -> dict[str, Any]:
         """What a page needs to open a checkpoint, and the names of all."""
-        return {**summary(self.get(name)), "name": self.name(name), "names": self.names}
+        checkpoint = self.get(name)
+        return {
+            "name": self.name(name),
+            "names": self.names,
+            "size": checkpoint.model.image_size,
+            "nz": checkpoint.model.nz,
+            "directions": [
+                {"name": d.name, "low": d.low, "high": d.high, "ends": d.ends, "kind": d.kind}
+                for d in checkpoint.directions
+            ],
+            "moments": list(moments(checkpoint)),
+            "sentences": sentences(checkpoint),
+        }
 
     def generator(self, name: str = "", moment: int | None = None) -> Generator:
         """The generator of a checkpoint, or as it was after `moment` images."""
@@ -141,22 +153,6 @@ def card(checkpoint: Checkpoint) -> str:
     """The model card as Markdown, without the front matter that only the Hub reads, and without pictures."""
     text = re.sub(r"\A---\n.*?\n---\n|!\[.*?\]\(.*?\)", "", checkpoint.card, flags=re.DOTALL).strip()
     return text or "This checkpoint has no model card."
-
-
-def summary(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a page needs to open a checkpoint."""
-    return {
-        "name": checkpoint.name,
-        "names": [checkpoint.name],
-        "size": checkpoint.model.image_size,
-        "nz": checkpoint.model.nz,
-        "directions": [
-            {"name": d.name, "low": d.low, "high": d.high, "ends": d.ends, "kind": d.kind}
-            for d in checkpoint.directions
-        ],
-        "moments": list(moments(checkpoint)),
-        "sentences": sentences(checkpoint),
-    }
 
 
 def moments(checkpoint: Checkpoint) -> dict[int, Snapshot]:

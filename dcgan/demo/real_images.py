@@ -17,6 +17,7 @@ from dcgan.data.avatars import SOURCE
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import DataError, open_source
 from dcgan.metrics.distances import evenly, nearest
+from dcgan.pictures import Pixels
 
 MIN_HELDOUT = 50  # fewer say little about how close unseen images come
 MAX_HELDOUT = 400  # more would take long and say the same
@@ -47,12 +48,15 @@ class RealSet:
 
     def __init__(self, images: Images):
         self.images = images
-        self.pixels = images.pixels
         self.heldout = evenly(np.flatnonzero(images.heldout), MAX_HELDOUT)
         self._building = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def pixels(self, indices: np.ndarray) -> Pixels:
+        """The images at `indices`: uint8 [N, S, S, nc]."""
+        return np.ascontiguousarray(self.images.pixels[indices].transpose(0, 2, 3, 1))
 
     @property
     def enough_heldout(self) -> bool:

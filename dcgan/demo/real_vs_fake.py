@@ -20,11 +20,11 @@ PAIRS = 20  # of the quiz
 class Reals:
     """Real images beside which the fakes of `checkpoint` are shown.
 
-    pixels: uint8 [N, S, S, nc], none where no real images can be had. logits: the discriminator's, [N], where there is
+    pixels: uint8 [N, S, S, nc]; None where no real images can be had. logits: the discriminator's, [N], where there is
     one. note: what real and fake are.
     """
 
-    pixels: Pixels
+    pixels: Pixels | None
     logits: list[float] | None
     checkpoint: str
     note: Sentences
@@ -38,8 +38,8 @@ def reals(studio: Studio, checkpoint: str = "", shuffle: int = 0) -> Reals:
     """
     shuffle = requests.whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
     found, name, note = _find(studio, checkpoint)
-    chosen = np.random.default_rng(shuffle).permutation(len(found) if found else 0)[: GRID * GRID]
-    return Reals(_pixels(studio, found, name, chosen), None, name, note)
+    pixels = found.pixels(np.random.default_rng(shuffle).permutation(len(found))[: GRID**2]) if found else None
+    return Reals(pixels, None, name, note)
 
 
 def quiz(studio: Studio, checkpoint: str = "") -> Reals:
@@ -52,7 +52,7 @@ def quiz(studio: Studio, checkpoint: str = "") -> Reals:
     if found is None or count < PAIRS:
         raise ValueError(f"the quiz needs {PAIRS} real pictures, and there are {count}. {spelled(note)}")
     chosen = found.heldout if len(found.heldout) >= PAIRS else np.arange(count)
-    pixels = _pixels(studio, found, name, np.random.default_rng().permutation(chosen)[:PAIRS])
+    pixels = found.pixels(np.random.default_rng().permutation(chosen)[:PAIRS])
     return Reals(pixels, studio.logits(pixels, name), name, note)
 
 
@@ -62,16 +62,10 @@ def grids(studio: Studio, shuffle: int = 0, checkpoint: str = "") -> tuple[Pixel
     Raises ValueError where there are no real images.
     """
     real = reals(studio, checkpoint, shuffle)
-    if not len(real.pixels):
+    if real.pixels is None:
         raise ValueError(spelled(real.note))
-    seeds = list(range(shuffle * GRID**2, (shuffle + 1) * GRID**2))
-    return grid(real.pixels), grid(studio.faces(seeds, real.checkpoint)), spelled(real.note)
-
-
-def _pixels(studio: Studio, found: RealSet | None, name: str, chosen: np.ndarray) -> Pixels:
-    model = studio.checkpoints.get(name).model
-    empty = np.empty((0, model.nc, model.image_size, model.image_size), np.uint8)
-    return np.ascontiguousarray((found.pixels[chosen] if found else empty).transpose(0, 2, 3, 1))
+    seeds = range(shuffle * GRID**2, (shuffle + 1) * GRID**2)
+    return grid(real.pixels), grid(studio.faces(list(seeds), real.checkpoint)), spelled(real.note)
 
 
 def _find(studio: Studio, checkpoint: str) -> tuple[RealSet | None, str, Sentences]:

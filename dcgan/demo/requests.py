@@ -17,14 +17,14 @@ MAX_WALK = 50
 
 def whole(value: Any, name: str, low: int, high: int) -> int:
     """A whole number from `low` to `high`."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value == int(value):
+    if type(value) in (int, float) and low <= value <= high and value == int(value):
         return int(value)
     raise ValueError(f"{name} must be a whole number from {low} to {high}, not {short(value)}")
 
 
 def number(value: Any, name: str, low: float, high: float) -> float:
     """A number from `low` to `high`; NaN is in no range."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+    if type(value) in (int, float) and low <= value <= high:
         return float(value)
     raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {short(value)}")
 

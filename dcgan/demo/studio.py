@@ -164,7 +164,7 @@ class Studio:
     @once
     def _real_logits(self, checkpoint: str) -> np.ndarray:
         reals = self.real_images.get(self.checkpoints.get(checkpoint))
-        return np.array(self.logits(reals.pixels[reals.heldout].transpose(0, 2, 3, 1), checkpoint))
+        return np.array(self.logits(reals.pixels(reals.heldout), checkpoint))
 
     # The latent space
 

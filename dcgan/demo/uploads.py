@@ -63,15 +63,15 @@ def _pictures(files: Sequence[str | Path]) -> Iterator[Path | IO[bytes]]:
 
 def _unzipped(path: Path) -> Iterator[IO[bytes]]:
     """The pictures in a zip, each unpacked into memory. Raises ValueError for a zip that cannot be read."""
-    _check_directory(path)
     try:
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
                 if not is_image(entry.filename) or entry.file_size > MAX_PHOTO:
                     continue
                 with suppress(Exception):  # damaged, encrypted, or packed in a way that nobody knows
                     yield io.BytesIO(archive.read(entry))  # never more than its file_size
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, struct.error, zipfile.BadZipFile):
         raise ValueError("this zip cannot be read: pack it anew") from None
 
 
@@ -81,7 +81,5 @@ def _check_directory(path: Path) -> None:
         file.seek(max(0, path.stat().st_size - ZIP_END.size - 2**16 - 20))  # a comment, and the record of ZIP64
         tail = file.read()
     at = tail.rfind(b"PK\5\6")
-    if at < 0 or at + ZIP_END.size > len(tail):
-        raise ValueError("this zip cannot be read: pack it anew")
     if ZIP_END.unpack_from(tail, at)[5] > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(ZIP64_END):
         raise ValueError("this zip holds too many files: give a smaller one")

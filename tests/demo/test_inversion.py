@@ -13,7 +13,7 @@ import pytest
 from dcgan.demo import inversion
 from dcgan.demo.studio import Studio
 from dcgan.pictures import picture
-from tests.demo_fixtures import checkpoints, make_checkpoint  # noqa: F401
+from tests.demo_fixtures import make_checkpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,7 +63,7 @@ print(json.dumps([answers, spaces.calls]))
 
 
 @pytest.fixture(scope="module")
-def studio(checkpoints: Path) -> Studio:  # noqa: F811
+def studio(checkpoints: Path) -> Studio:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dcgan.latent.inversion.SAMPLES", 64)
         patch.setattr(inversion, "LIMITS", (math.inf, 12))
@@ -92,24 +92,16 @@ def test_a_photo_stays_where_it_is_and_others_may_give_it(studio: Studio, tmp_pa
     next(given_up)
     given_up.close()
     assert [found.done for found in inversion.find(studio, photo)][-1] == 1
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="no picture that can be read"):
-        next(inversion.find(studio, tmp_path / "broken.png"))
-    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "broken.png"}
+    assert list(tmp_path.iterdir()) == [photo]
 
 
 def test_a_gpu_is_asked_for_by_the_search_alone_and_only_its_lack_falls_back(studio: Studio, tmp_path: Path) -> None:
     people = make_checkpoint(tmp_path / "run" / "people")
     (tmp_path / "spaces.py").write_text(SPACES)
-    environment = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "SPACES_ZERO_GPU": "true"}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "SPACES_ZERO_GPU": "true"}
+    command = [sys.executable, "-c", VISIT, str(people)]
     done = subprocess.run(
-        [sys.executable, "-c", VISIT, people],
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     (before, there, refused, broken), calls = json.loads(done.stdout)

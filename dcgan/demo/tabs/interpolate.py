@@ -1,5 +1,6 @@
 """Interpolate: the path through a few faces, scrubbed in the browser, and as a file."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -24,14 +25,14 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     component("interpolate", studio, checkpoint, [animation])
 
     def strip_file(
-        seeds: list[int] | None = None, path: str = "spherical", frames: int = 9, checkpoint: str = ""
+        seeds: Sequence[int] = (0, 1), path: str = "spherical", frames: int = 9, checkpoint: str = ""
     ) -> gr.FileData:
         """The faces on the way through two to eight seeds side by side, as a PNG. `path` is "spherical" or "linear"."""
-        faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint)
+        faces = studio.path(seeds, path, frames, checkpoint)
         return served(encoded(grid(faces, len(faces))), "faces.png")
 
     def animation_file(
-        seeds: list[int] | None = None,
+        seeds: Sequence[int] = (0, 1),
         path: str = "spherical",
         frames: int = 32,
         format: str = "gif",
@@ -40,7 +41,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         checkpoint: str = "",
     ) -> gr.FileData:
         """The way through two to eight seeds and back, or, with `loop`, on to the first, as "gif", "webp" or "mp4"."""
-        faces = studio.path([0, 1] if seeds is None else seeds, path, frames, checkpoint, loop)
+        faces = studio.path(seeds, path, frames, checkpoint, loop)
         return served(pictures.animation(faces, format, seconds, loop), f"faces.{format}")
 
     endpoint("interpolate", strip_file)

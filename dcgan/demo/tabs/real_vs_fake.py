@@ -93,7 +93,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
 
 def _answer(reals: Reals) -> dict[str, Any]:
-    shown = {"picture": _sheet(reals.pixels) if len(reals.pixels) else None, "count": len(reals.pixels)}
+    pixels = reals.pixels
+    shown = {"picture": None, "count": 0} if pixels is None else {"picture": _sheet(pixels), "count": len(pixels)}
     return {**shown, "logits": reals.logits, "checkpoint": reals.checkpoint, "note": reals.note}
 
 
