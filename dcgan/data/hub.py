@@ -4,7 +4,6 @@ Parquet files, WebDataset tars, zips or plain image files are streamed once, up 
 which is then the source.
 """
 
-import hashlib
 import re
 import tarfile
 import tempfile
@@ -24,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dcgan.data.cache import alone, cache_directory, mark_used
-from dcgan.data.sources import MAX_FILE, DataError, ZipSource, is_image
+from dcgan.data.sources import MAX_FILE, DataError, ZipSource, digest, is_image
 from dcgan.hub_errors import HUB_ERRORS, error_message
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
@@ -50,7 +49,7 @@ class HubSource:
         self.others: Counter[str] = Counter()
         self.paths: list[str] = []  # as HfFileSystem takes them
         cache = cache_directory() / "hub"
-        key = f"{address['repo'].replace('/', '--')}-{hashlib.sha256(f'{source} {limit}'.encode()).hexdigest()[:12]}"
+        key = f"{address['repo'].replace('/', '--')}-{digest(f'{source} {limit}')}"
         try:
             revision = unquote(address["revision"] or "main")
             commit = HfApi().dataset_info(address["repo"], revision=revision, timeout=10).sha

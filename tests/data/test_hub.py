@@ -137,6 +137,13 @@ def test_of_many_that_load_the_same_one_fetches_and_the_zip_counts_as_used(faces
     assert fetched(tmp_path) == []
 
 
+def test_a_data_set_is_kept_until_it_is_packed_however_small_the_cache(faces, tmp_path, monkeypatch):
+    monkeypatch.setenv("DCGAN_CACHE_SIZE", "0.000001")
+    assert len(load("hf://datasets/faces/zip", workers=1)) == 40
+    assert len(load("hf://datasets/faces/pictures", workers=1)) == 40
+    assert [name.partition("-")[0] for name in fetched(tmp_path)] == ["faces"]  # the second alone
+
+
 def test_a_newer_commit_is_fetched_and_an_older_one_can_be_named(faces):
     repo = faces.repos["datasets", "faces/pictures"]
     old = repo.names["main"]
