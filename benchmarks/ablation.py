@@ -14,8 +14,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from matplotlib.figure import Figure
-
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import read_history
 from dcgan.data.images import load_images
@@ -60,7 +58,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--table", action="store_true", help="only print what is there")
-    parser.add_argument("--plot", type=Path, help="also draw FFD over images seen into this file")
     flags = parser.parse_args()
     size = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
     for seed in () if flags.table else flags.seeds:
@@ -76,8 +73,6 @@ def main() -> None:
             if seen(run) < flags.images:
                 raise SystemExit("stopped: the same command goes on")
     table(flags)
-    if flags.plot:
-        plot(flags)
 
 
 def folder(out: Path, name: str, seed: int) -> Path:
@@ -97,19 +92,6 @@ def courses(flags: argparse.Namespace, name: str) -> list[list[dict[str, float]]
         [row for row in history if "ffd" in row and row["images_seen"] <= 1.05 * flags.images] for history in histories
     ]
     return [rows for rows in measured if rows and rows[-1]["images_seen"] > 0.95 * flags.images]
-
-
-def plot(flags: argparse.Namespace) -> None:
-    """FFD over images seen, a curve for each run."""
-    figure = Figure((8, 5), layout="constrained")
-    axes = figure.add_subplot(yscale="log", xlabel="images seen", ylabel="FFD against held-out faces")
-    for i, name in enumerate(flags.only):
-        for j, rows in enumerate(courses(flags, name)):
-            points = [row["images_seen"] for row in rows], [row["ffd"] for row in rows]
-            axes.plot(*points, color=f"C{i % 10}", linestyle="-" if i < 10 else "--", label="" if j else name)
-    axes.legend()
-    axes.grid(alpha=0.3)
-    figure.savefig(flags.plot)
 
 
 def table(flags: argparse.Namespace) -> None:

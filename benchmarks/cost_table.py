@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.distributed import join
-from dcgan.training.loop import adversarial_step, stepper
 from dcgan.training.networks import Networks
+from dcgan.training.step import adversarial_step, stepper
 
 BATCH = {64: 64, 128: 32, 256: 16}  # image sizes
 PASSES = {20_000: 100, 200_000: 25, 10_000_000: 3}  # data sets, and how often each is seen

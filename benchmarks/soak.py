@@ -23,10 +23,10 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.checkpoint import read_history
 from dcgan.training import command as train
-from dcgan.training import loop
+from dcgan.training import step
 from dcgan.training.resume import STATE
+from tests.training.tiny import same_end
 
 TICK, BATCH = 400, 8
 SMALL = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", f"--batch-size={BATCH}", f"--tick={TICK}", "--ema=100"]
@@ -48,7 +48,7 @@ class Child:
                 with log.open("a") as file:
                     os.dup2(file.fileno(), 1)
                     os.dup2(file.fileno(), 2)
-                loop.adversarial_step = self._counted(loop.adversarial_step)
+                step.adversarial_step = self._counted(step.adversarial_step)
                 code = train.main([*argv, *ALWAYS, "--out", str(run), *resume])
             except SystemExit as end:
                 code = int(end.code or 0)
@@ -86,21 +86,6 @@ def half_written(run: Path) -> bool:
     return any(name.endswith((".tmp", ".new", ".old")) for _, below, files in os.walk(run) for name in (*below, *files))
 
 
-def result(run: Path) -> object:
-    """All that a training ends with, in a form that can be compared."""
-    folders = [run / name for name in ("checkpoint", "snapshots", "generators")]
-    files = {str(f.relative_to(run)): f.read_bytes() for folder in folders for f in folder.rglob("*") if f.is_file()}
-    return flat(torch.load(run / STATE, weights_only=True)), read_history(run / "history.jsonl"), files
-
-
-def flat(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: flat(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [flat(each) for each in value]
-    return (value.dtype, value.numpy().tobytes()) if isinstance(value, torch.Tensor) else value
-
-
 def kills(folder: Path, count: int, chance: random.Random) -> bool:
     """Kill so many times, starting a new run whenever one has come to its end."""
     argv, log = ["--dataroot", str(folder / "photos"), "--name=soak", *SMALL], folder / "log.txt"
@@ -108,7 +93,6 @@ def kills(folder: Path, count: int, chance: random.Random) -> bool:
     if Child(folder / "unbroken", log, argv).wait():
         return fail(log)
     span = (time.perf_counter() - start) / 3
-    unbroken = result(folder / "unbroken")
     lost, writing, runs, equal, run = [], 0, 0, 0, folder / "run0"
     while len(lost) < count or seen_in(run) < 16 * TICK:
         child, left = Child(run, log, argv), count - len(lost)
@@ -124,7 +108,7 @@ def kills(folder: Path, count: int, chance: random.Random) -> bool:
         elif code:
             return fail(log)
         else:
-            runs, equal, run = runs + 1, equal + (result(run) == unbroken), folder / f"run{runs + 1}"
+            runs, equal, run = runs + 1, equal + same_end(run, folder / "unbroken"), folder / f"run{runs + 1}"
             if len(lost) >= count:
                 break
     print(

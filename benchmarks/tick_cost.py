@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.data.images import load_images
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
-from dcgan.training.loop import stepper
 from dcgan.training.networks import Networks
 from dcgan.training.run import Run
+from dcgan.training.step import stepper
 
 
 def main() -> None:

@@ -30,8 +30,8 @@ from dcgan.data.sources import DrawnSource, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
-from dcgan.training.loop import stepper
 from dcgan.training.networks import Networks
+from dcgan.training.step import stepper
 
 BATCH = 128
 CONTESTANTS = ("tutorial", "ours", "ceiling", "ceiling_fp32")
@@ -147,17 +147,16 @@ def ours(dataroot: str, name: str) -> tuple[int, Callable[[], None]]:
 
 
 def class_folder(dataroot: str, folder: Path, count: int) -> Path:
-    """The first `count` pictures as the tutorial's ImageFolder reads them, files in a class folder."""
+    """The first `count` pictures as the tutorial's ImageFolder reads them: files in a class folder."""
     source = open_source(dataroot)
-    names = source.names[:count]
     (folder / "all").mkdir(parents=True)
     packed = zipfile.ZipFile(dataroot) if Path(dataroot).is_file() else None
-    for i, name in enumerate(names):
+    for i, name in enumerate(source.names[:count]):
+        file = folder / "all" / f"{i:06d}{Path(name).suffix}"
         if isinstance(source, DrawnSource):
-            source.open(i).save(folder / "all" / f"{name}.png")
+            source.open(i).save(file.with_suffix(".png"))
         else:
-            data = packed.read(name) if packed else Path(dataroot, name).read_bytes()
-            (folder / "all" / f"{i:06d}{Path(name).suffix}").write_bytes(data)
+            file.write_bytes(packed.read(name) if packed else Path(dataroot, name).read_bytes())
     return folder
 
 
@@ -169,14 +168,10 @@ def report(rows: dict[str, list[dict[str, float]]]) -> None:
     for name, turns in rows.items():
         first, later = (spread([turn[key] for turn in turns], ",.0f") for key in ("first", "later"))
         print(f"| {name} | {first} | {later} | {max(turn['peak_mib'] for turn in turns):,.0f} |")
-    for a, b, key in (
-        ("ours", "tutorial", "first"),
-        ("ours", "tutorial", "later"),
-        ("ours", "ceiling", "later"),
-        ("ceiling", "ceiling_fp32", "later"),
-    ):
-        pairs = [x[key] / y[key] for x, y in zip(rows[a], rows[b], strict=True)]
-        print(f"{a} / {b}, {key}: {spread(pairs, '.2f')}")
+    pairs = ("ours", "tutorial", "first"), ("ours", "tutorial", "later"), ("ours", "ceiling", "later")
+    for a, b, key in (*pairs, ("ceiling", "ceiling_fp32", "later")):
+        ratios = [x[key] / y[key] for x, y in zip(rows[a], rows[b], strict=True)]
+        print(f"{a} / {b}, {key}: {spread(ratios, '.2f')}")
 
 
 def spread(values: list[float], how: str) -> str:

@@ -1,8 +1,6 @@
-"""Differentiable augmentation (Zhao et al. 2020): the discriminator only ever sees altered images, real and fake
-alike, so it cannot learn a small data set by heart, and the generator still learns unaltered ones.
+"""Differentiable augmentation (Zhao et al. 2020): D sees real and fake images altered alike, and overfits less.
 
-Images are [N, nc, S, S] in [-1, 1]; each image of a batch is altered on its own, by draws from torch's default
-generator of their device.
+Images are [N, nc, S, S] in [-1, 1]; each is altered on its own, by draws from torch's default generator.
 """
 
 import torch

@@ -18,11 +18,11 @@ def model_card(config: dict[str, Any]) -> str:
     model, train, data, seen = config["model"], config["train"], config["data"], config["images_seen"]
     licence = data.get("license") or "not stated; the rights in the images stay with their owners"
     tweaks = [f"batch {train['batch_size']}", f"lr {train['lr']:g}", f"{train['loss']} loss"]
-    tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2") if train.get(name)]
+    tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2") if train[name]]
     if train["augment"]:
-        how = " where D overfits" if train.get("adapt") else ""
+        how = " where D overfits" if train["adapt"] else ""
         tweaks.append(f"augmented by {', '.join(name.strip() for name in train['augment'].split(','))}{how}")
-    if train.get("decay"):
+    if train["decay"]:
         tweaks.append(f"learning rates falling to a tenth over the last {train['decay']:,} images")
     if train["ema"]:
         tweaks.append(f"generator averaged with a half-life of {train['ema']:,} images")
@@ -65,13 +65,13 @@ images = sample(load_checkpoint("PATH").generator, seeds=range(64))  # uint8 [64
 
 def figures(config: dict[str, Any]) -> str:
     """The section on quality; empty if nothing was measured."""
-    metrics, floor = config.get("metrics") or {}, config.get("floor") or {}
-    measured = [(name, *FIGURES[name]) for name in FIGURES if name in metrics]
-    if not measured:
+    metrics, floor = config["metrics"], config["floor"]
+    if not metrics:
         return ""
     lines = [
-        f"| {title} ({better} is better) | {metrics[n]:.3g} | {floor.get(n, float('nan')):.3g} |"
-        for n, title, better in measured
+        f"| {title} ({better} is better) | {metrics[name]:.3g} | {floor.get(name, float('nan')):.3g} |"
+        for name, (title, better) in FIGURES.items()
+        if name in metrics
     ]
     return f"""## How good it is
 

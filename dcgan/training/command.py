@@ -31,7 +31,7 @@ HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 2, after one line on stderr, for what the user can mend."""
+    """Run the command line. Returns the exit code: 2, after one line on stderr, for an error that the user can mend."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
     with ending_well(), interruptible("train.py: stopped at once; the last save, if there was one, stands"):
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_training(argv: list[str]) -> int:
-    """Flags, settings, images, training. Returns the exit code; raises for what the user can mend."""
+    """Read flags, settings and images, and train. Returns the exit code."""
     flags = build_parser().parse_args(argv)
     run = flags.out or Path(time.strftime("runs/%Y%m%d-%H%M%S"))
     check_folder(run, flags.resume)
@@ -64,11 +64,12 @@ def run_training(argv: list[str]) -> int:
     if saved and data["digest"] != images.digest:
         raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
     drawn, path = is_drawn(dataroot), Path(dataroot).expanduser()
+    address = dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
     about = {
         "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
         "license": flags.data_license or data.get("license") or (avatars.LICENSE if drawn else None),
         "limits": flags.data_limits or data.get("limits"),
-        "hub": flags.data_hub or data.get("hub") or hub_address(dataroot),
+        "hub": flags.data_hub or data.get("hub") or address,
         "source": avatars.SOURCE if drawn else None,
     }
     private = {"dataroot": str(path.resolve()) if path.exists() else dataroot, "limit": limit}  # resumed from anywhere
@@ -78,11 +79,6 @@ def run_training(argv: list[str]) -> int:
     if ranks.first:
         print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {shlex.quote(str(run))}")
     return 0
-
-
-def hub_address(dataroot: str) -> str | None:
-    """OWNER/NAME[@REVISION][/FILE] of images that come from the Hub: the one place that a checkpoint may name."""
-    return dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -133,9 +129,7 @@ def positive(text: str) -> int:
 
 
 def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
-    """Settings from the flags and, beneath them, a saved run or the recipe. Raises TrainingError where a run forbids
-    them.
-    """
+    """The settings from the flags over those of a saved run or a recipe; TrainingError if the run forbids them."""
     chosen = {name: value for name, value in vars(flags).items() if value is not None}
     if "epochs" in chosen and "max_images" not in chosen:
         chosen["max_images"] = 0

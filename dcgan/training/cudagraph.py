@@ -18,9 +18,10 @@ WARM_UP = 3  # steps before recording: until then, libraries choose kernels and 
 class GraphedStep:
     """`step` on one GPU: recorded after WARM_UP calls, and anew when what `constants` returns has changed.
 
-    step: (reals, noise, with_penalty) -> statistics; updates the networks in place. constants: the Python numbers that
-    a recording keeps, such as learning rates. Batches of another size and steps with a penalty run eagerly. Where a
-    step cannot be recorded all do, and `say` is called with a line that says why.
+    step: (reals, noise, with_penalty) -> statistics; updates the networks in place.
+    constants: returns the Python numbers that a recording keeps, such as learning rates.
+    Batches of another size and steps with a penalty run eagerly. If a step cannot be recorded all do, and `say` is
+    called with the reason.
     """
 
     def __init__(

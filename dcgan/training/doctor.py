@@ -1,4 +1,4 @@
-"""The training doctor: what goes wrong in a GAN's training, in plain words, and which flag helps."""
+"""The training doctor: what goes wrong in the training of a GAN, and which flag helps."""
 
 from statistics import fmean
 
@@ -19,41 +19,35 @@ class Doctor:
         self.known: set[str] = set()
 
     def examine(self, rows: list[dict[str, float]], faces: Tensor) -> list[str]:
-        """The complaints new since the last tick. rows: its history; faces: of fixed noise, uint8 [N, nc, S, S].
+        """Return the complaints that are new since the last tick.
 
-        A complaint is made when it begins, not at every tick that it lasts.
+        rows: the history of the tick. faces: images of fixed noise, uint8 [N, nc, S, S].
         """
-        found = {
-            "saturated": self._saturated(rows),
-            "collapsed": self._collapsed(faces),
-            "exploding": self._exploding(rows),
-        }
-        new = [complaint for name, complaint in found.items() if complaint and name not in self.known]
-        self.known = {name for name, complaint in found.items() if complaint}
-        return new
-
-    def _saturated(self, rows: list[dict[str, float]]) -> str:
+        found = {}
         certain = bool(rows) and (
             fmean(row["d_real"] for row in rows) > WINNING and fmean(row["d_fake"] for row in rows) < 1 - WINNING
         )
         self.winning = self.winning + 1 if certain else 0
-        return (self.winning >= PATIENCE) * (
-            f"the discriminator has won: for {self.winning} ticks it has told every real from every fake, so the "
-            "generator learns nothing from it. --resume with a lower --lr-d, or a new run with --augment "
-            "translation,cutout or --r1 1, holds it back"
-        )
-
-    def _collapsed(self, faces: Tensor) -> str:
+        if self.winning >= PATIENCE:
+            found["saturated"] = (
+                f"the discriminator has won: for {self.winning} ticks it has told every real from every fake, so the "
+                "generator learns nothing from it. --resume with a lower --lr-d, or a new run with --augment "
+                "translation,cutout or --r1 1, holds it back"
+            )
         variety = faces.float().std(dim=0).mean().item()
         self.most_varied = max(self.most_varied, variety)
-        return (variety < ALIKE * self.most_varied) * (
-            f"the generator has collapsed: its images differ by {variety:.0f} levels of 255, and did by "
-            f"{self.most_varied:.0f}. Use an earlier checkpoint; a new run with a lower --lr, --augment translation or "
-            "more photos holds longer"
-        )
-
-    def _exploding(self, rows: list[dict[str, float]]) -> str:
+        if variety < ALIKE * self.most_varied:
+            found["collapsed"] = (
+                f"the generator has collapsed: its images differ by {variety:.0f} levels of 255, and did by "
+                f"{self.most_varied:.0f}. Use an earlier checkpoint; a new run with a lower --lr, --augment "
+                "translation or more photos holds longer"
+            )
         worst = max((abs(row[name]) for row in rows for name in ("loss_d", "loss_g")), default=0.0)
-        return (not worst < EXPLODING) * (
-            f"the losses explode (up to {worst:,.0f}): --resume with a lower --lr, or a new run with --r1 1, is calmer"
-        )
+        if not worst < EXPLODING:
+            found["exploding"] = (
+                f"the losses explode (up to {worst:,.0f}): --resume with a lower --lr, or a new run with --r1 1, "
+                "is calmer"
+            )
+        new = [complaint for name, complaint in found.items() if name not in self.known]
+        self.known = set(found)
+        return new

@@ -1,4 +1,4 @@
-"""Curves to TensorBoard, trackio or Weights & Biases, for those who have one of them (--log)."""
+"""--log: curves in TensorBoard, trackio or Weights & Biases."""
 
 import importlib
 from collections.abc import Callable
@@ -11,9 +11,9 @@ LOGS = {"tensorboard": "torch.utils.tensorboard", "trackio": "trackio", "wandb":
 
 
 def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
-    """A function that draws a row of the history, with its images_seen, into curves; for "" it does nothing.
+    """Return a function that logs a row of the history, which has its images_seen; for "" it does nothing.
 
-    Raises ValueError, in one line, where the library is not installed.
+    Raises ValueError if the library is not installed.
     """
     if not kind:
         return lambda row: None

@@ -1,11 +1,13 @@
 """All that a training step changes: both networks, the running average of the generator, and the optimizers."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.swa_utils import update_bn
 
@@ -15,6 +17,8 @@ from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.pictures import normalised
 from dcgan.training.config import TrainConfig
 from dcgan.training.distributed import Ranks
+
+Net = TypeVar("Net", bound=nn.Module)
 
 CALIBRATION_SEEDS = range(2_000_000, 2_000_512)  # the noise that BatchNorm's statistics are computed from
 
@@ -112,3 +116,13 @@ class Networks:
             noise = latents(CALIBRATION_SEEDS, self.shown.config.nz)[:, :, None, None]
             with self.cast():
                 update_bn(noise.split(128), self.shown, self.device)
+
+
+@contextmanager
+def evaluating(net: Net) -> Iterator[Net]:
+    """The network in eval mode within the block, and afterwards in the mode that it was in."""
+    training = net.training
+    try:
+        yield net.eval()
+    finally:
+        net.train(training)

@@ -1,4 +1,4 @@
-"""What a run folder must hold, or must not, before a training starts there, and what a training resumes from."""
+"""Checks of a run folder before a training starts there, and the state that it resumes from."""
 
 import json
 import os
@@ -26,9 +26,9 @@ class TrainingError(Exception):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of the folder, until the block or the process ends. Raises TrainingError if one writes.
+    """Keep other trainings out of the folder within the block; raises TrainingError if one writes there.
 
-    Windows and some network file systems have no such locks; there nothing is kept out.
+    Does nothing on Windows and on network file systems without such locks.
     """
     try:
         import fcntl
@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_folder(run: Path, resume: bool) -> None:
-    """Raise TrainingError, in one line, where a new run would overwrite anything, or there is nothing to resume."""
+    """Raise TrainingError if a new run would overwrite anything, or there is nothing to resume."""
     started = (run / SETTINGS).is_file()
     if (run / "checkpoint" / CONFIG).exists() and not started:
         raise TrainingError(
@@ -67,14 +67,14 @@ def check_folder(run: Path, resume: bool) -> None:
 
 
 def _has_content(path: Path) -> bool:
-    """Whether there is more than what a run leaves that was killed before it had written its settings."""
+    """Whether this is more than what is left of a run that was killed before it had written its settings."""
     if path.is_dir():
         return any(inside.name != f"{SETTINGS.name}.tmp" for inside in path.iterdir())
     return path.is_file() and path.stat().st_size > 0
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """The settings of the run in this folder: name, model, train and data. Raises TrainingError where damaged."""
+    """Return the settings of a run: name, model, train and data. Raises TrainingError if they are damaged."""
     try:
         settings = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
         for part, kind in {"name": str, "model": dict, "train": dict, "data": dict}.items():
@@ -86,7 +86,7 @@ def read_settings(run: Path) -> dict[str, Any]:
 
 
 def restore(run: Path, nets: Networks) -> int:
-    """Load the last save of a run into `nets` and the random generators; the images seen, 0 where nothing was saved."""
+    """Load the last save of a run into `nets` and the random generators; return its images seen, 0 if there is none."""
     path = run / STATE
     if not path.is_file():
         return 0

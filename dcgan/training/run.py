@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dcgan.checkpoint import (
     MOMENTS,
@@ -35,13 +35,11 @@ from dcgan.sampling import render
 from dcgan.training import figures
 from dcgan.training.card import model_card
 from dcgan.training.logs import open_log
-from dcgan.training.networks import Networks
+from dcgan.training.networks import Networks, evaluating
 from dcgan.training.resume import STATE, TrainingError, check_folder, locked
 from dcgan.training.signals import Stop
+from dcgan.training.step import STATS
 
-Net = TypeVar("Net", bound=nn.Module)
-
-STATS = ("loss_d", "loss_g", "d_real", "d_fake", "d_fake_after")
 TIE = 1.01  # relative tolerance: a later generator within 1 % of the best measure replaces it
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
@@ -212,13 +210,3 @@ class Run:
 def rounded(value: float) -> float:
     """To five significant digits, as figures are saved."""
     return float(f"{value:.5g}")
-
-
-@contextmanager
-def evaluating(net: Net) -> Iterator[Net]:
-    """The network in eval mode within the block, and afterwards in the mode that it was in."""
-    training = net.training
-    try:
-        yield net.eval()
-    finally:
-        net.train(training)

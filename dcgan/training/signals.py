@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which a cluster sends before it takes a machine away: the training ends, and nothing is lost."""
+"""Ctrl-C and SIGTERM, which a cluster sends before it takes a machine away: training saves and ends."""
 
 import contextlib
 import signal
@@ -17,7 +17,7 @@ class Interrupted(BaseException):
 
 
 class Stop:
-    """The signals received so far; true once there was one. The loop then ends after its step, and saves."""
+    """The signals received so far; true once there was one."""
 
     def __init__(self) -> None:
         self.signals: list[int] = []
@@ -28,7 +28,7 @@ class Stop:
 
     @property
     def hurried(self) -> bool:
-        """Whether SIGTERM was among them: seconds later the machine may be gone."""
+        """Whether SIGTERM was among them: the machine may be gone seconds later."""
         return signal.SIGTERM in self.signals
 
     def note(self, number: int, _frame: Any) -> None:
@@ -41,7 +41,7 @@ class Stop:
             raise Interrupted
 
     def unless(self, work: Callable[[], Result]) -> Result | None:
-        """The result of `work`, which takes long and changes nothing; None where a signal comes before its end."""
+        """Return the result of `work`, which changes nothing; None if a signal comes before its end."""
         try:
             self.breaks_off = True
             return None if self else work()
@@ -49,14 +49,6 @@ class Stop:
             return None
         finally:
             self.breaks_off = False
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM are noted and do not end the process."""
-    stop = Stop()
-    with handling(stop.note, signal.SIGINT, signal.SIGTERM):
-        yield stop
 
 
 @contextlib.contextmanager
@@ -73,7 +65,7 @@ def ending_well() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handling(handler: Callable[[int, Any], None], *numbers: int) -> Iterator[None]:
-    """Handle these signals so within the block. Only a main thread can; in another this does nothing."""
+    """Install the handler for these signals within the block. Does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         numbers = ()
     previous = {number: signal.signal(number, handler) for number in numbers}

@@ -23,8 +23,7 @@ def test_names_may_stand_apart():
     assert TrainConfig(augment="translation, color").augment == "translation, color"
 
 
-@pytest.mark.parametrize("size", [16, 64])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 64)])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_images_are_altered_each_on_its_own_and_their_originals_left_alone(policy, channels, size):
     images = faces(1, size, channels).expand(16, -1, -1, -1)
@@ -38,11 +37,6 @@ def test_images_are_altered_each_on_its_own_and_their_originals_left_alone(polic
     torch.manual_seed(7)
     assert torch.equal(altered, augment(images, policy))
     assert augment(images, "") is images
-
-
-def test_an_unknown_policy_is_refused():
-    with pytest.raises(KeyError, match="blur"):
-        augment(faces(), "color,blur")
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -79,8 +73,6 @@ def test_cutout_greys_a_square_of_half_the_side_that_may_lie_partly_outside():
         hole = (cut == 0).all(dim=0)
         rows, columns = hole.any(dim=1).nonzero().flatten(), hole.any(dim=0).nonzero().flatten()
         height, width = len(rows), len(columns)
-        assert rows.tolist() == list(range(rows[0], rows[0] + height))
-        assert columns.tolist() == list(range(columns[0], columns[0] + width))
         assert hole.sum() == height * width
         assert size // 4 <= height <= size // 2
         assert size // 4 <= width <= size // 2
@@ -90,33 +82,31 @@ def test_cutout_greys_a_square_of_half_the_side_that_may_lie_partly_outside():
     assert min(areas) < max(areas)
 
 
-def test_color_keeps_an_even_grey_image_even():
-    altered = color(torch.full((200, 3, 8, 8), 0.25))
-    assert (altered.flatten(1).std(dim=1) < 1e-6).all()
-    brightness = altered.flatten(1).mean(dim=1) - 0.25
-    assert -0.5 <= brightness.min() < -0.4
-    assert 0.4 < brightness.max() <= 0.5
+def contrast(images: Tensor) -> Tensor:
+    return images.flatten(1).std(dim=1)
 
 
-def test_color_scales_contrast_by_a_half_to_one_and_a_half():
-    images = faces(300, channels=1)
-    ratio = color(images).flatten(1).std(dim=1) / images.flatten(1).std(dim=1)
-    assert 0.5 - 1e-4 <= ratio.min() < 0.6
-    assert 1.4 < ratio.max() <= 1.5 + 1e-4
+def saturation(images: Tensor) -> Tensor:
+    grey = images.mean(dim=1, keepdim=True)
+    return contrast(images - grey) / contrast(grey)  # contrast scales both
 
 
-def test_color_takes_saturation_from_none_to_double():
-    images = faces(300)
-    altered = color(images)
+@pytest.mark.parametrize(
+    ("channels", "measure", "low", "high"), [(1, contrast, 0.5, 1.5), (3, saturation, 0.0, 2.0)], ids=str
+)
+def test_color_scales_contrast_and_saturation_within_their_ranges(channels, measure, low, high):
+    images = faces(300, channels=channels)
+    ratio = measure(color(images)) / measure(images)
+    assert low - 1e-3 <= ratio.min() < low + 0.1
+    assert high - 0.1 < ratio.max() <= high + 1e-3
 
-    def saturation(pictures: Tensor) -> Tensor:
-        spread = pictures - pictures.mean(dim=1, keepdim=True)
-        grey = pictures.mean(dim=1).flatten(1)
-        return spread.flatten(1).std(dim=1) / grey.std(dim=1)  # contrast scales both
 
-    ratio = saturation(altered) / saturation(images)
-    assert 0 <= ratio.min() < 0.1
-    assert 1.9 < ratio.max() <= 2 + 1e-3
+def test_color_shifts_brightness_by_up_to_a_half_and_keeps_even_grey_even():
+    altered = color(torch.full((200, 3, 8, 8), 0.25)).flatten(1)
+    assert (altered.std(dim=1) < 1e-6).all()
+    shift = altered.mean(dim=1) - 0.25
+    assert -0.5 <= shift.min() < -0.4
+    assert 0.4 < shift.max() <= 0.5
 
 
 def test_a_share_of_the_images_is_altered_and_the_others_pass():

@@ -12,18 +12,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dcgan.checkpoint import load_checkpoint
+from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.data import images as data
 from dcgan.data.images import load_images
 from dcgan.model import ModelConfig
-from dcgan.training import command, figures, loop
+from dcgan.training import command
 from dcgan.training.command import build_parser, choose_settings, main
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from tests.training.tiny import TINY_FLAGS as TINY
 from tests.training.tiny import contents
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def chosen(*flags: str) -> tuple[ModelConfig, TrainConfig]:
@@ -67,17 +66,18 @@ def test_the_dcgan_recipe_has_the_tutorials_defaults():
     assert (config.max_images, config.lr_d) == (0, 0)
 
 
-def test_the_recipe_is_the_best_one_unless_another_is_named():
-    model, config = chosen()
+def test_the_best_recipe_is_chosen_by_default_and_epochs_end_it_in_place_of_its_images():
+    model, config = chosen("--epochs", "3")
     assert (model, config.recipe) == (ModelConfig(d_bias=True), "best")
     assert config.ema > 0
+    assert (config.epochs, config.max_images) == (3, 0)
 
 
 @pytest.mark.parametrize("recipe", ["dcgan", "best"])
 def test_a_flag_goes_before_its_recipe(recipe):
-    flags = ["--lr", "0.01", "--flip", "--ema", "5", "--image-size", "32", "--nc", "1"]
+    flags = ["--lr=0.01", "--flip", "--ema=5", "--max-images=2560", "--image-size=32", "--nc=1"]
     model, config = chosen("--recipe", recipe, *flags)
-    assert (config.recipe, config.lr, config.flip, config.ema) == (recipe, 0.01, True, 5)
+    assert (config.recipe, config.lr, config.flip, config.ema, config.max_images) == (recipe, 0.01, True, 5, 2560)
     assert (model.image_size, model.nc) == (32, 1)
     assert chosen("--recipe", recipe, "--no-flip")[1].flip is False
 
@@ -89,12 +89,6 @@ def test_all_settings_come_back_from_json_as_they_were(recipe):
     assert configure(json.loads(json.dumps({**asdict(model), **asdict(config)}))) == (model, config)
 
 
-def test_epochs_on_the_command_line_decide_how_long_it_runs():
-    config = chosen("--epochs", "3")[1]
-    assert (config.epochs, config.max_images) == (3, 0)
-    assert chosen("--recipe", "dcgan", "--max-images", "2560")[1].max_images == 2560
-
-
 # Mistakes
 
 
@@ -102,11 +96,8 @@ def test_epochs_on_the_command_line_decide_how_long_it_runs():
     ("flags", "named"),
     [
         (["--image-size", "60"], "image_size"),
-        (["--batch-size", "1"], "batch_size"),
         (["--batch-size", "64"], "40 images"),
-        (["--epochs", "0", "--max-images", "0"], "epochs"),
         (["--lr", "nan"], "lr"),
-        (["--augment", "blur"], "augment"),
         (["--ngpu", "99"], "ngpu"),
         (["--seed", "100000000000000000000"], "seed"),
         (["--dataroot", "none"], "none"),
@@ -158,11 +149,8 @@ def original(photos, tmp_path_factory) -> Path:
     """A run of two iterations."""
     run = tmp_path_factory.mktemp("cli") / "mine"
     about = ["--data-name", " Blots\n\n", "--data-license", "made by code, free", "--data-hub", "me/blots"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("labelled", "loss_plot", "animation"):
-            patch.setattr(figures, name, lambda *_: None)
-        flags = ["--name", "Visages", "--limit", "39", "--max-images", "16", *about, *TINY]
-        assert main(["--dataroot", str(photos), "--out", str(run), *flags]) == 0
+    flags = ["--name", "Visages", "--limit", "39", "--max-images", "16", *about, *TINY]
+    assert main(["--dataroot", str(photos), "--out", str(run), *flags]) == 0
     return run
 
 
@@ -172,27 +160,28 @@ def run(original, tmp_path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "mine"))
 
 
+def trained(photos: Path | str, run: Path, *flags: str) -> Checkpoint:
+    """The checkpoint of a run of one iteration."""
+    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images", "8", *TINY, *flags]) == 0
+    return load_checkpoint(run)
+
+
 def test_a_run_ends_with_the_command_that_shows_it(tmp_path, photos, capsys):
-    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY]
-    assert main(flags) == 0
+    assert trained(photos, tmp_path / "run").images_seen == 8
     assert f"app.py --checkpoints {tmp_path / 'run'}" in capsys.readouterr().out.splitlines()[-1]
-    assert load_checkpoint(tmp_path / "run").images_seen == 8
 
 
 def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
     checkpoint = load_checkpoint(original)
     about = checkpoint.config["data"]
     assert (about["name"], about["license"], about["hub"]) == ("Blots", "made by code, free", "me/blots")
-    card = (checkpoint.folder / "README.md").read_text()
-    assert "Blots" in card
-    assert "made by code, free" in card
+    assert "Blots" in checkpoint.card
+    assert "made by code, free" in checkpoint.card
 
 
 def test_the_built_in_faces_bring_their_name_and_terms(tmp_path, monkeypatch):
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    flags = ["--dataroot", "avatars", "--limit", "200", "--out", str(tmp_path / "run"), "--max-images", "8", *TINY]
-    assert main(flags) == 0
-    about = load_checkpoint(tmp_path / "run").config["data"]
+    about = trained("avatars", tmp_path / "run", "--limit=200").data
     assert (about["source"], about["name"]) == ("avatars", "drawn faces")
     assert "Pablo Stanley" in about["license"]
 
@@ -201,9 +190,7 @@ def test_photos_in_a_folder_called_avatars_are_not_the_built_in_faces(tmp_path, 
     shutil.copytree(photos, tmp_path / "avatars")
     monkeypatch.chdir(tmp_path)
     for dataroot in ("avatars", str(tmp_path / "avatars")):
-        run = tmp_path / f"run {len(dataroot)}"
-        assert main(["--dataroot", dataroot, "--out", str(run), "--max-images", "8", *TINY]) == 0
-        about = load_checkpoint(run).config["data"]
+        about = trained(dataroot, tmp_path / f"run {len(dataroot)}").data
         assert (about["name"], about["source"], about["license"]) == ("avatars", None, None)
 
 
@@ -237,8 +224,7 @@ def test_a_run_killed_before_its_settings_were_written_starts_again(tmp_path, ph
         (run / name).mkdir(parents=True)
     (run / "history.jsonl").touch()
     (run / "state" / "settings.json.tmp").write_text("{")
-    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images", "8", *TINY]) == 0
-    assert load_checkpoint(run).images_seen == 8
+    assert trained(photos, run).images_seen == 8
 
 
 def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
@@ -257,23 +243,24 @@ def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
 
 
 @pytest.mark.parametrize(
-    ("flags", "named"),
+    "flags",
     [
-        (["--image-size", "32"], ["--image-size"]),
-        (["--recipe", "dcgan"], ["--recipe"]),
-        (["--no-flip"], ["--flip"]),
-        (["--limit", "20"], ["--limit"]),
-        (["--augment", ""], ["--augment"]),
-        (["--loss", "hinge", "--ngf", "4"], ["--loss", "--ngf"]),
-        (["--max-images", "32", "--precision", "bf16"], ["--precision"]),
+        ["--image-size=32"],
+        ["--recipe=dcgan"],
+        ["--no-flip"],
+        ["--limit=20"],
+        ["--augment="],
+        ["--loss=hinge", "--ngf=4"],
+        ["--precision=bf16", "--max-images=32"],
     ],
-    ids=lambda value: " ".join(value),
+    ids=" ".join,
 )
-def test_resuming_with_other_settings_is_refused_by_name(original, capsys, flags, named):
+def test_resuming_with_other_settings_is_refused_by_name(original, capsys, flags):
     before = contents(original)
     line = refused(capsys, "--out", str(original), "--resume", *flags)
-    assert all(f"{name} was" in line for name in named)
-    assert line.count(" was ") == len(named)
+    for flag in flags:
+        name = flag.partition("=")[0].replace("--no-", "--")
+        assert (f"{name} was" in line) == (name != "--max-images")
     assert contents(original) == before
 
 
@@ -373,12 +360,12 @@ def test_a_signal_while_photos_are_read_ends_it_and_leaves_nothing(tmp_path, pho
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_ctrl_c_twice_ends_training_with_one_line_and_130(tmp_path, photos, monkeypatch, capsys):
-    def pressed(*_):
+def test_ctrl_c_twice_ends_training_with_one_line_and_130(tmp_path, photos, steps, capsys):
+    def pressed() -> None:
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop, "adversarial_step", pressed)
+    steps.before[1] = pressed
     with pytest.raises(SystemExit) as ended:
         main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
     assert ended.value.code == 130

@@ -11,8 +11,8 @@ from dcgan.model import ModelConfig
 from dcgan.training.config import TrainConfig
 from dcgan.training.cudagraph import WARM_UP, GraphedStep
 from dcgan.training.distributed import Ranks
-from dcgan.training.loop import adversarial_step, stepper
 from dcgan.training.networks import Networks
+from dcgan.training.step import adversarial_step, stepper
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 MODEL = ModelConfig(image_size=32, nz=16, ngf=16, ndf=16)
@@ -53,20 +53,6 @@ def test_each_replay_draws_other_random_numbers():
     figures = [graphed(*batch()).tolist() for _ in range(WARM_UP + 4)]
     assert graphed.graph
     assert len({tuple(row) for row in figures}) == len(figures)
-
-
-@needs_gpu
-def test_a_step_that_cannot_be_recorded_goes_on_plainly_and_says_why():
-    said: list[str] = []
-
-    def step(real: Tensor, noise: Tensor, with_penalty: bool) -> Tensor:
-        return torch.full((5,), noise.sum().item(), device="cuda")  # waits for the device: not allowed in a graph
-
-    graphed = GraphedStep(step, 16, tuple, said.append)
-    for _ in range(WARM_UP + 3):
-        real, noise = batch()
-        assert graphed(real, noise)[0].item() == pytest.approx(noise.sum().item())
-    assert len(said) == 1
 
 
 @needs_gpu

@@ -1,5 +1,7 @@
 """Each illness of a training, provoked; and no complaint about a healthy one."""
 
+import re
+
 import pytest
 import torch
 
@@ -15,40 +17,36 @@ def rows(d_real: float = 0.8, d_fake: float = 0.2, loss_d: float = 0.7, loss_g: 
     return [{"d_real": d_real, "d_fake": d_fake, "loss_d": loss_d, "loss_g": loss_g}] * 20
 
 
-def test_a_healthy_run_is_left_alone():
+WINNING, HEALTHY = rows(d_real=0.999, d_fake=0.001), rows()
+
+
+@pytest.mark.parametrize(
+    ("ticks", "spreads", "ill", "named"),
+    [
+        ([HEALTHY] * 5, [5, 20, 50, 45, 50], [], ""),
+        ([WINNING, WINNING, HEALTHY] * 3, [50] * 9, [], ""),
+        ([WINNING] * (PATIENCE + 2), [50] * (PATIENCE + 2), [PATIENCE - 1], "discriminator has won.* --augment"),
+        ([HEALTHY] * 5, [50, 5, 5, 50, 5], [1, 4], "collapsed"),
+        ([rows(loss_d=400.0)], [50], [0], "explode.* --lr"),
+        ([rows(loss_g=-90.0)], [50], [0], "explode"),
+        ([rows(loss_g=float("inf"))], [50], [0], "explode"),
+        ([[]], [50], [], ""),
+    ],
+    ids=[
+        "healthy",
+        "two lost ticks",
+        "D wins",
+        "collapsed, well, collapsed",
+        "loss_d",
+        "loss_g",
+        "infinite",
+        "no rows",
+    ],
+)
+def test_an_illness_is_named_with_what_helps_when_it_begins(ticks, spreads, ill, named):
     doctor = Doctor()
-    assert [doctor.examine(rows(), faces(spread)) for spread in (5, 20, 50, 45, 50)] == [[]] * 5
-
-
-def test_a_discriminator_that_wins_for_long_is_told_with_what_helps():
-    doctor, winning = Doctor(), rows(d_real=0.999, d_fake=0.001)
-    said = [doctor.examine(winning, faces(50)) for _ in range(PATIENCE + 2)]
-    assert said[: PATIENCE - 1] == [[]] * (PATIENCE - 1)
-    assert len(said[PATIENCE - 1]) == 1
-    assert "discriminator has won" in said[PATIENCE - 1][0]
-    assert "--augment" in said[PATIENCE - 1][0]
-    assert said[PATIENCE:] == [[], []]  # once is enough
-
-
-def test_a_single_lost_tick_is_nothing():
-    doctor, winning = Doctor(), rows(d_real=0.999, d_fake=0.001)
-    said = [doctor.examine(r, faces(50)) for r in [winning, winning, rows()] * 3]
-    assert said == [[]] * 9
-
-
-def test_a_collapse_is_told_and_told_again_after_a_recovery():
-    doctor = Doctor()
-    said = [doctor.examine(rows(), faces(spread)) for spread in (50, 5, 5, 50, 5)]
-    assert [len(complaints) for complaints in said] == [0, 1, 0, 0, 1]
-    assert "collapsed" in said[1][0]
-
-
-@pytest.mark.parametrize("loss", [{"loss_d": 400.0}, {"loss_g": -90.0}, {"loss_g": float("inf")}])
-def test_exploding_losses_are_told(loss):
-    (said,) = Doctor().examine(rows(**loss), faces(50))
-    assert "explode" in said
-    assert "--lr" in said
-
-
-def test_no_rows_are_nothing_to_say():
-    assert Doctor().examine([], faces(50)) == []
+    said = [doctor.examine(tick, faces(spread)) for tick, spread in zip(ticks, spreads, strict=True)]
+    assert [number for number, complaints in enumerate(said) if complaints] == ill
+    for number in ill:
+        (complaint,) = said[number]
+        assert re.search(named, complaint)

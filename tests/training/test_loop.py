@@ -5,7 +5,6 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,18 +14,28 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor
 
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data.sources import DataError
-from dcgan.metrics.distances import Quality
-from dcgan.training import command, loop
-from dcgan.training import run as run_folder
+from dcgan.training import command, schedule
+from dcgan.training.augment import ALTERATIONS
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.doctor import Doctor
-from dcgan.training.loop import adversarial_step, train
+from dcgan.training.loop import train
 from dcgan.training.resume import TrainingError
-from tests.training.tiny import TINY, TINY_FLAGS, contents, identical, in_memory, rows, settings, state
+from tests.training.tiny import (
+    TINY,
+    TINY_FLAGS,
+    contents,
+    identical,
+    in_memory,
+    rows,
+    seen,
+    settings,
+    state,
+    train_tiny,
+)
 
 LINE = re.compile(
     r"\[(\d+)/(\d+)\]\[(\d+)/(\d+)\]\tLoss_D: (\d+\.\d{4})\tLoss_G: (\d+\.\d{4})\t"
@@ -37,196 +46,149 @@ LINE = re.compile(
 
 
 def test_a_grid_is_drawn_every_500_iterations_and_at_even_steps_of_the_way():
-    late, target = 10_000_000, 12_500 * loop.SNAPSHOTS  # past the early ones
-    due = [i for i in range(1, 1600) if loop.snapshot_due(late + 8 * (i - 1), late + 8 * i, i, target)]
+    late, target = 10_000_000, 12_500 * schedule.SNAPSHOTS  # past the early ones
+    due = [i for i in range(1, 1600) if schedule.snapshot_due(late + 8 * (i - 1), late + 8 * i, i, target)]
     assert due == [500, 1000, 1500, 1563]
-    due = [i for i in range(1, 300) if loop.snapshot_due(late + 128 * (i - 1), late + 128 * i, i, target)]
+    due = [i for i in range(1, 300) if schedule.snapshot_due(late + 128 * (i - 1), late + 128 * i, i, target)]
     assert due == [98, 196, 293]
 
 
 @pytest.mark.parametrize("end", [100_000, RECIPES["best"]["max_images"], 600_000])
 def test_a_run_makes_a_replay_of_60_to_100_frames(end):
     batch = RECIPES["best"]["batch_size"]
-    frames = [i for i in range(1, end // batch + 1) if loop.snapshot_due(batch * (i - 1), batch * i, i, end)]
+    frames = [i for i in range(1, end // batch + 1) if schedule.snapshot_due(batch * (i - 1), batch * i, i, end)]
     assert 60 <= len(frames) <= 100
 
 
-@pytest.fixture
-def steps(monkeypatch) -> SimpleNamespace:
-    """What each step of a training had; a step in `broken` leaves a NaN in the weights, or only in its figures."""
-    seen = SimpleNamespace(penalties=[], rates=[], broken={}, act=lambda number: None)
-
-    def recorded(nets, real, noise, with_penalty):
-        seen.penalties.append(with_penalty)
-        seen.rates.append(nets.rates)
-        number = len(seen.rates)
-        seen.act(number)
-        stats = adversarial_step(nets, real, noise, with_penalty)
-        where = seen.broken.get(number)
-        if where == "weights":
-            with torch.no_grad():
-                nets.generator.main[0].weight[0, 0, 0, 0] = torch.nan
-        return stats * torch.nan if where == "loss" else stats
-
-    monkeypatch.setattr(loop, "adversarial_step", recorded)
-    return seen
-
-
-def test_the_penalty_is_taken_every_16_iterations(tmp_path, steps, no_figures):
-    train(TINY, settings(r1=1.0, max_images=8 * 34), in_memory(), tmp_path / "run")
+def test_the_penalty_is_taken_every_16_iterations(tmp_path, steps):
+    train_tiny(tmp_path / "run", r1=1.0, max_images=8 * 34)
     assert [i for i, penalty in enumerate(steps.penalties) if penalty] == [0, 16, 32]
 
 
-def test_the_learning_rates_fall_at_the_end_tick_by_tick_and_a_resumed_run_falls_alike(tmp_path, steps, no_figures):
-    config = settings(tick=16, max_images=80, decay=48, lr=0.001, lr_d=0.002)
-    train(TINY, config, in_memory(), tmp_path / "whole")
+def test_the_learning_rates_fall_at_the_end_tick_by_tick_and_a_resumed_run_falls_alike(tmp_path, steps):
+    choice = {"tick": 16, "decay": 48, "lr": 0.001, "lr_d": 0.002}
+    train_tiny(tmp_path / "whole", max_images=80, **choice)
     rates_d = [rate for _, rate in steps.rates]
     assert rates_d[::2] == pytest.approx([0.002, 0.002, 0.002, 0.002 * 2 / 3, 0.002 / 3])
     assert state(tmp_path / "whole")["networks"]["opt_g"]["param_groups"][0]["lr"] == pytest.approx(0.0001)
-    train(TINY, replace(config, max_images=64), in_memory(), tmp_path / "parts")
-    train(TINY, config, in_memory(), tmp_path / "parts", resume=True)
+    train_tiny(tmp_path / "parts", max_images=64, **choice)
+    train_tiny(tmp_path / "parts", True, max_images=80, **choice)
     assert steps.rates[-2:] == steps.rates[8:10]
 
 
 # Going wrong
 
 
-@pytest.mark.parametrize("where", ["weights", "loss"])
+def break_weights(nets, stats: Tensor) -> Tensor:
+    with torch.no_grad():
+        nets.generator.main[0].weight[0, 0, 0, 0] = torch.nan
+    return stats
+
+
+def break_losses(nets, stats: Tensor) -> Tensor:
+    return stats * torch.nan
+
+
+@pytest.mark.parametrize("broken", [break_weights, break_losses])
 @pytest.mark.parametrize(("step", "saved"), [(7, 48), (1, 0)], ids=["after a save", "before any"])
 def test_a_step_that_leaves_no_numbers_stops_the_run_which_goes_on_at_a_lower_rate(
-    tmp_path, steps, no_figures, where, step, saved
+    tmp_path, steps, broken, step, saved
 ):
-    run, config = tmp_path / "run", settings(tick=48, max_images=96, moments=2)
-    steps.broken[step] = where
+    run, choice = tmp_path / "run", {"tick": 48, "max_images": 96, "moments": 2}
+    steps.after[step] = broken
     with pytest.raises(TrainingError, match=r"no longer numbers: stopped\..* with --resume --lr 0.0001$") as caught:
-        train(TINY, config, in_memory(), run)
+        train_tiny(run, **choice)
     assert "\n" not in str(caught.value)
     assert f"The state of {saved} images is saved" in str(caught.value)
     if saved:
-        assert state(run)["seen"] == load_checkpoint(run).images_seen == saved
+        assert state(run)["seen"] == seen(run) == saved
         assert all(value.isfinite().all() for value in load_checkpoint(run).generator.state_dict().values())
-    taken, steps.broken = len(steps.rates), {}
-    train(TINY, replace(config, lr=0.0001), in_memory(), run, resume=True)
+    taken = len(steps.rates)
+    steps.after.clear()
+    train_tiny(run, True, lr=0.0001, **choice)
     assert steps.rates[taken:] == [(0.0001, 0.0001)] * ((96 - saved) // 8)
     assert [row["images_seen"] for row in rows(run)] == list(range(8, 97, 8))
 
 
-def test_the_run_remembers_the_rate_that_it_goes_on_with(tmp_path, photos, steps, no_figures, capsys):
+def test_the_run_remembers_the_rate_that_it_goes_on_with(tmp_path, photos, steps, capsys):
     flags = ["--dataroot", str(photos), "--lr-d", "0.004", "--lr", "0.002", "--recipe", "dcgan", "--epochs", "1"]
     run = tmp_path / "run"
-    steps.broken[2] = "loss"
+    steps.after[2] = break_losses
     assert command.main([*flags, *TINY_FLAGS, "--out", str(run)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("train.py: after ")
     assert line.endswith("--resume --lr 0.001 --lr-d 0.002")
-    steps.broken = {}
+    steps.after.clear()
     assert command.main(["--out", str(run), *line[line.index("--resume") :].split()]) == 0
     assert command.main(["--out", str(run), "--resume", "--epochs", "2"]) == 0
     assert steps.rates[-1] == (0.001, 0.002)
     assert load_checkpoint(run).config["train"]["lr"] == 0.001
 
 
-def test_the_doctor_is_heard_during_a_run(tmp_path, monkeypatch, capsys, no_figures):
+def test_the_doctor_is_heard_during_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Doctor, "examine", lambda self, rows, faces: [f"{len(rows)} rows, {tuple(faces.shape)}"])
-    train(TINY, settings(tick=16, max_images=48), in_memory(), tmp_path / "run")
+    train_tiny(tmp_path / "run", tick=16, max_images=48)
     assert capsys.readouterr().out.count("2 rows, (64, 3, 16, 16)") == 3
 
 
 # Keeping the best
 
 
-@pytest.fixture
-def graded(monkeypatch) -> Callable[..., None]:
-    """Have these grades measured, one after the other."""
-
-    def arrange(*grades: float) -> None:
-        remaining = iter(grades)
-
-        def grade(self: Quality, generator: nn.Module) -> dict[str, float]:
-            torch.randn(7)  # must not be felt in the training
-            return {"fd": next(remaining), "other": 1.0}
-
-        monkeypatch.setattr(Quality, "__init__", lambda self, images, device: None)
-        monkeypatch.setattr(Quality, "floor", {"ffd": 0.5}, raising=False)
-        monkeypatch.setattr(Quality, "real", torch.zeros(7), raising=False)
-        monkeypatch.setattr(Quality, "__call__", grade)
-        monkeypatch.setattr(run_folder, "MIN_IMAGES", 10)
-
-    return arrange
-
-
-def test_the_best_of_all_measured_ticks_is_kept(tmp_path, graded, capsys, no_figures):
+def test_the_best_of_all_measured_ticks_is_kept(tmp_path, graded, capsys):
     graded(3.0, 1.0, 2.0)
-    run = tmp_path / "run"
-    train(TINY, settings(tick=16, quality=2, max_images=96), in_memory(), run)
+    run = train_tiny(tmp_path / "run", tick=16, quality=2, max_images=96)
     kept = load_checkpoint(run)
-    assert kept.images_seen == 64
     assert kept.config["metrics"] == {"fd": 1.0, "other": 1.0}
     assert kept.config["floor"] == {"n": 7, "ffd": 0.5}
-    assert kept.history[-1]["images_seen"] == kept.snapshots[-1].images_seen == 64
+    assert kept.images_seen == kept.history[-1]["images_seen"] == kept.snapshots[-1].images_seen == 64
     assert state(run)["seen"] == 96
     assert [row["fd"] for row in rows(run) if "fd" in row] == [3.0, 1.0, 2.0]
     assert "after 64 images: fd 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("last", "kept"), [(1.005, 32), (1.02, 16)])
-def test_of_two_that_are_as_good_but_for_noise_the_later_is_kept(tmp_path, graded, no_figures, last, kept):
+def test_of_two_that_are_as_good_but_for_noise_the_later_is_kept(tmp_path, graded, last, kept):
     graded(1.0, last)
-    train(TINY, settings(tick=16, quality=1, max_images=32), in_memory(), tmp_path / "run")
-    assert load_checkpoint(tmp_path / "run").images_seen == kept
+    assert seen(train_tiny(tmp_path / "run", tick=16, quality=1)) == kept
 
 
-def test_the_best_and_its_floor_are_remembered_when_a_run_goes_on(tmp_path, graded, no_figures):
+def test_the_best_and_its_floor_are_remembered_when_a_run_goes_on(tmp_path, graded):
     graded(1.0, 2.0, 3.0)
     for resume, end in ((False, 32), (True, 32), (True, 48)):
-        config = settings(tick=16, quality=1, max_images=end)
-        train(TINY, config, in_memory(), tmp_path / "run", resume=resume)
-        assert load_checkpoint(tmp_path / "run").images_seen == 16
-        assert load_checkpoint(tmp_path / "run").config["floor"] == {"n": 7, "ffd": 0.5}
+        run = train_tiny(tmp_path / "run", resume, tick=16, quality=1, max_images=end)
+        assert seen(run) == 16
+        assert load_checkpoint(run).config["floor"] == {"n": 7, "ffd": 0.5}
 
 
-def test_where_there_are_too_few_images_to_measure_by_the_last_is_kept(tmp_path, no_figures):
-    train(TINY, settings(tick=16, quality=1, max_images=48), in_memory(), tmp_path / "run")
-    assert load_checkpoint(tmp_path / "run").images_seen == 48
+def test_where_there_are_too_few_images_to_measure_by_the_last_is_kept(tmp_path):
+    assert seen(train_tiny(tmp_path / "run", tick=16, quality=1, max_images=48)) == 48
 
 
-def test_neither_saving_nor_measuring_changes_the_training(tmp_path, graded, no_figures):
+def test_neither_saving_nor_measuring_changes_the_training(tmp_path, graded):
     graded(1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
-    for name, changes in {"plain": {}, "often": {"tick": 8}, "measured": {"tick": 8, "quality": 1}}.items():
-        train(TINY, settings(max_images=48, **changes), in_memory(), tmp_path / name)
-    plain, often, measured = (state(tmp_path / name)["networks"] for name in ("plain", "often", "measured"))
-    assert identical(plain, often)
-    assert identical(plain, measured)
+    plain = state(train_tiny(tmp_path / "plain", max_images=48))
+    for name, changes in {"often": {"tick": 8}, "measured": {"tick": 8, "quality": 1}}.items():
+        other = state(train_tiny(tmp_path / name, max_images=48, **changes))
+        assert identical(other["networks"], plain["networks"])
 
 
 # Curves elsewhere
 
 
-def test_a_library_for_curves_that_is_missing_is_one_line_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ValueError, match="--log wandb needs a library that is not here: pip install wandb"):
-        train(TINY, settings(log="wandb"), in_memory(), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize("kind", ["tensorboard", "trackio", "wandb"])
+def test_curves_go_to_the_library_named(tmp_path, monkeypatch, kind):
+    named, drawn = [], []
 
+    def log(row: dict[str, float]) -> None:
+        drawn.extend((name, value, row["images_seen"]) for name, value in row.items())
 
-@pytest.mark.parametrize("kind", ["trackio", "wandb"])
-def test_curves_go_to_the_library_named(tmp_path, monkeypatch, no_figures, kind):
-    logged = []
-    library = SimpleNamespace(init=lambda **kw: logged.append(kw), log=logged.append)
-    monkeypatch.setitem(sys.modules, kind, library)
-    train(TINY, settings(log=kind, tick=16), in_memory(), tmp_path / "mine")
-    assert logged[0]["name"] == "mine"
-    assert logged[0]["config"]["lr"] == 0.0002
-    assert [row["images_seen"] for row in logged[1:]] == [16, 32]
-    assert {"loss_d", "loss_g", "d_real"} < logged[1].keys()
-
-
-def test_curves_go_to_tensorboard(tmp_path, monkeypatch, no_figures):
-    drawn = []
-    writer = SimpleNamespace(add_scalar=lambda *args: drawn.append(args), flush=lambda: None)
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=lambda folder: writer))
-    train(TINY, settings(log="tensorboard", tick=16), in_memory(), tmp_path / "run")
+    writer = SimpleNamespace(add_scalar=lambda *point: drawn.append(point), flush=lambda: None)
+    library = SimpleNamespace(init=lambda **about: named.append(about), log=log, SummaryWriter=lambda folder: writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard" if kind == "tensorboard" else kind, library)
+    train_tiny(tmp_path / "run", name="mine", log=kind, tick=16)
     assert [seen for name, _, seen in drawn if name == "loss_g"] == [16, 32]
+    if kind != "tensorboard":
+        assert (named[0]["name"], named[0]["config"]["lr"]) == ("mine", 0.0002)
 
 
 # A whole run
@@ -246,14 +208,8 @@ def finished(photos, tmp_path_factory) -> tuple[Path, str]:
 def test_a_run_writes_a_checkpoint_the_tutorials_figures_and_its_history(finished):
     run, _ = finished
     figures = {"training_images.png", "loss.png", "real_vs_fake.png"}
-    assert {p.name for p in run.iterdir()} == {
-        *figures,
-        "progress.webp",
-        "checkpoint",
-        "history.jsonl",
-        "snapshots",
-        "state",
-    }
+    others = {"progress.webp", "checkpoint", "history.jsonl", "snapshots", "state"}
+    assert {path.name for path in run.iterdir()} == figures | others
     for name in figures:
         with Image.open(run / name) as picture:
             assert min(picture.size) > 300
@@ -314,7 +270,7 @@ def test_the_checkpoint_is_of_the_end_and_complete_and_names_no_path(finished, p
     assert "--recipe dcgan" in card
 
 
-def test_the_dcgan_recipe_keeps_the_generator_as_trained_and_the_best_one_the_average(finished, tmp_path, no_figures):
+def test_the_dcgan_recipe_keeps_the_generator_as_trained_and_the_best_one_the_average(finished, tmp_path):
     _, config = configure({**RECIPES["best"], "batch_size": 8, "max_images": 40, "ngpu": 0})
     train(TINY, config, in_memory(), tmp_path / "best")
     for run, part in ((finished[0], "generator"), (tmp_path / "best", "shown")):
@@ -323,7 +279,7 @@ def test_the_dcgan_recipe_keeps_the_generator_as_trained_and_the_best_one_the_av
     assert not torch.equal(kept["main.0.weight"], nets["generator"]["main.0.weight"].half())
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, photos, tmp_path, no_figures):
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, photos, tmp_path):
     run, _ = finished
     flags = ["--recipe", "dcgan", "--epochs", "11", "--tick", "100", *TINY_FLAGS, "--dataroot", str(photos)]
     assert command.main([*flags, "--out", str(tmp_path / "run")]) == 0
@@ -333,9 +289,8 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, pho
     assert not identical(state(tmp_path / "other")["networks"], state(run)["networks"])
 
 
-def test_a_run_keeps_so_many_generators_of_its_course(tmp_path, no_figures):
-    config = settings(moments=3, tick=100, max_images=400)
-    checkpoint = load_checkpoint(train(TINY, config, in_memory(), tmp_path / "run"))
+def test_a_run_keeps_so_many_generators_of_its_course(tmp_path):
+    checkpoint = load_checkpoint(train_tiny(tmp_path / "run", moments=3, tick=100, max_images=400))
     assert len(checkpoint.moments) == 3
     assert checkpoint.moments[0].images_seen == 0
     assert checkpoint.moments[-1].images_seen == checkpoint.images_seen == 400
@@ -346,12 +301,10 @@ def test_a_run_keeps_so_many_generators_of_its_course(tmp_path, no_figures):
 
 
 def test_grey_images_train_too_outside_the_main_thread(tmp_path):
-    arguments = (replace(TINY, nc=1), settings(max_images=16), in_memory(nc=1), tmp_path / "run")
-    worker = threading.Thread(target=train, args=arguments, daemon=True)
+    worker = threading.Thread(target=train_tiny, args=(tmp_path / "run", False, replace(TINY, nc=1)), daemon=True)
     worker.start()
     worker.join(timeout=60)
     assert load_checkpoint(tmp_path / "run").model.nc == 1
-    assert (tmp_path / "run" / "real_vs_fake.png").is_file()
 
 
 # What stops it before it starts
@@ -380,17 +333,43 @@ def test_a_value_that_makes_no_sense_is_one_line_that_names_it(wrong):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("duration", [{"max_images": 64}, {"max_images": 0, "epochs": 2}])
-@pytest.mark.parametrize("drop_last", [False, True])
-def test_fewer_images_than_a_batch_stop_it_before_anything_is_written(tmp_path, no_figures, duration, drop_last):
+@pytest.mark.parametrize("changes", [{"max_images": 64}, {"max_images": 0, "epochs": 2, "drop_last": False}])
+def test_fewer_images_than_a_batch_stop_it_before_anything_is_written(tmp_path, changes):
     with pytest.raises(DataError, match="fewer than one batch of 64"):
-        train(TINY, settings(batch_size=64, drop_last=drop_last, **duration), in_memory(), tmp_path / "run")
+        train_tiny(tmp_path / "run", batch_size=64, **changes)
     assert not (tmp_path / "run").exists()
 
 
+def test_a_library_for_curves_that_is_missing_is_one_line_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="--log wandb needs a library that is not here: pip install wandb"):
+        train_tiny(tmp_path / "run", log="wandb")
+    assert not (tmp_path / "run").exists()
+
+
+class Once(torch.autograd.Function):
+    """An alteration that can be differentiated once, as `grid_sample` in older versions of torch."""
+
+    @staticmethod
+    def forward(ctx, images: Tensor) -> Tensor:
+        return images.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def test_an_alteration_that_this_torch_cannot_differentiate_twice_is_refused_with_a_penalty(tmp_path, monkeypatch):
+    monkeypatch.setitem(ALTERATIONS, "translation", Once.apply)
+    with pytest.raises(TrainingError, match=r"twice, as --r1 and --r2 need: leave translation out of --augment, or"):
+        train_tiny(tmp_path / "run", r1=1.0, augment="translation")
+    assert not (tmp_path / "run").exists()
+    train_tiny(tmp_path / "run", augment="translation")
+
+
 @pytest.mark.parametrize(("names", "warned"), [(1, True), (300, False)])
-def test_files_of_one_name_that_spoil_the_held_out_tenth_are_warned_of(tmp_path, capsys, no_figures, names, warned):
+def test_files_of_one_name_that_spoil_the_held_out_tenth_are_warned_of(tmp_path, capsys, names, warned):
     images = replace(in_memory(300), names=[f"{i}/{i % names:06d}.png" for i in range(300)])
     train(TINY, settings(max_images=8), images, tmp_path / "run")
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: 0% of the images")]
-    assert len(lines) == warned
+    assert ("warning: 0% of the images" in capsys.readouterr().out) == warned

@@ -2,48 +2,33 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, mse_loss
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from dcgan.training.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty, probability
 
-logits = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=8).map(torch.tensor)
 REAL, FAKE = torch.tensor([2.0, -1.0, 0.5]), torch.tensor([-3.0, 0.25, 1.0])
+ONES, ZEROS = torch.ones(3), torch.zeros(3)
 
 
-@given(logits, logits)
-def test_bce_and_lsgan_are_pytorchs_with_labels_one_and_zero(real, fake):
-    labels = torch.ones_like(real), torch.zeros_like(fake), torch.ones_like(fake)
-    bce = cross_entropy(real, labels[0]) + cross_entropy(fake, labels[1])
-    torch.testing.assert_close(discriminator_loss("bce", real, fake), bce)
-    torch.testing.assert_close(generator_loss("bce", fake), cross_entropy(fake, labels[2]))
-    squares = 0.5 * mse_loss(real, labels[0]) + 0.5 * mse_loss(fake, labels[1])
-    torch.testing.assert_close(discriminator_loss("lsgan", real, fake), squares)
-    torch.testing.assert_close(generator_loss("lsgan", fake), 0.5 * mse_loss(fake, labels[2]))
-
-
-def test_bce_is_the_tutorials_on_probabilities():
-    ones, zeros = torch.ones(3), torch.zeros(3)
-    tutorials = binary_cross_entropy(REAL.sigmoid(), ones) + binary_cross_entropy(FAKE.sigmoid(), zeros)
-    torch.testing.assert_close(discriminator_loss("bce", REAL, FAKE), tutorials)
-    torch.testing.assert_close(generator_loss("bce", FAKE), binary_cross_entropy(FAKE.sigmoid(), ones))
-    torch.testing.assert_close(probability("bce", REAL), torch.sigmoid(REAL))
-
-
-def test_hinge_counts_only_what_lies_within_the_margin():
-    assert discriminator_loss("hinge", REAL, FAKE).item() == pytest.approx((0 + 2 + 0.5) / 3 + (0 + 1.25 + 2) / 3)
-    assert generator_loss("hinge", FAKE).item() == pytest.approx((3 - 0.25 - 1) / 3)
-
-
-def test_relativistic_compares_each_real_with_the_fake_beside_it():
-    ones = torch.ones(3)
-    torch.testing.assert_close(discriminator_loss("relativistic", REAL, FAKE), cross_entropy(REAL - FAKE, ones))
-    torch.testing.assert_close(generator_loss("relativistic", FAKE, REAL), cross_entropy(FAKE - REAL, ones))
-    with pytest.raises(AssertionError, match="reals"):
-        generator_loss("relativistic", FAKE)
+@pytest.mark.parametrize(
+    ("loss", "of_d", "of_g"),
+    [
+        ("bce", cross_entropy(REAL, ONES) + cross_entropy(FAKE, ZEROS), cross_entropy(FAKE, ONES)),
+        (  # as the tutorial writes it, on probabilities
+            "bce",
+            binary_cross_entropy(REAL.sigmoid(), ONES) + binary_cross_entropy(FAKE.sigmoid(), ZEROS),
+            binary_cross_entropy(FAKE.sigmoid(), ONES),
+        ),
+        ("lsgan", 0.5 * mse_loss(REAL, ONES) + 0.5 * mse_loss(FAKE, ZEROS), 0.5 * mse_loss(FAKE, ONES)),
+        ("hinge", torch.tensor((0 + 2 + 0.5) / 3 + (0 + 1.25 + 2) / 3), torch.tensor((3 - 0.25 - 1) / 3)),
+        ("relativistic", cross_entropy(REAL - FAKE, ONES), cross_entropy(FAKE - REAL, ONES)),
+    ],
+)
+def test_a_loss_is_the_one_of_its_name(loss, of_d, of_g):
+    torch.testing.assert_close(discriminator_loss(loss, REAL, FAKE), of_d)
+    torch.testing.assert_close(generator_loss(loss, FAKE, REAL), of_g)
 
 
 def gradients(loss: str, real: Tensor, fake: Tensor) -> list[Tensor]:
@@ -64,29 +49,19 @@ def test_d_raises_reals_and_lowers_fakes_and_g_raises_fakes(loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("size", [100.0, -100.0])
-def test_losses_and_gradients_are_finite_fp32_at_large_logits_of_any_precision(loss, size):
-    real, fake = torch.full((4,), size), torch.full((4,), -size)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_losses_and_gradients_are_finite_fp32_at_large_logits_of_any_precision(loss, size, kind):
+    real, fake = torch.full((4,), size, dtype=kind), torch.full((4,), -size, dtype=kind)
     assert all(torch.isfinite(gradient).all() for gradient in gradients(loss, real, fake))
-    for kind in (torch.float32, torch.bfloat16):
-        d, g = (
-            discriminator_loss(loss, real.to(kind), fake.to(kind)),
-            generator_loss(loss, fake.to(kind), real.to(kind)),
-        )
-        for value in (d, g):
-            assert torch.isfinite(value)
-            assert (value.dtype, value.shape) == (torch.float32, ())
+    for value in (discriminator_loss(loss, real, fake), generator_loss(loss, fake, real)):
+        assert torch.isfinite(value)
+        assert (value.dtype, value.shape) == (torch.float32, ())
 
 
 def test_networks_that_are_wholly_wrong_still_get_their_gradient():
     by_real, by_fake, _ = gradients("bce", torch.tensor([-100.0]), torch.tensor([100.0]))
     *_, by_generator = gradients("bce", torch.tensor([100.0]), torch.tensor([-100.0]))
     assert [by_real.item(), by_fake.item(), by_generator.item()] == pytest.approx([-1, 1, -1])
-
-
-def test_an_unknown_loss_is_one_line_that_lists_the_known_ones():
-    for call in (discriminator_loss, generator_loss):
-        with pytest.raises(ValueError, match=", ".join(LOSSES)):
-            call("wasserstein", REAL, FAKE)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -1,81 +1,76 @@
-"""Two ranks on a CPU against one process that computes the same two halves one after the other."""
+"""Ranks on a CPU: two train as one process does, and end together."""
 
-import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
-from torch import Tensor
+import torch.distributed
+from torch import Tensor, nn
 
 from dcgan.data import images as images_module
 from dcgan.data.crop import square
-from dcgan.data.images import load_images
-from dcgan.model import ModelConfig
-from dcgan.training import distributed
+from dcgan.training import command, distributed, step
 from dcgan.training.config import TrainConfig
-from dcgan.training.distributed import Ranks, join, leave
-from dcgan.training.loop import adversarial_step
+from dcgan.training.distributed import Ranks, join, launch
 from dcgan.training.networks import Networks
-from train import main
+from dcgan.training.step import adversarial_step
+from tests.training.tiny import TINY, TINY_FLAGS, seen
 
-MODEL = ModelConfig(image_size=16, nz=8, ngf=4, ndf=4)
 CONFIG = TrainConfig(batch_size=8, lr=0.002, ngpu=0)
+FLAGS = ["--recipe=dcgan", "--lr=0.002", *TINY_FLAGS]
 STEPS = 3
-ROOT = Path(__file__).parents[2]
 
 
-def batches() -> list[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(1)
-    shapes = (8, 3, 16, 16), (8, 8, 1, 1)
-    return [tuple(torch.randn(*shape, generator=generator) for shape in shapes) for _ in range(STEPS)]  # type: ignore[misc]
+def weights(nets: Networks) -> list[Tensor]:
+    return [p.detach().clone() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
 
 
-def on_rank(rank: int, world: int, ports: list[int], out: str) -> None:
-    """All that the tests need two ranks for: a training, photos to be read, and a rank that lets the other wait."""
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1")
-    torch.set_num_threads(1)
-    os.environ["MASTER_PORT"] = str(ports[0])
-    ranks = join(ngpu=0, batch_size=8)
-    nets = Networks(MODEL, CONFIG, ranks)
-    for real, noise in batches():
-        adversarial_step(nets, ranks.share(real), ranks.share(noise))
-    weights = [p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
+def train_until_stopped(argv: list[str]) -> int:
+    """On a rank: a training whose launcher gets SIGTERM, as a scheduler sends it, once so many steps are done."""
+    found: dict[str, list] = {"batches": [], "decoded": [], "weights": []}
+    rank = int(os.environ["RANK"])
 
-    decoded = []
+    def counted(nets: Networks, real: Tensor, noise: Tensor, with_penalty: bool) -> Tensor:
+        found["batches"].append((real.clone(), noise.clone()))
+        stats = adversarial_step(nets, real, noise, with_penalty)
+        if len(found["batches"]) == STEPS:
+            found["weights"] = weights(nets)
+            if rank == 0:
+                os.kill(os.getppid(), signal.SIGTERM)
+        return stats
 
     def slowly(*args: object) -> object:
-        decoded.append(args)
+        found["decoded"].append(len(args))
         time.sleep(0.02)
         return square(*args)
 
-    images_module.square = slowly
-    images = load_images(f"{out}/photos", 16, workers=0, progress=False)
-    ranks.any(False)
-    leave()
+    step.adversarial_step, images_module.square = counted, slowly
+    torch.set_num_threads(1)
+    code = command.main([*argv, *FLAGS])
+    torch.save(found, Path(argv[-1]).with_name(str(rank)))
+    return code
 
+
+def wait_until_killed(argv: list[str]) -> int:
+    """On a rank: 0 is busy for longer than 1 has patience; 1 writes what it gets, and is killed."""
     distributed.PATIENCE = timedelta(seconds=1)
-    os.environ["MASTER_PORT"] = str(ports[1])
-    ranks, said = join(ngpu=0, batch_size=8), ""
-    time.sleep(0 if rank else 3)
+    ranks = join(ngpu=0, batch_size=8)
+    if ranks.first:
+        signal.pause()
     try:
         ranks.any(False)
     except RuntimeError as error:
-        said = str(error)
-    found = {"weights": weights, "images": len(images), "decoded": len(decoded), "said": said}
-    torch.save(found, f"{out}/{rank}")
-    os._exit(0)  # the second group is broken
+        Path(argv[0]).write_text(str(error))
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
-def half_by_half(net: torch.nn.Module) -> None:
+def half_by_half(net: nn.Module) -> None:
     """Make the network take each rank's half of a batch apart, so that BatchNorm sees what it sees on that rank."""
     whole = net.forward
 
@@ -85,123 +80,62 @@ def half_by_half(net: torch.nn.Module) -> None:
     net.forward = forward  # type: ignore[method-assign]
 
 
-@pytest.fixture(scope="module")
-def two_ranks(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What each of two ranks has found, of photos among which a link dangles."""
-    out = tmp_path_factory.mktemp("ranks")
-    shutil.copytree(photos, out / "photos")
-    (out / "photos" / "zzz.png").symlink_to(out / "gone.png")
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        ports = [free.getsockname()[1] for free in (one, other)]
-    multiprocessing.start_processes(on_rank, args=(2, ports, str(out)), nprocs=2, start_method="spawn")
-    return [torch.load(out / str(rank), weights_only=True) for rank in (0, 1)]
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the launcher alone: its ranks are to take the CPU."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
 
-def test_two_ranks_train_as_one_process_does_and_hold_the_same_weights(two_ranks: list[dict]) -> None:
-    nets = Networks(MODEL, CONFIG)
-    start = [p.detach().clone() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
+def test_two_ranks_train_as_one_process_and_after_a_signal_another_number_goes_on(tmp_path, photos, two_gpus) -> None:
+    """One of them decodes the photos, among which a link dangles."""
+    run = tmp_path / "run"
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "zzz.png").symlink_to(tmp_path / "gone.png")
+    argv = ["--dataroot", str(tmp_path / "photos"), "--max-images=100000000", "--out", str(run)]
+    assert launch(train_until_stopped, 2, argv) == 0
+    first, second = (torch.load(tmp_path / str(rank), weights_only=True) for rank in (0, 1))
+    assert sorted(len(found["decoded"]) for found in (first, second)) == [0, 40]
+    assert len(first["batches"]) == len(second["batches"]) >= STEPS
+    assert seen(run) == sum(len(real) for found in (first, second) for real, _ in found["batches"])
+
+    nets = Networks(TINY, CONFIG)
+    start = weights(nets)
     half_by_half(nets.generator)
     half_by_half(nets.discriminator)
-    for real, noise in batches():
+    for halves in list(zip(first["batches"], second["batches"], strict=True))[:STEPS]:
+        real, noise = (torch.stack(parts, dim=1).flatten(0, 1) for parts in zip(*halves, strict=True))
         adversarial_step(nets, real, noise)
-    weights = [p.detach() for net in (nets.generator, nets.discriminator) for p in net.parameters()]
-    first, second = (found["weights"] for found in two_ranks)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert max(float((a - b).abs().max()) for a, b in zip(start, weights, strict=True)) > 1e-3
-    assert max(float((a - b).abs().max()) for a, b in zip(first, weights, strict=True)) < 1e-4
+    assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"], strict=True))
+    assert max(float((a - b).abs().max()) for a, b in zip(start, weights(nets), strict=True)) > 1e-3
+    assert max(float((a - b).abs().max()) for a, b in zip(first["weights"], weights(nets), strict=True)) < 1e-4
+
+    before = seen(run)
+    assert command.main(["--out", str(run), "--resume", "--max-images", str(before + 16)]) == 0
+    assert seen(run) >= before + 16
 
 
-def test_one_rank_decodes_and_the_others_find_the_images_packed_though_a_link_dangles(two_ranks: list[dict]) -> None:
-    assert [found["images"] for found in two_ranks] == [40, 40]
-    assert sorted(found["decoded"] for found in two_ranks) == [0, 40]
-
-
-def test_ranks_wait_for_one_that_is_busy_as_long_as_patience_says(two_ranks: list[dict]) -> None:
-    """Here for a second, elsewhere for days: a large data set takes hours."""
-    assert "imed out" in two_ranks[1]["said"]
+def test_ranks_wait_as_long_as_patience_says_and_when_one_is_killed_all_end(tmp_path, two_gpus, capsys) -> None:
+    assert launch(wait_until_killed, 2, [str(tmp_path / "said")]) == 1
+    assert capsys.readouterr().err == "train.py: rank 1 ended with SIGKILL, and the others with it\n"
+    assert "imed out" in (tmp_path / "said").read_text()
     assert timedelta(days=1) < distributed.PATIENCE
 
 
 def test_every_image_of_a_batch_goes_to_one_rank() -> None:
-    batch = torch.arange(12)
-    shares = [Ranks(rank, 3).share(batch) for rank in range(3)]
-    assert sorted(torch.cat(shares).tolist()) == batch.tolist()
+    shares = [Ranks(rank, 3).share(torch.arange(12)) for rank in range(3)]
+    assert sorted(torch.cat(shares).tolist()) == list(range(12))
     assert {len(share) for share in shares} == {4}
 
 
-def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_does_not_divide_is_refused(monkeypatch) -> None:
     for name, value in {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="a batch of 8 cannot be shared by 3 ranks: give a multiple of 3"):
         join(ngpu=0, batch_size=8)
 
 
-def test_more_gpus_than_there_are_is_one_line_before_anything_starts(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_more_gpus_than_there_are_is_one_line_before_anything_starts(tmp_path, capsys) -> None:
     here = torch.cuda.device_count()
-    assert main(["--ngpu", str(here + 2), "--out", str(tmp_path / "run")]) == 2
+    assert command.main(["--ngpu", str(here + 2), "--out", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err == f"train.py: --ngpu {here + 2}, but this machine has {here} GPUs\n"
     assert not (tmp_path / "run").exists()
-
-
-def torchrun(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
-    small = [
-        "--batch-size=8",
-        "--image-size=16",
-        "--nz=8",
-        "--ngf=4",
-        "--ndf=4",
-        "--tick=1000000",
-        "--ngpu=0",
-        "--workers=0",
-    ]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train.py"]
-    command += ["--dataroot", str(photos), "--out", str(run), *small, *flags]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def images_seen(run: Path) -> int:
-    return json.loads((run / "checkpoint" / "config.json").read_text())["images_seen"]
-
-
-def test_a_signal_saves_and_another_number_of_ranks_goes_on(tmp_path: Path, photos: Path) -> None:
-    run = tmp_path / "run"
-    with torchrun(run, photos, "--max-images=100000000") as ranks:
-        assert ranks.stdout is not None
-        first = next(line for line in ranks.stdout if "Loss_D" in line)
-        ranks.terminate()
-        rest = ranks.stdout.read()
-    assert "stopping after this step and saving" in first + rest
-    seen = images_seen(run)
-    assert 0 < seen < 100_000_000
-    assert seen % 8 == 0
-
-    assert main(["--out", str(run), "--resume", "--max-images", str(seen + 16), "--ngpu", "0"]) == 0
-    assert images_seen(run) == seen + 16
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="its processes are found in /proc")
-@pytest.mark.parametrize("end", ["a rank is killed", "SIGTERM"])
-def test_ranks_that_train_py_starts_end_together(tmp_path: Path, photos: Path, end: str) -> None:
-    """train.py --ngpu 2, whose ranks then find no GPU and take the CPU."""
-    launch = "import sys, torch, train; torch.cuda.device_count = lambda: 2; sys.exit(train.main(sys.argv[1:]))"
-    flags = ["--batch-size=8", "--image-size=16", "--nz=8", "--ngf=4", "--ndf=4", "--ngpu=2", "--workers=0"]
-    flags += ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images=100000000"]
-    command = [sys.executable, "-c", launch, *flags]
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as parent:
-        assert parent.stdout is not None
-        next(line for line in parent.stdout if "Loss_D" in line)
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-        ranks = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(*(parent.pid, signal.SIGTERM) if end == "SIGTERM" else (int(ranks[1]), signal.SIGKILL))
-        said = parent.stdout.read().splitlines()
-    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
-    if end == "SIGTERM":
-        assert parent.returncode == 0
-        assert images_seen(tmp_path / "run") > 0
-    else:
-        assert parent.returncode == 1
-        assert "train.py: rank 1 ended with SIGKILL, and the others with it" in said

@@ -13,25 +13,20 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 from dcgan.latents import latents
 from dcgan.model import ModelConfig
 from dcgan.pictures import normalised
-from dcgan.training import loop
+from dcgan.training import adaptive, loop, step
+from dcgan.training.adaptive import overfitting
 from dcgan.training.config import RECIPES, TrainConfig, configure
-from dcgan.training.loop import adversarial_step, overfitting, stepper
 from dcgan.training.losses import LOSSES
 from dcgan.training.networks import Networks
-from tests.training.tiny import TINY, identical, in_memory, settings, state
+from dcgan.training.step import adversarial_step
+from tests.training.tiny import TINY, identical, in_memory, settings, state, train_tiny
 
 SMALL = ModelConfig(nz=20, ngf=8, ndf=8)  # the tutorial's layers, narrower
 
 
-def tutorial_steps(
-    generator: nn.Module, discriminator: nn.Module, batches: list[tuple[Tensor, Tensor]], on_logits: bool = False
-) -> list[dict]:
-    """The loop of the PyTorch tutorial: its five printed figures of each iteration, and the state before it.
-
-    on_logits: D is without its last sigmoid, which the loss then brings along.
-    """
-    criterion = nn.BCEWithLogitsLoss() if on_logits else nn.BCELoss()
-    belief = torch.sigmoid if on_logits else nn.Identity()
+def tutorial_steps(generator: nn.Module, discriminator: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> list[dict]:
+    """The loop of the PyTorch tutorial: its five printed figures of each iteration, and the state before it."""
+    criterion = nn.BCELoss()
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=0.0002, betas=(0.5, 0.999))
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=0.0002, betas=(0.5, 0.999))
     parts = {"generator": generator, "discriminator": discriminator, "opt_d": optimizer_d, "opt_g": optimizer_g}
@@ -43,14 +38,14 @@ def tutorial_steps(
         output = discriminator(real).view(-1)
         error_real = criterion(output, label)
         error_real.backward()
-        d_x = belief(output).mean().item()
+        d_x = output.mean().item()
 
         fake = generator(noise)
         label.fill_(0.0)
         output = discriminator(fake.detach()).view(-1)
         error_fake = criterion(output, label)
         error_fake.backward()
-        d_g_z1 = belief(output).mean().item()
+        d_g_z1 = output.mean().item()
         error_d = error_real + error_fake
         optimizer_d.step()
 
@@ -59,22 +54,17 @@ def tutorial_steps(
         output = discriminator(fake).view(-1)
         error_g = criterion(output, label)
         error_g.backward()
-        d_g_z2 = belief(output).mean().item()
+        d_g_z2 = output.mean().item()
         optimizer_g.step()
         steps.append({**before, "figures": [error_d.item(), error_g.item(), d_x, d_g_z1, d_g_z2]})
     return steps
 
 
-def twenty_batches() -> list[tuple[Tensor, Tensor]]:
-    stream = in_memory(200, size=64).batches(8, seed=0)
-    return [(normalised(next(stream)), torch.randn(8, 20, 1, 1)) for _ in range(20)]
-
-
-def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeypatch, no_figures):
+def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeypatch):
     """Twenty steps of `train` replayed by the tutorial's own code, on the same weights, batches and noise.
 
     In float64: in float32 Adam's first steps, which depend on a gradient's sign alone, make rounding grow tenfold a
-    step, and the tutorial's loop does not agree with itself once its loss takes logits.
+    step.
     """
     start, batches, ours = {}, [], []
 
@@ -89,7 +79,7 @@ def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeyp
         ours.append(stats.tolist())
         return stats
 
-    monkeypatch.setattr(loop, "adversarial_step", recorded)
+    monkeypatch.setattr(step, "adversarial_step", recorded)
     model, config = configure(RECIPES["dcgan"])
     assert model == ModelConfig()
     config = replace(config, batch_size=8, epochs=0, max_images=160, ngpu=0)
@@ -107,28 +97,19 @@ def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeyp
             torch.testing.assert_close(trained[name][f"main.{key}"], value, atol=1e-5, rtol=1e-4)
 
 
-def test_twenty_steps_in_fp32_are_the_tutorials():
-    """Where the tutorial's loss takes logits as ours does there is no rounding left to grow."""
-    ours, theirs = (Networks(SMALL, TrainConfig(ngpu=0)) for _ in range(2))
-    batches = twenty_batches()
-    expected = [s["figures"] for s in tutorial_steps(theirs.generator, theirs.discriminator, batches, on_logits=True)]
-    step = stepper(ours)
-    np.testing.assert_allclose([step(*batch).tolist() for batch in batches], expected, atol=1e-4)
-
-
 def test_each_step_in_fp32_agrees_with_the_tutorials(tutorial_nets):
     """Each of twenty steps from the weights and the moments that the tutorial's loop has then."""
-    nets = Networks(SMALL, TrainConfig(ngpu=0))
+    nets, stream = Networks(SMALL, TrainConfig(ngpu=0)), in_memory(200, size=64).batches(8, seed=0)
     generator, discriminator = tutorial_nets(3, 20, 8, 8)
     generator.load_state_dict(nets.generator.main.state_dict())
     discriminator.load_state_dict(nets.discriminator.main.state_dict())
-    batches = twenty_batches()
-    for batch, step in zip(batches, tutorial_steps(generator, discriminator, batches), strict=True):
-        nets.generator.main.load_state_dict(step["generator"])
-        nets.discriminator.main.load_state_dict(step["discriminator"])
-        nets.opt_g.load_state_dict(step["opt_g"])
-        nets.opt_d.load_state_dict(step["opt_d"])
-        np.testing.assert_allclose(adversarial_step(nets, *batch).tolist(), step["figures"], atol=1e-4)
+    batches = [(normalised(next(stream)), torch.randn(8, 20, 1, 1)) for _ in range(20)]
+    for batch, theirs in zip(batches, tutorial_steps(generator, discriminator, batches), strict=True):
+        nets.generator.main.load_state_dict(theirs["generator"])
+        nets.discriminator.main.load_state_dict(theirs["discriminator"])
+        nets.opt_g.load_state_dict(theirs["opt_g"])
+        nets.opt_d.load_state_dict(theirs["opt_d"])
+        np.testing.assert_allclose(adversarial_step(nets, *batch).tolist(), theirs["figures"], atol=1e-4)
 
 
 def test_images_are_scaled_as_the_tutorial_scales_them():
@@ -171,9 +152,9 @@ def test_every_choice_takes_steps_with_finite_figures_and_trains_both_networks(c
     model, config = replace(TINY, **shape), settings(**{k: choice[k] for k in choice.keys() - shape.keys()})
     nets = Networks(model, config)
     before = copy.deepcopy(nets.state_dict())
-    for step in range(3):
+    for number in range(3):
         stats = adversarial_step(
-            nets, batch(model.nc), torch.randn(8, 8, 1, 1), step == 0 and config.r1 + config.r2 > 0
+            nets, batch(model.nc), torch.randn(8, 8, 1, 1), number == 0 and config.r1 + config.r2 > 0
         )
         assert stats.shape == (5,)
         assert torch.isfinite(stats).all()
@@ -218,24 +199,23 @@ def test_overfitting_is_0_where_unseen_photos_look_like_seen_ones_and_1_where_th
     assert nets.discriminator.training
 
 
-def test_more_is_altered_while_the_discriminator_overfits_and_less_when_not(tmp_path, monkeypatch, no_figures):
-    levels, shares, augment = iter([0.9, 0.9, 0.9, 0.1, 0.1, 0.9]), [], loop.augment
-    monkeypatch.setattr(loop, "overfitting", lambda nets, images: next(levels))
-    monkeypatch.setattr(loop, "augment", lambda x, policy, share: shares.append(share) or augment(x, policy, share))
-    config = settings(augment="translation", adapt=0.3, tick=8, max_images=48)
-    loop.train(TINY, config, in_memory(), tmp_path / "run")
+def test_more_is_altered_while_the_discriminator_overfits_and_less_when_not(tmp_path, monkeypatch):
+    levels, shares, augment = iter([0.9, 0.9, 0.9, 0.1, 0.1, 0.9]), [], step.augment
+    monkeypatch.setattr(adaptive, "overfitting", lambda nets, images: next(levels))
+    monkeypatch.setattr(step, "augment", lambda x, policy, share: shares.append(share) or augment(x, policy, share))
+    nets = state(train_tiny(tmp_path / "run", augment="translation", adapt=0.3, tick=8, max_images=48))["networks"]
     assert shares[::3] == [0.0, 0.1, 0.2, 0.3, 0.2, 0.1]
-    assert state(tmp_path / "run")["networks"]["altered"] == 0.2
+    assert nets["altered"] == 0.2
 
 
-def test_looking_for_overfitting_does_not_change_the_training(tmp_path, monkeypatch, no_figures):
-    monkeypatch.setattr(loop, "ADAPT_STEP", 0.0)
-    monkeypatch.setattr(loop, "augment", lambda x, policy, share: x)
-    for name, adapt in (("plain", 0.0), ("adaptive", 0.3)):
-        config = settings(augment="color", adapt=adapt, tick=16, max_images=48)
-        loop.train(TINY, config, in_memory(), tmp_path / name)
-    plain, adaptive = (state(tmp_path / name)["networks"]["generator"] for name in ("plain", "adaptive"))
-    assert identical(plain, adaptive)
+def test_looking_for_overfitting_does_not_change_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(adaptive, "ADAPT_STEP", 0.0)
+    monkeypatch.setattr(step, "augment", lambda x, policy, share: x)
+    choice = {"augment": "color", "tick": 16, "max_images": 48}
+    plain, adapted = (
+        state(train_tiny(tmp_path / str(threshold), adapt=threshold, **choice))["networks"] for threshold in (0.0, 0.3)
+    )
+    assert identical(plain["generator"], adapted["generator"])
 
 
 # The average
@@ -257,18 +237,6 @@ def test_the_average_is_the_one_computed_by_hand_with_batch_norms_statistics():
     for name, value in averaged.items():
         torch.testing.assert_close(shown[name], value, atol=1e-5, rtol=1e-4)
     assert not torch.equal(shown["main.1.running_var"], nets.generator.state_dict()["main.1.running_var"])
-
-
-def test_after_a_half_life_half_of_the_old_weights_is_left():
-    nets = Networks(TINY, settings(ema=800))
-    with torch.no_grad():
-        for net, value in ((nets.shown, 1.0), (nets.generator, 0.0)):
-            for parameter in net.parameters():
-                parameter.fill_(value)
-    for step in range(100):
-        nets.average(8, 1_000_000 + 8 * step)
-    for parameter in nets.shown.parameters():
-        torch.testing.assert_close(parameter, torch.full_like(parameter, 0.5))
 
 
 def test_the_average_is_a_network_of_its_own_with_batchnorm_statistics_of_its_own():

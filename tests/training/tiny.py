@@ -6,9 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dcgan.checkpoint import load_checkpoint
 from dcgan.data.images import Images
 from dcgan.model import ModelConfig
 from dcgan.training.config import TrainConfig
+from dcgan.training.loop import train
 
 TINY = ModelConfig(image_size=16, nz=8, ngf=8, ndf=8)
 TINY_FLAGS = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", "--batch-size=8", "--workers=0", "--ngpu=0"]
@@ -25,12 +27,23 @@ def settings(**changes) -> TrainConfig:
     return TrainConfig(**{"batch_size": 8, "max_images": 32, "ngpu": 0, "workers": 0, "drop_last": True, **changes})
 
 
+def train_tiny(run: Path, resume: bool = False, model: ModelConfig = TINY, name: str = "tiny", **changes) -> Path:
+    """Train on pictures in memory into `run`, and return it. changes: to `settings`."""
+    train(model, settings(**changes), in_memory(nc=model.nc), run, resume, name)
+    return run
+
+
 def rows(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
 def state(run: Path) -> dict:
     return torch.load(run / "state" / "state.pt", weights_only=True)
+
+
+def seen(run: Path) -> int:
+    """Images seen by the checkpoint of a run."""
+    return load_checkpoint(run).images_seen
 
 
 def identical(a: object, b: object) -> bool:
@@ -42,6 +55,17 @@ def identical(a: object, b: object) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(identical(x, y) for x, y in zip(a, b, strict=True))
     return a == b
+
+
+def same_end(run: Path, other: Path) -> bool:
+    """Whether two trainings ended alike, bit for bit, in all that a resumed one must share with an unbroken one."""
+    parts = ("checkpoint", "snapshots", "generators")
+    return (
+        identical(state(run), state(other))
+        and rows(run) == rows(other)
+        and all(contents(run / part) == contents(other / part) for part in parts)
+        and not leftovers(run)
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
