@@ -154,21 +154,19 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     checkpoint_files(folder)
     try:
         config = json.loads(read_text(folder / CONFIG))
-        version = config["format"]
-        if version == FORMAT:
-            known = {f.name for f in fields(ModelConfig)}
-            model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
-            for key, kind in KINDS.items():
-                if not isinstance(config.get(key) or kind(), kind):
-                    raise ValueError(f"{key} is no {kind.__name__}")
+        if (version := config["format"]) != FORMAT:
+            raise CheckpointError(
+                f"'{folder}' has format {str(version)[:20]!r}, this program reads {FORMAT}: update the program"
+            )
+        known = {f.name for f in fields(ModelConfig)}
+        model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
+        for key, kind in KINDS.items():
+            if not isinstance(config.get(key) or kind(), kind):
+                raise ValueError(f"{key} is no {kind.__name__}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise CheckpointError(
             f"'{folder / CONFIG}' is damaged ({reason(error)}); train again or fetch it anew"
         ) from None
-    if version != FORMAT:
-        raise CheckpointError(
-            f"'{folder}' has format {str(version)[:20]!r}, this program reads {FORMAT}: update the program"
-        )
     return Checkpoint(folder, config, model, load_net(Generator, model, folder / GENERATOR))
 
 

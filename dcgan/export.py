@@ -17,8 +17,6 @@ from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.model import Generator
 
-FORMATS = ("onnx", "torchscript")
-
 
 def export(generator: Generator, path: Path, format: str = "onnx") -> None:
     """Write a generator in eval mode to `path`, whole or not at all, through torch's own exporters.
@@ -51,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     """Export a checkpoint's generator. Exit code 2, after one line on stderr, for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m dcgan export", description="Write a generator for other programs.")
     parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
+    parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="default: onnx")
     parser.add_argument("out", type=user_path, help="file to write")
     flags = parser.parse_args(argv)
     try:

@@ -89,19 +89,17 @@ class Discriminator(nn.Module):
         bias = config.d_norm != "batch"  # BatchNorm has a bias of its own
         convs = [Conv2d(config.nc, widths[0], 4, 2, 1, bias=bias or config.d_bias)]
         convs += [Conv2d(a, b, 4, 2, 1, bias=bias) for a, b in pairwise(widths)]
+        convs += [Conv2d(widths[-1], 1, 4, 1, 0, bias=bias)]
+        if config.d_norm == "spectral":  # Miyato et al. 2018
+            for conv in convs:
+                nn.utils.parametrizations.spectral_norm(conv)
         layers: list[nn.Module] = []
-        for i, conv in enumerate(convs):
-            layers.append(self._normalised(conv))
+        for i, conv in enumerate(convs[:-1]):
+            layers.append(conv)
             if config.d_norm == "batch" and i > 0:
                 layers.append(nn.BatchNorm2d(conv.out_channels))
             layers.append(nn.LeakyReLU(0.2))
-        layers.append(self._normalised(Conv2d(widths[-1], 1, 4, 1, 0, bias=bias)))
-        self.main = nn.Sequential(*layers)
-
-    def _normalised(self, conv: nn.Conv2d) -> nn.Module:
-        if self.config.d_norm == "spectral":  # Miyato et al. 2018
-            return nn.utils.parametrizations.spectral_norm(conv)
-        return conv
+        self.main = nn.Sequential(*layers, convs[-1])
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, nc, S, S] in [-1, 1] -> logits [N]."""

@@ -99,11 +99,3 @@ def test_only_with_a_bias_does_d_in_training_see_contrast(d_bias, sees):
         images = torch.rand(16, 3, 32, 32) * 2 - 1
         change = (discriminator(images * 0.5) - discriminator(images)).abs().max() / discriminator(images).abs().max()
     assert (change > 0.003) == sees, float(change)
-
-
-def test_logits_are_not_squashed():
-    torch.manual_seed(0)
-    net = Discriminator(ModelConfig(image_size=16, ndf=8)).eval()
-    with torch.no_grad():
-        net.main[-1].weight.mul_(1000)
-        assert net(torch.rand(16, 3, 16, 16)).abs().max() > 1
