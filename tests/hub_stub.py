@@ -192,9 +192,7 @@ class Handler(BaseHTTPRequestHandler):
         return repo.commits[sha]
 
     def require_writer(self, name: str) -> None:
-        if not self.token:
-            raise Refusal(401, "", "Invalid username or password.")
-        if USERS[self.token] != name.partition("/")[0]:
+        if USERS.get(self.token or "") != name.partition("/")[0]:
             raise Refusal(403, "", "You don't have the rights to create a model under the namespace")
 
     # The API

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.data import avatars
 from dcgan.direction import REACH, Direction, load_directions, save_directions
 from dcgan.latent.directions import (
@@ -24,17 +24,18 @@ from dcgan.latent.directions import (
     traits,
 )
 from dcgan.metrics.attributes import Attribute, AttributeNet
-from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
+from dcgan.model import Generator, ModelConfig, fingerprint
 from dcgan.sampling import render
+from tests import tiny
 
 NZ = 12
-MODEL = {"image_size": 16, "nc": 3, "nz": NZ, "ngf": 4, "ndf": 4}
+CONFIG = ModelConfig(image_size=16, nz=NZ, ngf=4, ndf=4)
 RED, BLUE = torch.linalg.qr(torch.randn(NZ, 2, generator=torch.Generator().manual_seed(5))).Q.T
 
 
 def painter(red: float = 0.2, blue: float = 0.12) -> Generator:
     """Paints plain colours: red goes with z along RED, blue with z along BLUE, green stays."""
-    net = Generator(ModelConfig(**MODEL))
+    net = Generator(CONFIG)
     first, second, last = (layer.weight for layer in net.main if isinstance(layer, torch.nn.ConvTranspose2d))
     with torch.no_grad():
         for weight in (first, second, last):
@@ -67,13 +68,7 @@ HUE = Attribute("hue", ("cold", "hot"), auxiliary=True)
 
 
 def opened(folder: Path, generator: Generator) -> Checkpoint:
-    torch.manual_seed(0)
-    discriminator = Discriminator(generator.config)
-    with torch.no_grad():
-        for _ in range(30):
-            discriminator(generator(torch.randn(16, NZ, 1, 1)))
-    save_checkpoint(folder, generator, discriminator, {"model": MODEL, "images_seen": 1}, [], folder / "none", "")
-    return load_checkpoint(folder)
+    return tiny.save(folder, (generator, tiny.networks(CONFIG)[1]))
 
 
 @pytest.fixture(scope="module")

@@ -19,26 +19,19 @@ from dcgan.data.crop import square
 from dcgan.latent.framing import Box, find_face, framed, own_frame
 from dcgan.latent.inversion import Inversion
 from dcgan.latents import latent, latents
-from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
+from dcgan.model import ModelConfig
 from dcgan.sampling import render
+from tests.tiny import networks
 
 FOREVER = math.inf
 
 
 def checkpoint_of(nc: int = 3, discriminator: bool = True) -> Checkpoint:
     """A checkpoint of random weights, with or without its discriminator."""
-    torch.manual_seed(4)
-    model = ModelConfig(image_size=32, nc=nc, nz=8, ngf=8, ndf=8)
-    generator = Generator(model)
-    init_weights(generator)
-    with torch.no_grad():
-        generator.main[-2].weight.mul_(8)  # type: ignore[union-attr, operator]
-        for _ in range(40):  # BatchNorm learns what to expect
-            generator(torch.randn(16, 8, 1, 1))
-    checkpoint = Checkpoint(Path("nowhere"), {}, model, generator.eval())
+    generator, net = networks(ModelConfig(image_size=32, nc=nc, nz=8, ngf=8, ndf=8))
+    checkpoint = Checkpoint(Path("nowhere"), {}, generator.config, generator)
     if discriminator:
-        checkpoint.discriminator = Discriminator(model).eval()
-        init_weights(checkpoint.discriminator)
+        checkpoint.discriminator = net
     return checkpoint
 
 
