@@ -67,7 +67,7 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            # False, too, for a folder that may not be entered.
+            # Unlike Path.is_file, this is False for a folder that may not be entered.
             runs = {d for d in below if os.path.isfile(Path(folder, d, SETTINGS))}  # noqa: PTH113
             below[:] = sorted(d for d in below if d not in runs and not is_junk(d))
             for file in files:
