@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -23,9 +24,9 @@ from dcgan.pictures import encoded
 from dcgan.sampling import sample_batches
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Parse "0-9999,12345" into seeds in order, none of them twice. Raises ValueError for anything else."""
-    seeds = set[int]()
+def parse_seeds(text: str) -> list[range]:
+    """Parse "0-9999,12345" into ranges in order, with no seed twice. Raises ValueError for anything else."""
+    parts = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
@@ -33,8 +34,12 @@ def parse_seeds(text: str) -> list[int]:
         low, high = int(first), int(last or first)
         if not low <= high <= MAX_SEED:
             raise ValueError(f"--seeds: '{part.strip()}' is not a range of seeds from 0 to {MAX_SEED}")
-        seeds.update(range(low, high + 1))
-    return sorted(seeds)
+        parts.append((low, high))
+    ranges, end = [], 0
+    for low, high in sorted(parts):
+        ranges.append(range(max(low, end), high + 1))
+        end = max(end, high + 1)
+    return ranges
 
 
 def parse_moves(moves: Iterable[str], directions: Iterable[Direction]) -> Tensor:
@@ -104,13 +109,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     flags = parser.parse_args(argv)
     try:
-        seeds = parse_seeds(flags.seeds)
+        ranges = parse_seeds(flags.seeds)
         checkpoint = load_checkpoint(local_folder(flags.checkpoint))
         shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
-        digits = max(6, len(str(seeds[-1])))
-        names = (f"{seed:0{digits}d}.png" for seed in seeds)
-        pieces = sample_batches(checkpoint.generator, seeds, flags.truncation, shift=shift)
-        with _writer(flags.out) as write, tqdm(total=len(seeds), unit="img") as bar:
+        digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
+        names = (f"{seed:0{digits}d}.png" for seed in chain(*ranges))
+        pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
+        with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
             for images in pieces:
                 for image in images.numpy():
                     write(next(names), encoded(image))
