@@ -1,8 +1,7 @@
 """One training on many devices: a process ("rank") for each, joined by torch.distributed.
 
-`torchrun` starts the ranks, or `launch` does for `--ngpu 2` and more. Each rank computes its share of every batch;
-DistributedDataParallel averages the gradients, so all ranks hold the same weights. BatchNorm's statistics are those of
-a rank's own share. Rank 0 alone writes.
+`torchrun` starts the ranks, or `launch` with --ngpu 2 and more. Each computes its share of every batch, with BatchNorm
+statistics of its own; DistributedDataParallel averages the gradients. Rank 0 alone writes.
 """
 
 import multiprocessing
@@ -49,7 +48,7 @@ class Ranks:
         return net if self.world == 1 else DistributedDataParallel(net, broadcast_buffers=False)
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank: the same on all of them, which wait here for each other."""
+        """Whether the flag is set on any rank. All ranks must call this; they wait for each other."""
         if self.world == 1:
             return flag
         flags = torch.tensor(int(flag))
@@ -70,9 +69,9 @@ def launched() -> bool:
 
 
 def join(ngpu: int, batch_size: int) -> Ranks:
-    """Join the other ranks, as the environment says; without such an environment this process is the only one.
+    """Join the other ranks that the environment names; without any this process is the only one.
 
-    ngpu: 0 for the CPU. Raises ValueError for a batch that the ranks cannot share evenly, or GPUs that are not there.
+    ngpu: 0 for the CPU. Raises ValueError if the ranks cannot share a batch evenly or outnumber the GPUs.
     """
     gpus = torch.cuda.device_count() if ngpu > 0 else 0
     if not launched():
@@ -96,11 +95,10 @@ def leave() -> None:
 
 
 def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
-    """Run `main(argv)` in a rank for each of this machine's first `ngpu` GPUs, and return the exit code of them all.
+    """Run `main(argv)` in a rank for each of this machine's first `ngpu` GPUs. Returns their exit code.
 
-    SIGTERM is passed on to them; Ctrl-C reaches them as it reaches this process. When one fails the others are ended,
-    and one line on stderr names it, unless it has said itself why (exit code 2).
-    Raises ValueError where there are fewer GPUs.
+    SIGTERM is passed on; Ctrl-C reaches the ranks by itself. If one fails the others are ended, and a line on stderr
+    names it unless it has printed its error (exit code 2). Raises ValueError if there are fewer GPUs.
     """
     if ngpu > (gpus := torch.cuda.device_count()):
         raise ValueError(f"--ngpu {ngpu}, but this machine has {gpus} GPUs")

@@ -28,7 +28,7 @@ def save_montage(images: Tensor, path: Path) -> None:
 
 def labelled(path: Path, pictures: Sequence[tuple[str, Image.Image]]) -> None:
     """Pictures side by side in one PNG, each under its label."""
-    figure = Figure(figsize=(7.5 * len(pictures), 8))
+    figure = Figure(figsize=(7.5 * len(pictures), 8), layout="tight")
     axes = figure.subplots(1, len(pictures), squeeze=False)
     for axis, (label, image) in zip(axes[0], pictures, strict=True):
         axis.imshow(np.asarray(image), interpolation="nearest")
@@ -39,9 +39,10 @@ def labelled(path: Path, pictures: Sequence[tuple[str, Image.Image]]) -> None:
 
 def loss_plot(path: Path, history: list[dict[str, float]]) -> None:
     """Both losses over iterations, as the tutorial plots them, and D(x) with D(G(z)) below."""
-    figure = Figure(figsize=(10, 8))
+    figure = Figure(figsize=(10, 8), layout="tight")
     losses, beliefs = figure.subplots(2, 1, sharex=True)
-    losses.set_title("Generator and discriminator loss during training")
+    losses.set(title="Generator and discriminator loss during training", ylabel="loss")
+    beliefs.set(ylabel="probability of real", ylim=(0, 1), xlabel="iterations")
     for axis, lines in (
         (losses, {"loss_g": "G", "loss_d": "D"}),
         (beliefs, {"d_real": "D(x)", "d_fake": "D(G(z)) before", "d_fake_after": "D(G(z)) after"}),
@@ -50,10 +51,6 @@ def loss_plot(path: Path, history: list[dict[str, float]]) -> None:
             axis.plot([row[key] for row in history], label=label, linewidth=0.8)
         axis.legend(loc="upper right")
         axis.grid(alpha=0.3)
-    losses.set_ylabel("loss")
-    beliefs.set_ylabel("probability of real")
-    beliefs.set_ylim(0, 1)
-    beliefs.set_xlabel("iterations")
     _save(figure, path)
 
 
@@ -75,6 +72,5 @@ def animation(path: Path, snapshots: Sequence[Snapshot], seconds: float = 12.0) 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.tight_layout()
     with writing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=80)

@@ -61,7 +61,7 @@ class Networks:
         return {**{name: part.state_dict() for name, part in self._parts().items()}, "altered": self.altered}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned, on whatever device that was."""
+        """Load what `state_dict` returned, on whatever device that was."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.altered = state.get("altered", self.altered)
@@ -73,7 +73,7 @@ class Networks:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled and self.bf16)
 
     def prepared(self, pixels: Tensor) -> Tensor:
-        """uint8 images as the networks take them: in [-1, 1], in their memory layout."""
+        """uint8 images in [-1, 1] and in the networks' memory layout."""
         return normalised(pixels).contiguous(memory_format=self.layout)
 
     @property
@@ -87,17 +87,16 @@ class Networks:
         self.opt_d.param_groups[0]["lr"] = (self.config.lr_d or self.config.lr) * share
 
     def finite(self) -> bool:
-        """Whether all weights and BatchNorm statistics are numbers."""
+        """Whether all weights and BatchNorm statistics are finite."""
         nets = {self.generator, self.discriminator, self.shown}
         checks = [value.isfinite().all() for net in nets for value in net.state_dict().values()]
         return bool(torch.stack(checks).all())  # waits for the device once
 
     @torch.no_grad()
     def average(self, batch_size: int, seen: int) -> None:
-        """Move the shown generator towards the trained one, BatchNorm's statistics too (exponential moving average).
+        """Exponential moving average: move the shown generator, BatchNorm statistics too, towards the trained one.
 
-        Its half-life is config.ema images, and a tenth of the images seen early in the run, so that the start is soon
-        forgotten.
+        The half-life is config.ema images, or a tenth of the images seen if that is less.
         """
         if self.shown is self.generator:
             return
@@ -109,8 +108,8 @@ class Networks:
                 shown.copy_(trained)
 
     def calibrate(self) -> None:
-        """Compute the shown generator's BatchNorm statistics anew, where it is an average: averaged weights have
-        statistics of their own, which the average of statistics only resembles (Izmailov et al. 2018).
+        """Compute the BatchNorm statistics of an averaged generator anew: those of its weights are not the average of
+        statistics (Izmailov et al. 2018).
         """
         if self.shown is not self.generator:
             noise = latents(CALIBRATION_SEEDS, self.shown.config.nz)[:, :, None, None]

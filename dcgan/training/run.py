@@ -1,7 +1,11 @@
 """The run folder: all that a training writes.
 
-`checkpoint/` is what the demo opens, `state/` what resuming needs, `history.jsonl` has every iteration, `snapshots/`
-every fixed-noise grid, `generators/` those of a few moments, and beside them lie the tutorial's figures.
+checkpoint/    what the demo opens
+state/         what resuming needs
+history.jsonl  a row for each iteration
+snapshots/     the fixed-noise grids
+generators/    generators of a few moments
+*.png, *.webp  the tutorial's figures
 """
 
 import json
@@ -48,13 +52,13 @@ FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 class Run:
     """Writes the run folder of one training.
 
-    config: name, model, train and data, as they go into config.json. history: a row for each iteration so far.
-    saved: images seen at the last save, None before the first. Of several ranks all but the first write nothing.
-    All methods raise TrainingError, in one line, where the disk is full or the folder cannot be written.
+    config: name, model, train and data, as they go into config.json.
+    history: a row for each iteration so far. saved: images seen at the last save, None before the first.
+    Of several ranks all but the first write nothing. Methods raise TrainingError if the folder cannot be written.
     """
 
     def __init__(self, folder: Path, nets: Networks, images: Images, config: dict[str, Any]):
-        """Raises ValueError where the library for --log is missing."""
+        """Raises ValueError if the library for --log is missing."""
         data = {"name": images.name, "count": len(images.training), "digest": images.digest, **config["data"]}
         self.folder, self.nets, self.images, self.config = folder, nets, images, {**config, "data": data}
         self.noise = latents(FIXED_SEEDS, config["model"]["nz"])
@@ -66,10 +70,10 @@ class Run:
 
     @contextmanager
     def open(self, seen: int, private: dict[str, Any], resume: bool) -> Iterator[None]:
-        """Hold the folder's lock within the block; make the folders, and forget what lies after `seen`.
+        """Hold the folder's lock within the block; make the folders, and remove what lies after `seen`.
 
-        private: settings of the data that the run folder remembers, but not the checkpoint.
-        Raises TrainingError where another training writes or has written here.
+        private: settings of the data that the run folder keeps, but not the checkpoint.
+        Raises TrainingError if another training writes or has written here.
         """
         if not self.writes:
             yield
@@ -107,7 +111,7 @@ class Run:
             return render(generator, self.noise)
 
     def snapshot(self, seen: int) -> None:
-        """Write the fixed-noise grid, and the generator, which `save` keeps while it is one of the moments to keep."""
+        """Write the fixed-noise grid, and the generator as a moment that `save` may thin out."""
         if not self.writes:
             return
         with self._writing("the last save stands; make room, then --resume"):
@@ -118,21 +122,21 @@ class Run:
                     save_net(self.nets.shown, temporary)
 
     def _thin_moments(self) -> None:
-        """Remove generators that are not to be kept. Not before a save stands: a resumed run would miss them."""
+        """Remove surplus generators. Only once a save stands: a run resumed from an earlier one needs them."""
         moments = list_moments(self.folder / MOMENTS)
         for moment in set(moments) - set(thin_moments(moments, self.config["train"]["moments"])):
             moment.path.unlink()
 
     def metrics(self) -> dict[str, float]:
-        """The quality measured after the last iteration; {} where none was."""
+        """The quality measured after the last iteration; {} if it was not."""
         last = self.history[-1] if self.history else {}
         return {name: value for name, value in last.items() if name not in STATS and name != "images_seen"}
 
     def measure(self, last: bool, stop: Stop) -> list[str]:
-        """Measure the shown generator's quality where that is due and was not done, and add it to the last row.
+        """Measure the shown generator's quality if that is due and was not done, and add it to the last row.
 
-        last: whether training is over. Returns a line that says the quality; none where nothing was measured, or a
-        signal broke the measurement off. Draws no random numbers of the training's.
+        last: whether training is over. Returns a line to print, or none if nothing was measured or a signal ended the
+        measurement. Leaves the training's random numbers as they are.
         """
         every = self.config["train"]["tick"] * self.config["train"]["quality"]
         before, seen = [0, 0, *(row["images_seen"] for row in self.history[-2:])][-2:]
@@ -150,13 +154,13 @@ class Run:
             return {name: rounded(value) for name, value in self.quality(generator).items()}
 
     def _is_best(self) -> bool:
-        """Whether what is saved now is as good as the best measured so far; where nothing was measured, the last is."""
+        """Whether the last measure is as good as the best so far; True if nothing was measured."""
         grades = [next((row[key] for key in Quality.KEYS if key in row), None) for row in self.history]
         measured = [grade for grade in grades if grade is not None]
         return not measured or (grades[-1] is not None and grades[-1] <= TIE * min(measured))
 
     def save(self, seen: int) -> None:
-        """Write history, checkpoint (where none before measured better) and, last, the state that resuming needs."""
+        """Write history, checkpoint (unless an earlier one is better) and, last, the state that resuming needs."""
         if not self.writes:
             return
         nets, folder = self.nets, self.folder
@@ -177,7 +181,7 @@ class Run:
         self.saved = seen
 
     def _floor(self) -> dict[str, float]:
-        """What real images get in place of samples, and n, how many are compared; {} before the first measurement."""
+        """The figures of real images, and their number n; {} before the first measurement."""
         if self.quality is None:
             return {}
         return {"n": len(self.quality.real), **{name: rounded(value) for name, value in self.quality.floor.items()}}
@@ -195,7 +199,7 @@ class Run:
 
     @contextmanager
     def _writing(self, advice: str) -> Iterator[None]:
-        """Turn what goes wrong on the disk into a TrainingError, in one line."""
+        """Turn errors of the disk into a TrainingError."""
         try:
             yield
         except (OSError, SafetensorError) as error:
