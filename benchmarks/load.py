@@ -5,26 +5,25 @@ and every minute for real images and for the nearest of them, while photos are s
 
 python -m benchmarks.load [checkpoints] [--visitors 200] [--arriving 60] [--seconds 60] [--searches 2]
 
-Prints times per kind of request, errors, and the memory and files of the demo. Linux.
+Prints times per kind of request, errors, and the memory of the demo. Linux.
 """
 
 import argparse
 import asyncio
 import collections
-import contextlib
 import io
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import numpy as np
@@ -34,6 +33,25 @@ from dcgan.checkpoint import find_checkpoints
 from dcgan.pictures import enlarged, picture
 
 ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def served(checkpoints: str, log: IO[str] | int) -> Iterator[tuple[subprocess.Popen, int]]:
+    """`python app.py` from when it listens until SIGTERM has ended it, and its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--checkpoints", checkpoints]
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as demo:
+        try:
+            while demo.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.02)
+            yield demo, port
+        finally:
+            demo.terminate()
 
 
 class Crowd:
@@ -146,27 +164,12 @@ def main() -> None:
     face = sample(load_checkpoint(find_checkpoints(flags.checkpoints)[0]).generator, [1]).numpy()[0]
     photo = io.BytesIO()
     enlarged(picture(face), 768 // face.shape[0]).save(photo, "jpeg")
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        log = (Path(folder) / "log").open("w+")
-        env = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "TMPDIR": folder}
-        command = [sys.executable, str(ROOT / "app.py"), "--checkpoints", flags.checkpoints]
-        demo, url = subprocess.Popen(command, env=env, stdout=log, stderr=log), f"http://127.0.0.1:{port}/"
-        try:
-            while demo.poll() is None:  # until it answers
-                with contextlib.suppress(httpx.HTTPError):
-                    httpx.get(f"{url}config", timeout=10).raise_for_status()
-                    break
-                time.sleep(0.2)
+    with tempfile.TemporaryFile("w+") as log:
+        with served(flags.checkpoints, log) as (demo, port):
             time.sleep(30)  # the warm-up
-            asyncio.run(measure(url, demo.pid, photo.getvalue(), flags))
-        finally:
-            demo.send_signal(signal.SIGTERM)
-            code = demo.wait(60)
+            asyncio.run(measure(f"http://127.0.0.1:{port}/", demo.pid, photo.getvalue(), flags))
         log.seek(0)
-        print(f"SIGTERM: exit code {code}; tracebacks in its log: {log.read().count('Traceback')}")
+        print(f"SIGTERM: exit code {demo.returncode}; tracebacks in its log: {log.read().count('Traceback')}")
 
 
 if __name__ == "__main__":

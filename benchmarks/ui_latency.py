@@ -7,18 +7,15 @@ python -m benchmarks.ui_latency [checkpoints]
 import argparse
 import asyncio
 import os
-import socket
 import statistics
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.load import served
 from tests.chromium import ARGUMENTS, MISSING, PATIENCE, find_chromium
 
 ROOT = Path(__file__).parents[1]
@@ -54,25 +51,6 @@ DRAG = """async ([slider, seconds]) => {
   const passed = (performance.now() - begun) / 1000;
   return [painted / passed, frames / passed];
 }"""
-
-
-@contextmanager
-def served(checkpoints: str) -> Iterator[int]:
-    """The port of `python app.py`, from when it listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--checkpoints", checkpoints]
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
-        while server.poll() is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.02)
-        try:
-            yield port
-        finally:
-            server.terminate()
 
 
 def distant(port: int, round_trip: float) -> int:
@@ -122,7 +100,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         browser.new_page().close()
         began = time.time()
-        with served(str(flags.checkpoints)) as port:
+        with served(str(flags.checkpoints), subprocess.DEVNULL) as (_, port):
             print(f"first picture {visit(browser.new_page(), port) - began:.1f} s after python app.py", flush=True)
             for name, at in (("loopback", port), ("100 ms away", distant(port, 0.1))):
                 context = browser.new_context(viewport={"width": 1280, "height": 800})  # and with it an empty cache

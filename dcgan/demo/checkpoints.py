@@ -98,7 +98,7 @@ class Checkpoints:
         known = moments(checkpoint)
         if not known:
             raise ValueError("this checkpoint keeps no generators of earlier moments")
-        if isinstance(moment, bool) or not isinstance(moment, int) or moment not in known:
+        if type(moment) is not int or moment not in known:
             raise ValueError(f"moment must be one of {', '.join(map(str, known))}, not {requests.short(moment)}")
         return self._generator_at(self.name(name), moment)
 

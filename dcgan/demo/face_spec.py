@@ -46,9 +46,9 @@ def latent_of(checkpoint: Checkpoint, spec: Mapping[str, Any]) -> Tensor:
     return z if shift is None else z + requests.latent(shift, "shift", nz)
 
 
-def latents_of(checkpoint: Checkpoint, faces: Any, most: int = GRID**2) -> Tensor:
-    """The z [N, nz] of 1 to `most` faces, each a seed or a specification."""
-    if not isinstance(faces, list | tuple) or not 1 <= len(faces) <= most:
-        raise ValueError(f"choose 1 to {most} faces for each part")
+def latents_of(checkpoint: Checkpoint, faces: Any) -> Tensor:
+    """The z [N, nz] of 1 to 64 faces, each a seed or a specification."""
+    if not isinstance(faces, list | tuple) or not 1 <= len(faces) <= GRID**2:
+        raise ValueError(f"choose 1 to {GRID**2} faces for each part")
     specs = [face if isinstance(face, dict) else {"seed": face} for face in faces]
     return torch.stack([latent_of(checkpoint, spec) for spec in specs])

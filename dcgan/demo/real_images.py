@@ -10,23 +10,20 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from dcgan.checkpoint import Checkpoint
 from dcgan.data.avatars import SOURCE
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import DataError, open_source
 from dcgan.metrics.distances import evenly, nearest
+from dcgan.metrics.features import at_32
 from dcgan.pictures import Pixels
 
 MIN_HELDOUT = 50  # fewer say little about how close unseen images come
 MAX_HELDOUT = 400  # more would take long and say the same
-SIDE = 32  # pixels: faces are compared at this size
-COARSE = 8
 DRAWN = 256  # so many of the built-in faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many of a data set on the Hub: enough of them are held out
 PATIENCE = 10.0  # seconds to wait for images that are being read
-ROUNDING = 2.0  # grey levels that rounding to whole ones can add to a distance
 
 
 @dataclass(frozen=True)
@@ -66,26 +63,23 @@ class RealSet:
     def closest(self, face: Tensor, count: int) -> Likeness:
         """The `count` training images nearest to a face, uint8 [nc, S, S]."""
         with self._building:
-            fine, coarse, strangers = self._index
-        small = _shrunk(face[None])
-        # Averaging brings pictures closer together, never apart: whoever is too far at 8 x 8 is so at 32 x 32.
-        bounds = nearest(coarse, _shrunk(small, COARSE))
-        few = bounds.argsort()[: max(count, 64)]
-        limit = nearest(fine[few], small).sort().values[:count][-1] + ROUNDING
-        candidates = (bounds <= limit).nonzero().flatten()
-        distances, order = nearest(fine[candidates], small).sort()
+            small, strangers = self._index
+        # `nearest` for a single face: whole sets in a fraction of a second.
+        both = _small(face[None]).float()
+        both = torch.cat([both, both.flip(3)]).flatten(1)
+        found = torch.cat([torch.cdist(piece.flatten(1).float(), both).amin(1) for piece in small.split(1024)])
+        distances, order = (found / both.shape[1] ** 0.5).sort()
         closer_than = None if strangers is None else float((strangers > distances[0]).float().mean())
-        images = self.images.batch(self.images.training[candidates[order[:count]].numpy()])
+        images = self.images.batch(self.images.training[order[:count].numpy()])
         return Likeness(images, [round(float(d), 2) for d in distances[:count]], closer_than)
 
     @cached_property
-    def _index(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The training images at 32 and at 8 pixels, and how near each held-out image comes to them."""
+    def _index(self) -> tuple[Tensor, Tensor | None]:
+        """The training images at 32 pixels, and how near each held-out image comes to them."""
         pieces = np.array_split(self.images.training, -(-len(self.images.training) // 256))
-        fine = torch.cat([_shrunk(self.images.batch(piece)) for piece in pieces])
-        coarse = torch.cat([_shrunk(piece, COARSE) for piece in fine.split(256)])
-        strangers = nearest(_shrunk(self.images.batch(self.heldout)), fine) if self.enough_heldout else None
-        return fine, coarse, strangers
+        small = torch.cat([_small(self.images.batch(piece)) for piece in pieces])
+        strangers = nearest(_small(self.images.batch(self.heldout)), small) if self.enough_heldout else None
+        return small, strangers
 
 
 class RealImages:
@@ -146,6 +140,5 @@ def _read(reading: Future[RealSet], where: str, size: int, nc: int) -> None:
         reading.set_exception(DataError(str(error).rstrip(".")))
 
 
-def _shrunk(images: Tensor, side: int = SIDE) -> Tensor:
-    scale = max(images.shape[-1] // side, 1)
-    return avg_pool2d(images.float(), scale).round().to(torch.uint8)
+def _small(images: Tensor) -> Tensor:
+    return at_32(images.float()).round().to(torch.uint8)

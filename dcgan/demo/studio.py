@@ -108,10 +108,10 @@ class Studio:
         z = latent_of(self.checkpoints.get(checkpoint), {"seed": seed, **spec})
         return drawn(self.checkpoints.generator(checkpoint, moment), z[None])[0]
 
-    def faces(self, faces: Faces, checkpoint: str = "", moment: int | None = None) -> Pixels:
+    def faces(self, faces: Faces, checkpoint: str = "") -> Pixels:
         """The faces [N, S, S, nc] of 1 to 64 seeds or specifications."""
         z = latents_of(self.checkpoints.get(checkpoint), faces)
-        return drawn(self.checkpoints.generator(checkpoint, moment), z)
+        return drawn(self.checkpoints.generator(checkpoint), z)
 
     def path(
         self,

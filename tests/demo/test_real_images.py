@@ -106,17 +106,12 @@ def test_a_copy_is_told_from_a_stranger(many: Path) -> None:
     assert copy.distances[0] < 0.5
     assert copy.closer_than == 1.0
     assert torch.equal(copy.images[0], images.batch(np.array([index]))[0])
-    stranger = reals.closest(images.batch(reals.heldout[:1])[0], 3)
+    face = images.batch(reals.heldout[:1])
+    stranger = reals.closest(face[0], 3)
     assert stranger.distances[0] > 5
     assert stranger.closer_than < 0.99
-
-
-def test_the_closest_are_the_closest_of_all(many: Path) -> None:
-    images = load_images(str(many), 64, 3, workers=0, progress=False)
-    reals = RealSet(images)
-    for face in images.batch(np.flatnonzero(images.heldout)[:4]):
-        wanted = nearest(images.batch(images.training), face[None]).sort().values[:5]
-        assert reals.closest(face, 5).distances == pytest.approx(wanted.tolist(), abs=0.6)
+    wanted = nearest(images.batch(images.training), face).sort().values[:3]
+    assert stranger.distances == pytest.approx(wanted.tolist(), abs=0.6)
 
 
 # What visitors upload
