@@ -179,17 +179,20 @@ def fit_directions(
         ends = () if own is None else wanted[own].ends
         return Direction(name, kind, vector, -low, high, ends, effects, round(share, 4))
 
+    # The traits that a line changes at all.
     variance = (readings - readings.mean(dim=0)).square().mean(dim=0)
     linear = (z @ slopes).square().mean(dim=0) / variance.clamp_min(1e-6)
     legible = [k for k in range(len(wanted)) if linear[k] >= MIN_FIT]
     for k, trait in enumerate(wanted):
         if k not in legible and not trait.attribute.auxiliary:
             tqdm.write(f"left out: {trait.name} hardly changes along any line")
+    # A named direction for each; what the principal ones are to leave alone.
     found, apart = [], [slopes[:, :0]]
     for k, vector in zip(legible, disentangled(slopes[:, legible]).T, strict=True):
         if not wanted[k].attribute.auxiliary and (named := measured(wanted[k].name, wanted[k].kind, vector, k)):
             found.append(named)
             apart += [vector[:, None], slopes[:, k : k + 1]]
+    # What else changes the picture most.
     axes, shares = principal(jacobian, torch.cat(apart, dim=1))
     for i, (axis, share) in enumerate(zip(axes.T, shares.tolist(), strict=True)):
         if other := measured(f"principal {i + 1}", "principal", axis, share=share):
