@@ -32,6 +32,14 @@ let shared = null;
 /* The engine of the page. server: server functions of the first component that asks (tabs/drawing.py), if there are any. */
 export const engineOf = (server) => (shared ??= createEngine(asking(server)));
 
+/* The mount() of a component that shows a checkpoint. build(root, engine, checkpoint's summary, server, trigger) returns
+   a function that takes the summary of each checkpoint that is chosen later. */
+export const ofCheckpoint = (build) => async (root, { value, server, trigger }) => {
+  const engine = engineOf(server);
+  const show = build(root, engine, await engine.open(value.checkpoint), asking(server), trigger);
+  return { open: async ({ checkpoint }) => show(await engine.open(checkpoint)) };
+};
+
 function createEngine(server) {
   const painter = startPainter();
   const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE));

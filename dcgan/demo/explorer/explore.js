@@ -4,9 +4,10 @@
    server, where there is one: opinion(face) -> {realer_than: share, among: "reals" or "fakes"}, or {}. */
 
 import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, writeFace } from "./address.js";
-import { engineOf, latest } from "./engine.js";
-import { button, choice, cut, icon, make, messageLine, ownSliders, randomSeed, save, seedField, slider, t } from "./parts.js";
-import { asking } from "./server.js";
+import { latest, ofCheckpoint } from "./engine.js";
+import {
+  button, captioned, choice, clamp, cut, div, iconButton, make, messageLine, ownSliders, paint, randomSeed, save, seedField, slider, t, thumb,
+} from "./parts.js";
 
 const TOP = 10; // raw dimensions that a visitor sees first
 const REACH = 3.5; // how far their sliders go: nearly all of a standard normal
@@ -15,66 +16,53 @@ const CALM = 250; // milliseconds without a change, before the neighbours are dr
 const AGAIN = 5000; // milliseconds until a request that the server refused is made again
 const MAX_UNDO = 200;
 
-export async function mount(root, { value: { checkpoint: name, faces }, server }) {
+export async function mount(root, gradio) {
+  const { checkpoint, faces } = gradio.value;
   const seeds = Object.keys(faces);
   const seed = seeds[Math.floor(Math.random() * seeds.length)] ?? randomSeed();
   const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
-  root.replaceChildren(make("div", { className: "explorer" }, make("section", { className: "portrait" }, canvas)));
-  if (faces[seed] && !linkedFace([name])) {
+  root.replaceChildren(div("explorer", make("section", { className: "portrait" }, canvas)));
+  if (faces[seed] && !linkedFace([checkpoint])) {
     const picture = make("img", { src: faces[seed] });
     await picture.decode();
     paint(canvas, picture);
   }
-  const engine = engineOf(server);
-  return explorer(root, canvas, engine, await engine.open(name), Number(seed), asking(server));
+  const build = (...all) => explorer(...all, canvas, Number(seed));
+  return ofCheckpoint(build)(root, gradio);
 }
 
-function paint(canvas, picture) {
-  if (canvas.width !== picture.width) canvas.width = canvas.height = picture.width; // which makes it anew
-  canvas.getContext("2d").drawImage(picture, 0, 0);
-}
-
-function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
+function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
   const fresh = (seed, origin = null) =>
     ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
   let state = { checkpoint: checkpoint.name, ...fresh(firstSeed), ...linkedFace(checkpoint.names) };
   let settled = state; // what undo would come back to
-  let past = [];
-  let future = [];
+  let [past, future] = [[], []];
   let base = []; // the z of seed and walk
   let ranking = null;
   let order = "effect";
   let allShown = false;
   let [remembering, calming] = [0, 0]; // timers
-  let namedRows = [];
-  let dimensionRows = [];
+  let [namedRows, dimensionRows] = [[], []];
 
   const message = messageLine();
   const seed = seedField(t("Seed"), state.seed, (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
-  const field = (title, output, range, kind = "") => make("div", { className: `field truncation ${kind}` },
-    make("div", { className: "caption" }, title, output), range);
-  const truncation = make("output", {});
-  const truncationSlider = slider(t("Truncation"), { min: 0, max: MAX_TRUNCATION, step: 0.01 }, (value) => change({ truncation: value }), settle);
+  const truncation = make("output");
+  const truncationSlider = slider(t("Truncation"), { min: 0, max: MAX_TRUNCATION, step: 0.01 },
+    (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept and, at the right end, the finished one.
-  const moment = make("output", {});
+  const moment = make("output");
   const momentSlider = slider(t("Time machine"), { min: 0, step: 1 }, (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
-  const timeMachine = field(t("Time machine"), moment, momentSlider, "moment");
-  const square = (name, title, onclick) => button(icon(name), onclick, { className: "button square", "aria-label": title, title });
-  const undo = square("undo", t("Undo"), () => travel(-1));
-  const redo = square("redo", t("Redo"), () => travel(1));
+  const timeMachine = captioned(t("Time machine"), moment, momentSlider, "moment");
+  const undo = iconButton("undo", t("Undo"), () => travel(-1));
+  const redo = iconButton("redo", t("Redo"), () => travel(1));
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
-  const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
-  const saveNative = button("", () => savePicture(1));
-  const saveLarge = button("", () => savePicture(enlargement()));
   const meter = make("meter", { min: 0, max: 1, "aria-label": t("Discriminator's opinion") });
   const verdict = make("p", { className: "hint" });
   const opinion = make("div", { className: "opinion", hidden: true }, meter, verdict);
   const neighbours = make("div", { className: "strip", role: "group", "aria-label": t("Neighbours") });
-  const named = make("div", { className: "rows" });
-  const dimensions = make("div", { className: "rows" });
+  const [named, dimensions] = [div("rows"), div("rows")];
   const search = make("input", { type: "search", className: "number", placeholder: t("Number"), inputMode: "numeric",
-    "aria-label": t("Search dimensions") });
-  search.oninput = () => fillDimensions();
+    "aria-label": t("Search dimensions"), oninput: () => fillDimensions() });
   const ordering = choice(t("Order"), [["effect", t("Most effect")], ["number", t("By number")]], order, (value) => {
     order = value;
     fillDimensions();
@@ -85,25 +73,34 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   });
   const searching = make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search);
   const raw = make("details", { className: "all" },
-    make("summary", {}, t("The numbers themselves")), make("div", { className: "bar wrap" }, ordering, searching), dimensions, more);
+    make("summary", {}, t("The numbers themselves")), div("bar wrap", ordering, searching), dimensions, more);
+  const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
+  const saveNative = button("", () => savePicture(1));
+  const saveLarge = button("", () => savePicture(enlargement()));
   const enlarging = choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth",
     (kind) => canvas.classList.toggle("pixels", kind === "pixels"));
+
+  root.replaceChildren(div("explorer",
+    make("section", { className: "portrait", "aria-label": t("Face") },
+      canvas, message.element, opinion, div("around", div("caption", t("Neighbours: click to walk there")), neighbours)),
+    make("section", { className: "sliders", "aria-label": t("What it is made of") },
+      div("bar wrap",
+        seed.element, captioned(t("Truncation"), truncation, truncationSlider), timeMachine, div("bar", undo, redo, resetAll)),
+      named, raw, div("bar wrap", saveNative, saveLarge, enlarging))));
 
   const showFace = latest(engine.face, (bitmap, shown) => {
     paint(canvas, bitmap);
     bitmap.close();
     canvas.dataset.shown = link(shown);
     canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
-    message.clear();
+    message.say("");
   }, (error) => message.say(error.message));
 
   const lookAround = latest(engine.around, ({ sheet, numbers }, shown) => {
     if (shown !== state) return;
     const focused = [...neighbours.children].indexOf(document.activeElement);
-    neighbours.replaceChildren(...numbers.map((number, i) =>
-      make("button", {
-        type: "button", "aria-label": t("Neighbour {n}", { n: i + 1 }), onclick: () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }),
-      }, cut(sheet, numbers.length, i, sheet.height))));
+    neighbours.replaceChildren(...numbers.map((number, i) => thumb(cut(sheet, numbers.length, i), t("Neighbour {n}", { n: i + 1 }),
+      () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }))));
     if (focused >= 0) neighbours.children[focused].focus();
     sheet.close();
   }, (error) => message.say(error.message));
@@ -118,17 +115,6 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
       ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
       : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
   }, (_, wanted) => setTimeout(() => wanted === state && judge(state), AGAIN));
-
-  root.replaceChildren(
-    make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": t("Face") },
-        canvas, message.element, opinion,
-        make("div", { className: "around" }, make("div", { className: "caption" }, t("Neighbours: click to walk there")), neighbours)),
-      make("section", { className: "sliders", "aria-label": t("What it is made of") },
-        make("div", { className: "bar wrap" }, seed.element, field(t("Truncation"), truncation, truncationSlider), timeMachine,
-          make("div", { className: "bar" }, undo, redo, resetAll)),
-        named, raw,
-        make("div", { className: "bar wrap" }, saveNative, saveLarge, enlarging))));
 
   /* A part of the state changes: many times in a drag. */
   function change(part) {
@@ -194,20 +180,18 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   /* A slider with its name, value, reset and what its ends mean.
      of: {get() -> its value, put(value), clear(), edited() -> whether the visitor has set it} */
   function row(title, name, [low, high], of, ends = []) {
-    const value = make("output", {});
     const label = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
+    const value = make("output");
     const input = slider(label, { min: low, max: high, step: 0.01 }, of.put, settle);
-    const reset = button(icon("reset"), () => {
+    const reset = iconButton("reset", t("Reset {name}", { name: title }), () => {
       of.clear();
       settle();
       input.focus();
-    }, { className: "reset", "aria-label": t("Reset {name}", { name: title }), title: t("Reset") });
-    const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
-    const element = make("div", { className: "row" }, make("span", { className: "name", title: label }, name), input, value, reset);
-    if (ends.length) element.append(meaning);
-    // The middle of the thumb, which is 18 px wide.
-    const at = (z) => `calc(9px + (100% - 18px) * ${((Math.max(low, Math.min(high, z)) - low) / (high - low)).toFixed(4)})`;
-    input.style.setProperty("--zero", at(0));
+    }, { className: "reset" });
+    const element = div("row", make("span", { className: "name", title: label }, name), input, value, reset);
+    if (ends.length) element.append(make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end))));
+    const mark = (name, z) => input.style.setProperty(name, (clamp(z, low, high) - low) / (high - low));
+    mark("--zero", 0);
     let before = null;
     const display = () => {
       const [z, edited] = [of.get(), of.edited()];
@@ -215,8 +199,8 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
       if (before === `${z} ${edited}`) return; // in a drag, all but one of many
       before = `${z} ${edited}`;
       value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
-      input.style.setProperty("--from", at(Math.min(0, z)));
-      input.style.setProperty("--to", at(Math.max(0, z)));
+      mark("--from", Math.min(0, z));
+      mark("--to", Math.max(0, z));
       element.classList.toggle("edited", edited);
       reset.disabled = !edited;
     };
@@ -228,7 +212,10 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   const entry = (part, key, unset = () => 0) => ({
     get: () => state[part][key] ?? unset(),
     put: (z) => change({ [part]: { ...state[part], [key]: z } }),
-    clear: () => change({ [part]: Object.fromEntries(Object.entries(state[part]).filter(([other]) => other !== String(key))) }),
+    clear: () => {
+      const { [key]: _, ...others } = state[part];
+      change({ [part]: others });
+    },
     edited: () => key in state[part],
   });
 
@@ -248,14 +235,13 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
       const title = kind === "principal" ? t("principal {n}", { n: name.split(" ").pop() }) : t(name);
       return row(title, title, [low, high], entry("directions", name), ends.map((end) => t(end)));
     };
-    const principal = checkpoint.directions.filter(({ kind }) => kind === "principal").map(rowOf);
-    const labelled = checkpoint.directions.filter(({ kind }) => kind !== "principal").map(rowOf);
+    const { principal = [], labelled = [] } = Object.groupBy(checkpoint.directions, ({ kind }) => (kind === "principal" ? kind : "labelled"));
     const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz);
-    const mine = own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector)));
-    namedRows = [...mine, ...labelled, ...principal];
-    const [hidden, between] = [!labelled.length || !principal.length, t("What else changes the picture most")];
-    const heading = make("div", { className: "caption", hidden }, between);
-    named.replaceChildren(...[...mine, ...labelled, { element: heading }, ...principal].map((one) => one.element));
+    const first = [...own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector))), ...labelled.map(rowOf)];
+    const then = principal.map(rowOf);
+    namedRows = [...first, ...then];
+    const heading = labelled.length && then.length ? [div("caption", t("What else changes the picture most"))] : [];
+    named.replaceChildren(...first.map((one) => one.element), ...heading, ...then.map((one) => one.element));
     named.classList.toggle("named", namedRows.length > 0);
     raw.open = !namedRows.length;
   }
@@ -307,7 +293,7 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
   function possible(wanted) {
     const directions = checkpoint.directions
       .filter(({ name }) => Object.hasOwn(wanted.directions, name))
-      .map(({ name, low, high }) => [name, Math.max(low, Math.min(high, wanted.directions[name]))]);
+      .map(({ name, low, high }) => [name, clamp(wanted.directions[name], low, high)]);
     const edits = Object.entries(wanted.edits).filter(([dimension]) => dimension < checkpoint.nz);
     const moment = checkpoint.moments.includes(wanted.moment) ? wanted.moment : null;
     const [origin, shift] = [wanted.origin, wanted.shift].map((z) => (z?.length === checkpoint.nz ? z : null));
@@ -341,5 +327,5 @@ function explorer(root, canvas, engine, checkpoint, firstSeed, server) {
     travel(event.shiftKey ? 1 : -1);
   });
   if (state.checkpoint === checkpoint.name) open(checkpoint); // else a link leads to another, which will be opened
-  return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
+  return open;
 }

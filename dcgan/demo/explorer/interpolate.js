@@ -3,18 +3,15 @@
    value: {checkpoint: name}; server, where there is one: animation({...way, format, seconds}) -> address of the file */
 
 import { linkedFace } from "./address.js";
-import { engineOf, latest } from "./engine.js";
-import { button, choice, cut, icon, make, messageLine, player, prefersStillness, randomSeed, save, seedField, slider, t } from "./parts.js";
-import { asking } from "./server.js";
+import { latest, ofCheckpoint } from "./engine.js";
+import {
+  button, captioned, cell, choice, clamp, cut, div, iconButton, make, messageLine, player, prefersStillness, randomSeed, save, seedField,
+  slider, t, thumb,
+} from "./parts.js";
 
 const MAX_STOPS = 8;
 
-export async function mount(root, { value, server }) {
-  const engine = engineOf(server);
-  return interpolator(root, engine, await engine.open(value.checkpoint), asking(server));
-}
-
-function interpolator(root, engine, checkpoint, server) {
+export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   const someone = (seed = randomSeed()) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
   let way = { checkpoint: checkpoint.name, faces: [someone(), someone()], kind: "spherical", frames: 16, loop: false };
   let shown = null; // the way that the sheet holds, and the sheet
@@ -33,9 +30,9 @@ function interpolator(root, engine, checkpoint, server) {
     const next = position + (direction * seconds) / duration();
     if (way.loop) return seek(next - Math.floor(next));
     if (next <= 0 || next >= 1) direction = next <= 0 ? 1 : -1;
-    seek(Math.min(1, Math.max(0, next)));
+    seek(clamp(next, 0, 1));
   });
-  const count = make("output", {});
+  const count = make("output");
   const frames = slider(t("Frames between two faces"), { min: 4, max: 32, step: 4 }, (value) => change({ frames: value }));
   const add = button(t("Add a face"), () => change({ faces: [...way.faces, someone()] }));
   const addCurrent = button(t("Add the face of Explore"), () => {
@@ -60,7 +57,7 @@ function interpolator(root, engine, checkpoint, server) {
       canvas.dataset.shown = `${wanted.checkpoint} ${seeds} ${wanted.kind}${wanted.loop ? " loop" : ""} ${loaded.count}`;
       fillStops();
       seek(position);
-      message.clear();
+      message.say("");
     },
     (error) => message.say(error.message),
   );
@@ -72,7 +69,7 @@ function interpolator(root, engine, checkpoint, server) {
         const seconds = duration() * (way.loop ? 1 : 2);
         const file = await server.animation({ ...request(way), format, seconds });
         save(await (await fetch(file)).blob(), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
-        message.clear();
+        message.say("");
       } catch (error) {
         message.say(error.message);
       }
@@ -81,25 +78,21 @@ function interpolator(root, engine, checkpoint, server) {
     return self;
   };
 
-  root.replaceChildren(
-    make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": t("Animation") },
-        canvas,
-        message.element,
-        make("div", { className: "bar" }, play.button, scrubber)),
-      make("section", { className: "sliders", "aria-label": t("Way") },
-        make("h2", {}, t("Faces of the way")),
-        stops,
-        make("div", { className: "bar wrap" }, add, addCurrent),
-        make("div", { className: "bar wrap" },
-          choice(t("Path"), [["spherical", t("Spherical")], ["linear", t("Linear")]], way.kind, (kind) => change({ kind })),
-          choice(t("End"), [["back", t("There and back")], ["loop", t("Loop")]], "back", (end) => change({ loop: end === "loop" })),
-          choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
-        make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
-        make("div", { className: "field grow" }, make("div", { className: "caption" }, t("Frames between two faces"), count), frames),
-        make("div", { className: "bar wrap", hidden: !server.animation },
-          download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))),
-  );
+  root.replaceChildren(div("explorer",
+    make("section", { className: "portrait", "aria-label": t("Animation") },
+      canvas, message.element, div("bar", play.button, scrubber)),
+    make("section", { className: "sliders", "aria-label": t("Way") },
+      make("h2", {}, t("Faces of the way")),
+      stops,
+      div("bar wrap", add, addCurrent),
+      div("bar wrap",
+        choice(t("Path"), [["spherical", t("Spherical")], ["linear", t("Linear")]], way.kind, (kind) => change({ kind })),
+        choice(t("End"), [[false, t("There and back")], [true, t("Loop")]], false, (loop) => change({ loop })),
+        choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
+      make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
+      captioned(t("Frames between two faces"), count, frames),
+      make("div", { className: "bar wrap", hidden: !server.animation },
+        download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))));
 
   function change(part) {
     way = { ...way, ...part };
@@ -117,18 +110,11 @@ function interpolator(root, engine, checkpoint, server) {
     const at = value * (shown.loop ? shown.count : shown.count - 1);
     const first = Math.min(Math.floor(at), shown.count - (shown.loop ? 1 : 2));
     const context = canvas.getContext("2d");
-    context.globalAlpha = 1;
-    drawFrame(context, first);
-    context.globalAlpha = at - first;
-    drawFrame(context, (first + 1) % shown.count);
+    for (const [frame, weight] of [[first, 1], [(first + 1) % shown.count, at - first]]) {
+      context.globalAlpha = weight;
+      context.drawImage(...cell(shown.sheet, shown.columns, frame), 0, 0, canvas.width, canvas.height);
+    }
     canvas.dataset.position = value.toFixed(3);
-  }
-
-  function drawFrame(context, index) {
-    const size = canvas.width;
-    const x = (index % shown.columns) * size;
-    const y = Math.floor(index / shown.columns) * size;
-    context.drawImage(shown.sheet, x, y, size, size, 0, 0, size, size);
   }
 
   function fillStops() {
@@ -136,26 +122,22 @@ function interpolator(root, engine, checkpoint, server) {
     stops.replaceChildren(...faces.map((face, i) => {
       const name = t("Face {n}", { n: i + 1 });
       const others = (part) => faces.map((other, j) => (j === i ? part : other));
-      const go = button("", () => {
+      const go = thumb(cut(sheet, columns, i * shown.frames), t("Show face {n}", { n: i + 1 }), () => {
         play.set(false);
         seek(i / legs(shown));
-      }, { className: "thumb", "aria-label": t("Show face {n}", { n: i + 1 }) });
-      go.append(cut(sheet, columns, i * shown.frames, canvas.width));
-      const remove = button(icon("close"), () => change({ faces: faces.filter((_, j) => j !== i) }), {
-        className: "button square", "aria-label": t("Remove face {n}", { n: i + 1 }), title: t("Remove"), disabled: faces.length <= 2,
       });
+      const remove = iconButton("close", t("Remove face {n}", { n: i + 1 }), () => change({ faces: faces.filter((_, j) => j !== i) }),
+        { disabled: faces.length <= 2 });
       const field = seedField(name, face.origin ? "" : face.seed, (seed) => change({ faces: others(someone(seed)) }));
       field.element.append(remove);
-      return make("div", { className: "stop" }, go, field.element);
+      return div("stop", go, field.element);
     }));
   }
 
   change({});
   if (!prefersStillness()) play.set(true);
-  return {
-    open: async ({ checkpoint: name }) => {
-      checkpoint = await engine.open(name);
-      change({ checkpoint: name, faces: way.faces.map(({ seed }) => someone(seed)) });
-    },
+  return (summary) => {
+    checkpoint = summary;
+    change({ checkpoint: summary.name, faces: way.faces.map(({ seed }) => someone(seed)) });
   };
-}
+});

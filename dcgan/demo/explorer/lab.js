@@ -3,29 +3,28 @@
    value: {checkpoint: name} */
 
 import { linkedFace, openInExplore } from "./address.js";
-import { engineOf } from "./engine.js";
-import { button, cut, icon, keepSliders, make, messageLine, ownSliders, pickable, randomSeed, save, t } from "./parts.js";
+import { ofCheckpoint } from "./engine.js";
+import {
+  button, cut, div, iconButton, keepSliders, make, messageLine, ownSliders, paint, pickable, randomSeed, save, t, thumb,
+} from "./parts.js";
 import { whenAnswering } from "./server.js";
 
 const SHEET = 24;
 const COLUMNS = 6;
 const MARKS = ["", "has", "lacks"];
 
-export async function mount(root, { value, server }) {
-  const engine = engineOf(server);
-  return lab(root, engine, await engine.open(value.checkpoint));
-}
+const someSeeds = (length) => Array.from({ length }, randomSeed);
 
-function lab(root, engine, checkpoint) {
+export const mount = ofCheckpoint((root, engine, checkpoint) => {
   const message = messageLine();
   const slider = ownSlider(engine, attempt, () => checkpoint);
   const sum = arithmetic(engine, attempt, () => checkpoint);
-  root.replaceChildren(make("div", { className: "explorer single lab" }, message.element, slider.element, sum.element));
+  root.replaceChildren(div("explorer single lab", message.element, slider.element, sum.element));
 
   /* Work whose failure is said; `again`: and which is done again when a server that was gone is back. */
   async function attempt(work, again = false) {
     const mine = checkpoint;
-    message.clear();
+    message.say("");
     try {
       await work(mine);
     } catch (error) {
@@ -41,12 +40,11 @@ function lab(root, engine, checkpoint) {
   }
 
   open(checkpoint);
-  return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
-}
+  return open;
+});
 
 function draw(canvas, sheet, shown) {
-  [canvas.width, canvas.height] = [sheet.width, sheet.height];
-  canvas.getContext("2d").drawImage(sheet, 0, 0);
+  paint(canvas, sheet);
   canvas.dataset.shown = shown;
   sheet.close();
 }
@@ -55,7 +53,7 @@ function ownSlider(engine, attempt, now) {
   let seeds = [];
   let marks = new Map(); // seed: "has" or "lacks"; they stay when other faces are shown
 
-  const canvas = make("canvas", { className: "faces sheet", role: "img", "aria-label": t("Faces to mark") });
+  const canvas = make("canvas", { className: "sheet", role: "img", "aria-label": t("Faces to mark") });
   const name = make("input", { type: "text", className: "number", maxLength: 30, value: t("my slider"), "aria-label": t("Name of the slider") });
   const count = make("p", { className: "hint", role: "status" });
   const fit = button(t("Make the slider"), () => attempt(makeSlider), { className: "button primary" });
@@ -72,7 +70,7 @@ function ownSlider(engine, attempt, now) {
   const load = make("input", { type: "file", accept: ".json", className: "hidden", "aria-label": t("Load a slider") });
   load.onchange = () => attempt(loadSlider);
   const otherFaces = () => attempt(async (checkpoint) => {
-    const wanted = Array.from({ length: SHEET }, randomSeed);
+    const wanted = someSeeds(SHEET);
     const sheet = await engine.sheet(checkpoint.name, wanted, COLUMNS);
     if (checkpoint !== now()) return;
     seeds = wanted;
@@ -125,8 +123,7 @@ function ownSlider(engine, attempt, now) {
       make("span", { className: "grow" }, one.name),
       button(t("Try it in Explore"), () => openInExplore({ ...linkedFace(names), checkpoint })),
       button(t("Download"), () => save(file(one), `${one.name}.json`)),
-      button(icon("close"), () => keepSliders(ownSliders().filter((other) => !same(one, other))),
-        { className: "button square", "aria-label": t("Remove {name}", { name: one.name }), title: t("Remove") }))));
+      iconButton("close", t("Remove {name}", { name: one.name }), () => keepSliders(ownSliders().filter((other) => !same(one, other)))))));
   }
 
   addEventListener("sliders", showMine);
@@ -135,7 +132,7 @@ function ownSlider(engine, attempt, now) {
       make("h2", {}, t("Make your own slider")),
       make("p", { className: "hint" }, t("Click a face once if it has what you look for (a smile, dark hair), twice if it lacks it. A few of each are enough; more are better.")),
       grid,
-      make("div", { className: "bar wrap" }, button(t("Other faces"), otherFaces), make("label", { className: "field" }, name), fit,
+      div("bar wrap", button(t("Other faces"), otherFaces), make("label", { className: "field" }, name), fit,
         make("label", { className: "button load" }, t("Load a slider"), load)),
       count, trial, mine),
     open: () => {
@@ -149,16 +146,15 @@ function ownSlider(engine, attempt, now) {
 
 function arithmetic(engine, attempt, now) {
   const parts = { start: t("Mean of"), minus: t("less the mean of"), plus: t("and the mean of") };
-  const three = () => [randomSeed(), randomSeed(), randomSeed()];
   let terms = {}; // {part: three seeds}
 
   const result = make("canvas", { className: "sheet", role: "img", "aria-label": t("The sum, with its neighbours") });
-  const boards = Object.fromEntries(Object.keys(parts).map((part) => [part, make("div", { className: "trio" })]));
+  const boards = Object.fromEntries(Object.keys(parts).map((part) => [part, div("trio")]));
   let faces = []; // of the result
   const cellName = (index) => (index === 4 ? t("Open the sum in Explore") : t("Open neighbour {n} in Explore", { n: index + 1 }));
   const sums = pickable(result, 3, 3, cellName, (index) => faces.length && openInExplore({ checkpoint: now().name, ...faces[index] }));
   const otherTerms = () => attempt(async (checkpoint) => {
-    terms = { start: three(), minus: three(), plus: three() };
+    terms = { start: someSeeds(3), minus: someSeeds(3), plus: someSeeds(3) };
     await show(checkpoint);
   }, true);
 
@@ -170,12 +166,10 @@ function arithmetic(engine, attempt, now) {
       if (shown !== terms || checkpoint !== now()) return;
       board.replaceChildren(...shown[part].map((_, i) => {
         const another = shown[part].map((seed, j) => (i === j ? randomSeed() : seed));
-        const one = button("", () => attempt((checkpoint) => {
+        return thumb(cut(sheet, 3, i), t("{part} face {n}: take another", { part: parts[part], n: i + 1 }), () => attempt((checkpoint) => {
           terms = { ...terms, [part]: another };
           return show(checkpoint);
-        }), { className: "button thumb", "aria-label": t("{part} face {n}: take another", { part: parts[part], n: i + 1 }) });
-        one.append(cut(sheet, 3, i, sheet.height));
-        return one;
+        }));
       }));
       sheet.close();
     }
@@ -191,9 +185,9 @@ function arithmetic(engine, attempt, now) {
     element: make("section", { "aria-label": t("Arithmetic") },
       make("h2", {}, t("Arithmetic")),
       make("p", { className: "hint" }, t("Faces can be added and taken away, as numbers can: smiling woman - woman + man. Click a face to take another in its place; the sum stands in the middle of its neighbours.")),
-      make("div", { className: "sum" }, ...Object.keys(parts).map((part) => make("figure", {}, make("figcaption", {}, parts[part]), boards[part])),
+      div("sum", ...Object.keys(parts).map((part) => make("figure", {}, make("figcaption", {}, parts[part]), boards[part])),
         make("figure", {}, make("figcaption", {}, t("is")), sums)),
-      make("div", { className: "bar" }, button(t("Other faces"), otherTerms))),
+      div("bar", button(t("Other faces"), otherTerms))),
     open: otherTerms,
   };
 }

@@ -30,9 +30,16 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-export function button(label, onclick, properties = {}) {
-  return make("button", { type: "button", className: "button", onclick, ...properties }, label);
-}
+export const div = (className, ...children) => make("div", { className }, ...children);
+
+export const button = (label, onclick, properties = {}) =>
+  make("button", { type: "button", className: "button", onclick, ...properties }, label);
+
+export const iconButton = (name, label, onclick, properties = {}) =>
+  button(icon(name), onclick, { className: "button square", "aria-label": label, title: label, ...properties });
+
+/* A picture that is a button. */
+export const thumb = (picture, label, onclick) => button(picture, onclick, { className: "thumb", "aria-label": label });
 
 /* Icons are drawn here: not every device has a font that knows them. */
 const ICONS = {
@@ -52,33 +59,32 @@ export function svg(tag, attributes, ...children) {
   return element;
 }
 
-export const icon = (name) => svg("svg", { class: `icon ${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+export const icon = (name) =>
+  svg("svg", { class: `icon ${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 export const MAX_SEED = 2 ** 32 - 1;
 const KEYS_REST = 700; // milliseconds
 export const randomSeed = () => Math.floor(Math.random() * 1e6);
+export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
-/* A seed with its dice. `onchange(seed)` hears of every new one. */
+/* A number field for a seed, with dice. `onchange(seed)` hears of every new one. */
 export function seedField(label, seed, onchange) {
-  const input = make("input", {
-    type: "number", min: 0, max: MAX_SEED, step: 1, value: seed, inputMode: "numeric", className: "number",
-  });
+  const input = make("input", { type: "number", className: "number", min: 0, max: MAX_SEED, value: seed, inputMode: "numeric" });
   let last = seed;
-  const set = (value) => {
-    input.value = last = value;
-  };
+  const set = (value) => (input.value = last = value);
   input.onchange = () => {
-    if (!input.value.trim()) return set(last); // emptied: as it was
-    const value = Math.min(MAX_SEED, Math.max(0, Math.floor(Number(input.value) || 0)));
-    set(value);
-    return onchange(value);
+    if (!input.value) return set(last); // emptied
+    set(clamp(Math.floor(input.value), 0, MAX_SEED));
+    return onchange(last);
   };
-  const dice = button(icon("dice"), () => {
-    set(randomSeed());
-    onchange(Number(input.value));
-  }, { className: "button square", "aria-label": `${t("Random seed")}${label === t("Seed") ? "" : `: ${label}`}`, title: t("Random seed") });
-  return { element: make("div", { className: "field" }, make("label", {}, label, input), dice), set };
+  const dice = iconButton("dice", t("Random seed"), () => onchange(set(randomSeed())));
+  if (label !== t("Seed")) dice.setAttribute("aria-label", `${t("Random seed")}: ${label}`);
+  return { element: div("field", make("label", {}, label, input), dice), set };
 }
+
+/* A slider under its name and its value. */
+export const captioned = (title, output, range, kind = "") =>
+  div(`field captioned ${kind}`, div("caption", title, output), range);
 
 /* A choice of a few, shown side by side. choices: [[value, label]] */
 export function choice(legend, choices, value, onchange) {
@@ -95,9 +101,7 @@ export function choice(legend, choices, value, onchange) {
 /* A slider. oninput(value) hears of each change, onrelease() when it comes to rest: keys pressed in a row are one move. */
 export function slider(label, range, oninput, onrelease = () => {}) {
   const input = make("input", { type: "range", className: "range", "aria-label": label, ...range });
-  let before = null;
-  let resting = 0;
-  let keyed = false;
+  let [before, keyed, resting] = [null, false, 0];
   input.oninput = () => oninput(Number(input.value));
   input.onchange = () => {
     clearTimeout(resting);
@@ -105,14 +109,10 @@ export function slider(label, range, oninput, onrelease = () => {}) {
     else onrelease();
   };
   input.addEventListener("keydown", () => (keyed = true));
-  input.onpointerdown = () => {
-    keyed = false;
-    before = input.value;
-  };
-  // A finger that scrolls the page began on it.
-  input.onpointercancel = () => {
+  input.onpointerdown = () => ([before, keyed] = [input.value, false]);
+  input.onpointercancel = () => { // the finger scrolls the page
     input.value = before;
-    oninput(Number(before));
+    input.oninput();
     onrelease();
   };
   return input;
@@ -121,44 +121,50 @@ export function slider(label, range, oninput, onrelease = () => {}) {
 /* A picture of columns x rows faces, each of which can be picked, with the arrow keys as well.
    nameOf(index) -> what a screen reader says of it. */
 export function pickable(picture, columns, rows, nameOf, onpick) {
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   const cells = Array.from({ length: columns * rows }, (_, index) => {
-    const cell = make("button", { type: "button", className: "cell", tabIndex: index ? -1 : 0, "aria-label": nameOf(index) });
-    cell.onclick = () => {
-      cells.forEach((other) => other.removeAttribute("aria-current"));
-      cell.setAttribute("aria-current", "true");
-      focusCell(index, false);
+    const cell = button("", pick, { className: "cell", tabIndex: index ? -1 : 0, "aria-label": nameOf(index) });
+    function pick() {
+      cells.forEach((other) => other.setAttribute("aria-current", other === cell));
       onpick(index);
+    }
+    cell.onfocus = () => cells.forEach((other) => (other.tabIndex = other === cell ? 0 : -1));
+    cell.onkeydown = (event) => {
+      const next = cells[index + steps[event.key]];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
     };
     return cell;
   });
-  const focusCell = (index, move = true) => {
-    cells.forEach((cell, i) => (cell.tabIndex = i === index ? 0 : -1));
-    if (move) cells[index].focus();
-  };
-  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   const overlay = make("div", { className: "cells", role: "group" }, ...cells);
   overlay.style.setProperty("--columns", columns);
-  overlay.onkeydown = (event) => {
-    const next = cells.indexOf(document.activeElement) + (steps[event.key] ?? NaN);
-    if (!cells[next]) return;
-    event.preventDefault();
-    focusCell(next);
-  };
-  return make("div", { className: "pickable" }, picture, overlay);
+  return div("pickable", picture, overlay);
 }
 
-/* A small canvas that shows one cell of a sheet. */
-export function cut(sheet, columns, index, size) {
-  const small = make("canvas", { width: size, height: size });
-  small.getContext("2d").drawImage(sheet, (index % columns) * size, Math.floor(index / columns) * size, size, size, 0, 0, size, size);
-  return small;
+/* Show a picture in a canvas, which takes its size. */
+export function paint(canvas, picture) {
+  if (canvas.width !== picture.width) [canvas.width, canvas.height] = [picture.width, picture.height];
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+}
+
+/* One square cell of a sheet as drawImage takes it: the sheet, x, y, width and height. */
+export function cell(sheet, columns, index) {
+  const size = sheet.width / columns;
+  return [sheet, (index % columns) * size, Math.floor(index / columns) * size, size, size];
+}
+
+/* A canvas that shows one cell of a sheet. */
+export function cut(sheet, columns, index, canvas = make("canvas")) {
+  const size = (canvas.width = canvas.height = sheet.width / columns);
+  canvas.getContext("2d").drawImage(...cell(sheet, columns, index), 0, 0, size, size);
+  return canvas;
 }
 
 /* Play and pause. `step(seconds since the last one)` is called for every frame while playing and visible. */
 export function player(step) {
-  let playing = false;
-  let before = 0;
-  const toggle = button(icon("play"), () => set(!playing), { className: "button square play", "aria-label": t("Play") });
+  let [playing, before] = [false, 0];
+  const toggle = button(icon("play"), () => set(!playing), { className: "button square", "aria-label": t("Play") });
   function tick(now) {
     if (!playing || !toggle.isConnected) return;
     if (toggle.offsetParent) step(Math.min(0.1, (now - before) / 1000));
@@ -167,10 +173,9 @@ export function player(step) {
   }
   function set(on) {
     if (on === playing) return;
-    playing = on;
+    [playing, before] = [on, performance.now()];
     toggle.replaceChildren(icon(on ? "pause" : "play"));
     toggle.setAttribute("aria-label", t(on ? "Pause" : "Play"));
-    before = performance.now();
     if (on) requestAnimationFrame(tick);
   }
   return { button: toggle, set };
@@ -178,11 +183,10 @@ export function player(step) {
 
 export const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/* A line for errors, read aloud when it changes. */
+/* A line for errors, read aloud when it changes; say("") empties it. */
 export function messageLine() {
   const element = make("p", { className: "message", role: "status" });
-  const say = (text) => element.textContent !== text && (element.textContent = text);
-  return { element, say, clear: () => say("") };
+  return { element, say: (text) => element.textContent !== text && (element.textContent = text) };
 }
 
 export function save(blob, name) {
@@ -192,19 +196,17 @@ export function save(blob, name) {
 }
 
 /* Sliders of one's own, made in the Lab: [{name, checkpoint, vector}], kept as long as the browser's tab. */
-export function ownSliders() {
-  try {
-    return JSON.parse(sessionStorage.getItem("sliders") ?? "[]");
-  } catch {
-    return [];
-  }
-}
+export const ownSliders = () => JSON.parse(storage.sliders ?? "[]");
 
 export function keepSliders(sliders) {
-  try {
-    sessionStorage.setItem("sliders", JSON.stringify(sliders));
-  } catch {
-    // A browser that keeps nothing: they are gone with the page.
-  }
+  storage.sliders = JSON.stringify(sliders);
   dispatchEvent(new Event("sliders"));
 }
+
+const storage = (() => {
+  try {
+    return sessionStorage;
+  } catch {
+    return {}; // where a browser keeps nothing, they are gone with the page
+  }
+})();

@@ -9,7 +9,7 @@
    Pictures have eight images in a row. Without a server the real images are those that engine.reals has, if any. */
 
 import { engineOf } from "./engine.js";
-import { button, cut, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t } from "./parts.js";
+import { button, cell, clamp, cut, div, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t, thumb } from "./parts.js";
 import { asking, whenAnswering } from "./server.js";
 
 const SIDE = 8; // a grid is SIDE x SIDE images
@@ -19,12 +19,10 @@ const MAX_SHUFFLE = 999_999;
 const range = (count) => Array.from({ length: count }, (_, i) => i);
 const bitmap = async (address) => createImageBitmap(await (await fetch(address)).blob());
 
-export async function mount(root, gradio) {
-  const engine = engineOf(gradio.server);
-  return realVsFake(root, engine, (await engine.open(gradio.value.checkpoint)).name, asking(gradio.server));
-}
-
-function realVsFake(root, engine, checkpoint, server) {
+export async function mount(root, { value, server: functions }) {
+  const engine = engineOf(functions);
+  const server = asking(functions);
+  let checkpoint = (await engine.open(value.checkpoint)).name;
   let own = null; // {checkpoint, sheet, count, logits} of the visitor's photos
   let shown = null; // {number, checkpoint, note, sheet, cells, fakes}
   let latest = 0;
@@ -33,7 +31,7 @@ function realVsFake(root, engine, checkpoint, server) {
   const message = messageLine();
   const note = make("p", { className: "hint" });
   const shuffle = make("input", { type: "number", className: "number", min: 0, max: MAX_SHUFFLE, value: 0, "aria-label": t("Shuffle number") });
-  shuffle.onchange = () => load(Math.min(MAX_SHUFFLE, Math.max(0, Math.floor(Number(shuffle.value) || 0))));
+  shuffle.onchange = () => load(clamp(Math.floor(shuffle.value), 0, MAX_SHUFFLE));
   const again = button(t("Shuffle"), () => load(Math.floor(Math.random() * (MAX_SHUFFLE + 1))));
   const play = button(t("Spot the fake"), startQuiz, { className: "button primary" });
   const grid = (label) => make("canvas", { className: "faces", role: "img", "aria-label": label });
@@ -43,11 +41,11 @@ function realVsFake(root, engine, checkpoint, server) {
   const hint = make("span", { className: "hint", hidden: !server.nearest }, t("Click one for its nearest training images"));
   const closest = make("section", { className: "closest", "aria-label": t("Nearest training images"), "aria-live": "polite" });
   const reals = make("figure", {}, make("figcaption", {}, make("h2", {}, t("Real"))), real);
-  const both = make("div", { className: "pair" }, reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), hint), fakes));
+  const both = div("pair", reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), hint), fakes));
   const board = make("section", { className: "quiz", "aria-label": t("Spot the fake"), hidden: true });
   const all = make("div", { hidden: true }, both, closest);
-  const bar = make("div", { className: "bar wrap" }, play, make("span", { className: "grow" }), shuffle, again);
-  root.replaceChildren(make("div", { className: "explorer single" }, bar, message.element, note, all, board));
+  const bar = div("bar wrap", play, div("grow"), shuffle, again);
+  root.replaceChildren(div("explorer single", bar, message.element, note, all, board));
 
   /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, logits, checkpoint, note}. */
   async function realsFor(number) {
@@ -77,7 +75,7 @@ function realVsFake(root, engine, checkpoint, server) {
       const sheet = await engine.sheet(found.checkpoint, range(SIDE * SIDE).map((i) => number * SIDE * SIDE + i), SIDE);
       if (ticket !== latest) return;
       shown = { ...found, number, fakes: sheet };
-      message.clear();
+      message.say("");
       showGrids();
     } catch (error) {
       if (ticket !== latest) return;
@@ -94,27 +92,26 @@ function realVsFake(root, engine, checkpoint, server) {
     fake.width = fake.height = real.width = real.height = shown.fakes.width;
     fake.getContext("2d").drawImage(shown.fakes, 0, 0);
     const size = real.width / SIDE; // of a cell, also where there are too few images to fill the grid
-    shown.cells.forEach((cell, i) => {
-      const from = shown.sheet.width / SIDE;
-      const at = [(cell % SIDE) * from, Math.floor(cell / SIDE) * from, from, from];
-      real.getContext("2d").drawImage(shown.sheet, ...at, (i % SIDE) * size, Math.floor(i / SIDE) * size, size, size);
+    shown.cells.forEach((from, i) => {
+      const to = [(i % SIDE) * size, Math.floor(i / SIDE) * size, size, size];
+      real.getContext("2d").drawImage(...cell(shown.sheet, SIDE, from), ...to);
     });
     root.dataset.shown = `${shown.checkpoint} ${shown.number} ${shown.cells.length}`;
   }
 
   async function pick(index) {
     const seed = shown.number * SIDE * SIDE + index;
-    const cell = (sheet, i, caption) => make("figure", {}, Object.assign(cut(sheet, SIDE, i, sheet.width / SIDE), { className: "faces" }), make("figcaption", {}, caption));
+    const captioned = (sheet, i, caption) => make("figure", {}, cut(sheet, SIDE, i), make("figcaption", {}, caption));
     picked = seed;
     closest.replaceChildren(make("p", { className: "hint" }, t("Looking …")));
     try {
       const found = await server.nearest({ checkpoint: shown.checkpoint, seed });
       const sheet = await bitmap(found.picture);
       if (picked !== seed) return;
-      const nearest = found.distances.map((d, i) => cell(sheet, i, t("Real, {d} levels apart", { d: d.toFixed(1) })));
+      const nearest = found.distances.map((d, i) => captioned(sheet, i, t("Real, {d} levels apart", { d: d.toFixed(1) })));
       closest.replaceChildren(
         make("p", { className: "verdict" }, verdict(found.closer_than)),
-        make("div", { className: "likenesses" }, cell(shown.fakes, index, t("Fake, seed {seed}", { seed })), ...nearest));
+        div("likenesses", captioned(shown.fakes, index, t("Fake, seed {seed}", { seed })), ...nearest));
       closest.scrollIntoView({ block: "nearest", behavior: prefersStillness() ? "auto" : "smooth" });
     } catch (error) {
       if (picked === seed) closest.replaceChildren(make("p", { className: "hint" }, error.message));
@@ -138,12 +135,12 @@ function realVsFake(root, engine, checkpoint, server) {
       const judged = found.logits && server.logits ? await server.logits({ checkpoint: found.checkpoint, seeds }) : null;
       const sheet = await engine.sheet(found.checkpoint, seeds, SIDE);
       const pairs = seeds.map((_, i) => {
-        const [at, size] = [Math.random() < 0.5 ? 0 : 1, found.sheet.width / SIDE];
-        const sides = [cut(sheet, SIDE, i, sheet.width / SIDE), cut(found.sheet, SIDE, found.cells[i], size)];
+        const at = Math.random() < 0.5 ? 0 : 1;
+        const sides = [cut(sheet, SIDE, i), cut(found.sheet, SIDE, found.cells[i])];
         const machine = judged && judged[i] > found.logits[found.cells[i]] ? 1 - at : at; // which the discriminator takes for the fake
         return { sides: at ? sides.reverse() : sides, fake: at, machine: judged ? machine : null };
       });
-      message.clear();
+      message.say("");
       note.textContent = spelled(found.note);
       [all.hidden, board.hidden] = [true, false];
       showRound(pairs, []);
@@ -159,16 +156,13 @@ function realVsFake(root, engine, checkpoint, server) {
     const judged = pairs[0].machine !== null;
     const score = { mine: right(answers), machine: right(pairs.slice(0, round).map((pair) => pair.machine)), all: round };
     if (round === pairs.length) return showEnd(score, judged);
-    const sides = [t("Left"), t("Right")].map((name, side) => {
-      const one = button("", () => showRound(pairs, [...answers, side]), { className: "thumb", "aria-label": t("{side} is the fake", { side: name }) });
-      one.append(pairs[round].sides[side]);
-      return one;
-    });
+    const sides = [t("Left"), t("Right")].map((name, side) =>
+      thumb(pairs[round].sides[side], t("{side} is the fake", { side: name }), () => showRound(pairs, [...answers, side])));
     const last = round && (answers[round - 1] === pairs[round - 1].fake ? t("Right.") : t("Wrong."));
     const told = round ? `${last} ${judged ? t("You {mine}, discriminator {machine}.", score) : t("You {mine}.", score)}` : t("Click the face that nobody has.");
     board.replaceChildren(
       make("h2", {}, t("Which one is the fake? {n} of {all}", { n: round + 1, all: pairs.length })),
-      make("div", { className: "sides" }, ...sides),
+      div("sides", ...sides),
       make("p", { className: "hint", role: "status" }, told),
       button(t("Give up"), showGrids));
     sides[0].focus({ preventScroll: true });
@@ -181,7 +175,7 @@ function realVsFake(root, engine, checkpoint, server) {
     const result = judged ? t("You {mine} of {all}, discriminator {machine} of {all}.", score) : t("You {mine} of {all}.", score);
     const once = button(t("Play again"), startQuiz, { className: "button primary" });
     board.replaceChildren(make("h2", {}, end), make("p", { className: "score", role: "status" }, result),
-      make("div", { className: "bar" }, once, button(t("Back to the grids"), showGrids)));
+      div("bar", once, button(t("Back to the grids"), showGrids)));
     once.focus();
   }
 

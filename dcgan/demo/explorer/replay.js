@@ -3,8 +3,8 @@
    value: {checkpoint: name} */
 
 import { linkedFace, openInExplore } from "./address.js";
-import { engineOf } from "./engine.js";
-import { button, choice, make, messageLine, pickable, player, slider, svg, t } from "./parts.js";
+import { ofCheckpoint } from "./engine.js";
+import { button, choice, clamp, cut, div, make, messageLine, paint, pickable, player, slider, svg, t } from "./parts.js";
 
 const FRAMES_A_SECOND = 6;
 const GRID = 8; // a frame is GRID x GRID faces
@@ -14,12 +14,7 @@ const CHARTS = [
   { title: "Distance from reals, lower is better", low: 0, lines: { ffd: "of face features", fd: "of random features" } },
 ];
 
-export async function mount(root, { value, server }) {
-  const engine = engineOf(server);
-  return replay(root, engine, await engine.open(value.checkpoint));
-}
-
-function replay(root, engine, checkpoint) {
+export const mount = ofCheckpoint((root, engine, checkpoint) => {
   let frames = []; // images seen at each
   let pictures = []; // img elements, as they arrive
   let charts = [];
@@ -42,7 +37,7 @@ function replay(root, engine, checkpoint) {
   scrubber.onkeydown = ({ key }) => {
     const now = Math.floor(position);
     const next = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: frames.length - 1 }[key];
-    if (next !== undefined) jump(Math.max(0, Math.min(frames.length - 1, next)));
+    if (next !== undefined) jump(clamp(next, 0, frames.length - 1));
     return next === undefined;
   };
   const play = player((seconds) => {
@@ -52,20 +47,18 @@ function replay(root, engine, checkpoint) {
     seek(Math.min(next, frames.length - 1));
   });
   play.button.addEventListener("click", () => position >= frames.length - 1 && seek(0), { capture: true });
-  const curves = make("div", { className: "curves" });
+  const curves = div("curves");
   const axis = make("div", { className: "axis", "aria-hidden": "true" });
-  const timeline = make("div", {},
-    make("div", { className: "bar" }, play.button, make("span", { className: "grow" }),
-      choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
-    make("div", { className: "plot" }, make("div", { className: "track" }, scrubber), axis));
-  const faces = make("div", { className: "frames" }, grid, large);
-  const below = make("div", {}, make("div", { className: "bar wrap" }, seen, make("span", { className: "grow" }), whole, mine),
+  const timeline = div("",
+    div("bar", play.button, div("grow"), choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
+    div("plot", div("track", scrubber), axis));
+  const faces = div("frames", grid, large);
+  const below = div("", div("bar wrap", seen, div("grow"), whole, mine),
     make("p", { className: "hint" }, t("Click a face to follow it large.")));
 
-  root.replaceChildren(
-    make("div", { className: "explorer" },
-      make("section", { className: "portrait", "aria-label": t("Frames") }, faces, message.element, below),
-      make("section", { className: "sliders", "aria-label": t("Course of the training") }, timeline, curves)));
+  root.replaceChildren(div("explorer",
+    make("section", { className: "portrait", "aria-label": t("Frames") }, faces, message.element, below),
+    make("section", { className: "sliders", "aria-label": t("Course of the training") }, timeline, curves)));
 
   function follow(index) {
     followed = index;
@@ -112,13 +105,10 @@ function replay(root, engine, checkpoint) {
     const index = Math.floor(position);
     const picture = pictures[index];
     if (!picture.complete || !picture.naturalWidth) return;
-    [canvas.width, canvas.height] = [picture.width, picture.height];
-    canvas.getContext("2d").drawImage(picture, 0, 0);
+    paint(canvas, picture);
     canvas.dataset.shown = `${checkpoint.name} ${index}`;
     if (followed === null) return;
-    const size = canvas.width / GRID;
-    large.width = large.height = size;
-    large.getContext("2d").drawImage(canvas, -(followed % GRID) * size, -Math.floor(followed / GRID) * size);
+    cut(canvas, GRID, followed, large);
     large.dataset.shown = `${canvas.dataset.shown} ${followed}`;
   }
 
@@ -144,11 +134,11 @@ function replay(root, engine, checkpoint) {
     const y = (value) => 100 - (100 * (Math.min(value, top) - low)) / (top - low);
     const name = t("{title} over images seen", { title: t(title) });
     const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
-    const legend = make("div", { className: "legend" });
+    const legend = div("legend");
     const outputs = there.map(([key, label], i) => {
       const points = at.map((images, j) => (values[key][j] === null ? "" : `${x(images).toFixed(2)},${y(values[key][j]).toFixed(2)}`));
       plot.append(svg("polyline", { points: points.filter(Boolean).join(" "), class: `line line${i}` }));
-      const output = make("output", {});
+      const output = make("output");
       legend.append(make("span", { className: `key key${i}` }, t(label), " ", output));
       return [key, output];
     });
@@ -158,7 +148,7 @@ function replay(root, engine, checkpoint) {
     const scale = make("div", { className: "scale", "aria-hidden": "true" }, make("span", {}, top.toFixed(1)), make("span", {}, String(low)));
     return {
       element: make("figure", { className: "chart" },
-        make("figcaption", {}, make("h2", {}, t(title)), legend), make("div", { className: "plot" }, scale, plot)),
+        make("figcaption", {}, make("h2", {}, t(title)), legend), div("plot", scale, plot)),
       show: (images) => {
         cursor.setAttribute("x1", x(images));
         cursor.setAttribute("x2", x(images));
@@ -178,5 +168,5 @@ function replay(root, engine, checkpoint) {
   }
 
   open(checkpoint);
-  return { open: async ({ checkpoint: name }) => open(await engine.open(name)) };
-}
+  return open;
+});

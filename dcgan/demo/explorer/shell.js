@@ -5,16 +5,14 @@
    ask it to, and the window hears "tab-shown", with the id as detail, when it has shown a tab. */
 
 import { linkedFace, linkedTab, writeTab } from "./address.js";
-import { engineOf } from "./engine.js";
+import { ofCheckpoint } from "./engine.js";
 import { make, spelled } from "./parts.js";
 
-export async function mount(root, { value, server, trigger }) {
-  const engine = engineOf(server);
+export const mount = ofCheckpoint((root, engine, checkpoint, _, trigger) => {
   const line = make("p", { className: "facts" });
   const status = make("p", { className: "facts status", role: "status" });
   root.replaceChildren(status, line);
   engine.onStatus((text) => (status.textContent = text));
-  let checkpoint = await engine.open(value.checkpoint);
   let tab = "explore";
 
   function follow() {
@@ -23,15 +21,14 @@ export async function mount(root, { value, server, trigger }) {
     if (name !== checkpoint.name) trigger("checkpoint", { name });
   }
 
-  const show = () => (line.textContent = spelled(checkpoint.sentences));
+  function show(summary) {
+    checkpoint = summary;
+    line.textContent = spelled(summary.sentences);
+  }
+
   addEventListener("popstate", follow);
   addEventListener("tab-shown", ({ detail }) => writeTab((tab = detail)));
-  show();
+  show(checkpoint);
   follow();
-  return {
-    open: async ({ checkpoint: name }) => {
-      checkpoint = await engine.open(name);
-      show();
-    },
-  };
-}
+  return show;
+});

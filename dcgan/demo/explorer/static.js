@@ -2,15 +2,14 @@
 
 import { linkedTab, writeTab } from "./address.js";
 import { engineOf } from "./engine.js";
-import { language, make, spelled, t } from "./parts.js";
+import { button, language, make, spelled, t } from "./parts.js";
 
 const TABS = {
   explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake", replay: "Training replay", lab: "Lab", about: "About",
 };
 const ids = Object.keys(TABS);
-const panels = ids.map((id) => document.getElementById(`panel-${id}`));
-const tabs = ids.map((id, i) =>
-  make("button", { type: "button", id: `tab-${id}`, role: "tab", "aria-controls": `panel-${id}`, onclick: () => show(i) }, t(TABS[id])));
+const panels = ids.map((id) => make("div", { id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}` }, make("div")));
+const tabs = ids.map((id, i) => button(t(TABS[id]), () => show(i), { id: `tab-${id}`, role: "tab", "aria-controls": `panel-${id}` }));
 
 function show(index, focus = false) {
   for (const [i, panel] of panels.entries()) {
@@ -41,8 +40,9 @@ list.onkeydown = ({ key }) => {
   const next = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: ids.length - 1 }[key];
   if (next !== undefined) show((next + ids.length) % ids.length, true);
 };
-document.getElementById("tabs").append(list);
+document.querySelector("h1").after(list, ...panels);
+panels.at(-1).append(document.querySelector("article"));
 addEventListener("popstate", follow);
 follow();
-const line = document.querySelector("footer");
-engineOf().open("").then(({ sentences }) => (line.textContent = spelled(sentences)), (error) => (line.textContent = error.message));
+engineOf().open("").then(({ sentences }) => spelled(sentences), (error) => error.message)
+  .then((text) => (document.querySelector("footer").textContent = text));
