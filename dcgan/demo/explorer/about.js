@@ -12,14 +12,19 @@ const SENTENCES = [
 
 export function mount(root) {
   const text = (x, y, words) => svg("text", { x, y, "text-anchor": "middle" }, t(words));
-  const box = (x, y, words, kind) => [svg("rect", { x: x - 70, y: y - 22, width: 140, height: 44, rx: 8, class: kind }), text(x, y + 6, words)];
+  const box = (x, y, words, kind) =>
+    [svg("rect", { x: x - 70, y: y - 22, width: 140, height: 44, rx: 8, class: kind }), text(x, y + 6, words)];
   const arrow = (d) => svg("path", { d, class: "arrow", "marker-end": "url(#arrow-head)" });
-  const figure = svg("svg", { viewBox: "0 0 600 210", role: "img", class: "gan", "aria-label": t("Random numbers go into the generator, its fakes and photos into the discriminator, and its verdict back to both.") },
-    svg("defs", {}, svg("marker", { id: "arrow-head", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, svg("path", { d: "M0 0 8 4 0 8Z" }))),
-    ...box(72, 62, "random numbers", "plain"), ...box(240, 62, "generator", "net"), ...box(240, 160, "photos", "plain"), ...box(420, 111, "discriminator", "net"),
+  const size = { viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7 };
+  const head = svg("marker", { id: "arrow-head", orient: "auto", ...size }, svg("path", { d: "M0 0 8 4 0 8Z" }));
+  const label = t("Random numbers go into the generator, its fakes and photos into the discriminator, and its verdict back to both.");
+  const figure = svg("svg", { viewBox: "0 0 600 210", role: "img", class: "gan", "aria-label": label },
+    svg("defs", {}, head),
+    ...box(72, 62, "random numbers", "plain"), ...box(240, 62, "generator", "net"),
+    ...box(240, 160, "photos", "plain"), ...box(420, 111, "discriminator", "net"),
     text(562, 106, "real or"), text(562, 128, "fake?"),
-    arrow("M142 62H168"), arrow("M310 62C335 62 325 98 348 103"), arrow("M310 160C335 160 325 124 348 119"), arrow("M490 111H524"),
-    arrow("M562 84C562 2 240 0 240 38"), arrow("M562 138C562 205 420 205 420 135"));
+    arrow("M142 62H168"), arrow("M310 62C335 62 325 98 348 103"), arrow("M310 160C335 160 325 124 348 119"),
+    arrow("M490 111H524"), arrow("M562 84C562 2 240 0 240 38"), arrow("M562 138C562 205 420 205 420 135"));
   root.replaceChildren(make("div", { className: "explorer single about" },
     make("h2", {}, t("What a GAN is")), make("p", {}, ...SENTENCES.map((sentence) => `${t(sentence)} `)), figure));
   return { open: () => {} };

@@ -6,7 +6,8 @@
 import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, writeFace } from "./address.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import {
-  button, captioned, choice, clamp, cut, div, iconButton, make, messageLine, ownSliders, paint, randomSeed, save, seedField, slider, t, thumb,
+  button, captioned, choice, clamp, cut, div, figure, hint, iconButton, make, messageLine, ownSliders, paint, randomSeed,
+  save, seedField, slider, t, thumb,
 } from "./parts.js";
 
 const TOP = 10; // raw dimensions that a visitor sees first
@@ -20,7 +21,7 @@ export async function mount(root, gradio) {
   const { checkpoint, faces } = gradio.value;
   const seeds = Object.keys(faces);
   const seed = seeds[Math.floor(Math.random() * seeds.length)] ?? randomSeed();
-  const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Generated face") });
+  const canvas = figure("face", t("Generated face"));
   root.replaceChildren(div("explorer", make("section", { className: "portrait" }, canvas)));
   if (faces[seed] && !linkedFace([checkpoint])) {
     const picture = make("img", { src: faces[seed] });
@@ -45,19 +46,21 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
   let [namedRows, dimensionRows] = [[], []];
 
   const message = messageLine();
-  const seed = seedField(t("Seed"), state.seed, (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
+  const seed = seedField(t("Seed"), state.seed,
+    (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
   const truncation = make("output");
   const truncationSlider = slider(t("Truncation"), { min: 0, max: MAX_TRUNCATION, step: 0.01 },
     (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept and, at the right end, the finished one.
   const moment = make("output");
-  const momentSlider = slider(t("Time machine"), { min: 0, step: 1 }, (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
+  const momentSlider = slider(t("Time machine"), { min: 0, step: 1 },
+    (at) => change({ moment: checkpoint.moments[at] ?? null }), settle);
   const timeMachine = captioned(t("Time machine"), moment, momentSlider, "moment");
   const undo = iconButton("undo", t("Undo"), () => travel(-1));
   const redo = iconButton("redo", t("Redo"), () => travel(1));
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
   const meter = make("meter", { min: 0, max: 1, "aria-label": t("Discriminator's opinion") });
-  const verdict = make("p", { className: "hint" });
+  const verdict = hint("");
   const opinion = make("div", { className: "opinion", hidden: true }, meter, verdict);
   const neighbours = make("div", { className: "strip", role: "group", "aria-label": t("Neighbours") });
   const [named, dimensions] = [div("rows"), div("rows")];
@@ -92,15 +95,16 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
     paint(canvas, bitmap);
     bitmap.close();
     canvas.dataset.shown = link(shown);
-    canvas.setAttribute("aria-label", shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed }));
+    canvas.ariaLabel = shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed });
     message.say("");
   }, (error) => message.say(error.message));
 
   const lookAround = latest(engine.around, ({ sheet, numbers }, shown) => {
     if (shown !== state) return;
     const focused = [...neighbours.children].indexOf(document.activeElement);
-    neighbours.replaceChildren(...numbers.map((number, i) => thumb(cut(sheet, numbers.length, i), t("Neighbour {n}", { n: i + 1 }),
-      () => step({ walk: [...state.walk, number].slice(-MAX_WALK) }))));
+    const walk = (number) => step({ walk: [...state.walk, number].slice(-MAX_WALK) });
+    neighbours.replaceChildren(...numbers.map((number, i) =>
+      thumb(cut(sheet, numbers.length, i), t("Neighbour {n}", { n: i + 1 }), () => walk(number))));
     if (focused >= 0) neighbours.children[focused].focus();
     sheet.close();
   }, (error) => message.say(error.message));
@@ -189,7 +193,8 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
       input.focus();
     }, { className: "reset" });
     const element = div("row", make("span", { className: "name", title: label }, name), input, value, reset);
-    if (ends.length) element.append(make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end))));
+    const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
+    if (ends.length) element.append(meaning);
     const mark = (name, z) => input.style.setProperty(name, (clamp(z, low, high) - low) / (high - low));
     mark("--zero", 0);
     let before = null;
@@ -235,13 +240,13 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
       const title = kind === "principal" ? t("principal {n}", { n: name.split(" ").pop() }) : t(name);
       return row(title, title, [low, high], entry("directions", name), ends.map((end) => t(end)));
     };
-    const { principal = [], labelled = [] } = Object.groupBy(checkpoint.directions, ({ kind }) => (kind === "principal" ? kind : "labelled"));
+    const [principal, labelled] = [true, false].map((wanted) =>
+      checkpoint.directions.filter(({ kind }) => (kind === "principal") === wanted).map(rowOf));
     const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz);
-    const first = [...own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector))), ...labelled.map(rowOf)];
-    const then = principal.map(rowOf);
-    namedRows = [...first, ...then];
-    const heading = labelled.length && then.length ? [div("caption", t("What else changes the picture most"))] : [];
-    named.replaceChildren(...first.map((one) => one.element), ...heading, ...then.map((one) => one.element));
+    const first = [...own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector))), ...labelled];
+    namedRows = [...first, ...principal];
+    const heading = labelled.length && principal.length ? [div("caption", t("What else changes the picture most"))] : [];
+    named.replaceChildren(...first.map((one) => one.element), ...heading, ...principal.map((one) => one.element));
     named.classList.toggle("named", namedRows.length > 0);
     raw.open = !namedRows.length;
   }
@@ -255,7 +260,7 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
       row(t("Dimension {n}", { n: d }), d, [-REACH, REACH], entry("edits", d, () => base[d] * state.truncation)));
     dimensions.replaceChildren(...dimensionRows.map((one) => one.element));
     const none = t("No such dimension: they go from 0 to {last}", { last: checkpoint.nz - 1 });
-    if (!found.length) dimensions.append(make("p", { className: "hint" }, none));
+    if (!found.length) dimensions.append(hint(none));
     more.hidden = Boolean(text) || checkpoint.nz <= TOP;
     more.textContent = allShown ? t("Show fewer") : t("Show all {n}", { n: checkpoint.nz });
   }

@@ -5,8 +5,8 @@
 import { linkedFace } from "./address.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import {
-  button, captioned, cell, choice, clamp, cut, div, iconButton, make, messageLine, player, prefersStillness, randomSeed, save, seedField,
-  slider, t, thumb,
+  button, captioned, cell, choice, clamp, cut, div, figure, hint, iconButton, make, messageLine, player, prefersStillness,
+  randomSeed, save, seedField, slider, t, thumb,
 } from "./parts.js";
 
 const MAX_STOPS = 8;
@@ -19,7 +19,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   let direction = 1;
   let speed = 1; // legs in two seconds
 
-  const canvas = make("canvas", { className: "face", role: "img", "aria-label": t("Face on the way") });
+  const canvas = figure("face", t("Face on the way"));
   const stops = make("div", { className: "stops", role: "group", "aria-label": t("Faces of the way") });
   const message = messageLine();
   const scrubber = slider(t("Position on the way"), { min: 0, max: 1, step: 0.001 }, (value) => {
@@ -89,7 +89,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
         choice(t("Path"), [["spherical", t("Spherical")], ["linear", t("Linear")]], way.kind, (kind) => change({ kind })),
         choice(t("End"), [[false, t("There and back")], [true, t("Loop")]], false, (loop) => change({ loop })),
         choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
-      make("p", { className: "hint" }, t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
+      hint(t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
       captioned(t("Frames between two faces"), count, frames),
       make("div", { className: "bar wrap", hidden: !server.animation },
         download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))));
@@ -126,8 +126,8 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
         play.set(false);
         seek(i / legs(shown));
       });
-      const remove = iconButton("close", t("Remove face {n}", { n: i + 1 }), () => change({ faces: faces.filter((_, j) => j !== i) }),
-        { disabled: faces.length <= 2 });
+      const leaveOut = () => change({ faces: faces.filter((_, j) => j !== i) });
+      const remove = iconButton("close", t("Remove face {n}", { n: i + 1 }), leaveOut, { disabled: faces.length <= 2 });
       const field = seedField(name, face.origin ? "" : face.seed, (seed) => change({ faces: others(someone(seed)) }));
       field.element.append(remove);
       return div("stop", go, field.element);

@@ -5,12 +5,14 @@
 import { linkedFace, openInExplore } from "./address.js";
 import { ofCheckpoint } from "./engine.js";
 import {
-  button, cut, div, iconButton, keepSliders, make, messageLine, ownSliders, paint, pickable, randomSeed, save, t, thumb,
+  button, cut, div, figure, hint, iconButton, keepSliders, make, messageLine, ownSliders, paint, pickable, randomSeed, save,
+  t, thumb,
 } from "./parts.js";
 import { whenAnswering } from "./server.js";
 
 const SHEET = 24;
 const COLUMNS = 6;
+const MAX_NAME = 30; // letters
 const MARKS = ["", "has", "lacks"];
 
 const someSeeds = (length) => Array.from({ length }, randomSeed);
@@ -53,11 +55,11 @@ function ownSlider(engine, attempt, now) {
   let seeds = [];
   let marks = new Map(); // seed: "has" or "lacks"; they stay when other faces are shown
 
-  const canvas = make("canvas", { className: "sheet", role: "img", "aria-label": t("Faces to mark") });
-  const name = make("input", { type: "text", className: "number", maxLength: 30, value: t("my slider"), "aria-label": t("Name of the slider") });
+  const canvas = figure("sheet", t("Faces to mark"));
+  const name = make("input", { className: "number", maxLength: MAX_NAME, value: t("my slider"), ariaLabel: t("Name of the slider") });
   const count = make("p", { className: "hint", role: "status" });
   const fit = button(t("Make the slider"), () => attempt(makeSlider), { className: "button primary" });
-  const trial = make("canvas", { className: "sheet", role: "img", hidden: true, "aria-label": t("A face along the slider") });
+  const trial = figure("sheet", t("A face along the slider"), { hidden: true });
   const mine = make("ul", { className: "mine" });
   const marked = (kind) => [...marks].filter(([, mark]) => mark === kind).map(([seed]) => seed);
   const grid = pickable(canvas, COLUMNS, SHEET / COLUMNS, (index) => t("Mark face {n}", { n: index + 1 }), (index) => {
@@ -67,7 +69,7 @@ function ownSlider(engine, attempt, now) {
     showMarks();
   });
   const cells = [...grid.querySelectorAll(".cell")];
-  const load = make("input", { type: "file", accept: ".json", className: "hidden", "aria-label": t("Load a slider") });
+  const load = make("input", { type: "file", accept: ".json", "aria-label": t("Load a slider") });
   load.onchange = () => attempt(loadSlider);
   const otherFaces = () => attempt(async (checkpoint) => {
     const wanted = someSeeds(SHEET);
@@ -89,7 +91,8 @@ function ownSlider(engine, attempt, now) {
   }
 
   const same = (one, other) => one.name === other.name && one.checkpoint === other.checkpoint;
-  const keep = (slider) => keepSliders([...ownSliders().filter((one) => !same(one, slider)), slider]);
+  const without = (slider) => ownSliders().filter((one) => !same(one, slider));
+  const keep = (slider) => keepSliders([...without(slider), slider]);
 
   async function makeSlider(checkpoint) {
     const vector = await engine.slider(checkpoint.name, marked("has"), marked("lacks"));
@@ -108,29 +111,32 @@ function ownSlider(engine, attempt, now) {
     load.value = "";
     const found = await file.text().then(JSON.parse).catch(() => null);
     const numbers = Array.isArray(found?.vector) && found.vector.every((value) => typeof value === "number");
-    const good = numbers && Math.abs(Math.hypot(...found.vector) - 1) < 0.1 && typeof found.name === "string" && found.name.trim();
-    if (!good) throw new Error(t("This file holds no slider: it is a JSON that Download made."));
+    const unit = numbers && Math.abs(Math.hypot(...found.vector) - 1) < 0.1;
+    if (!unit || typeof found.name !== "string" || !found.name.trim()) {
+      throw new Error(t("This file holds no slider: it is a JSON that Download made."));
+    }
     if (found.checkpoint !== checkpoint.name || found.vector.length !== checkpoint.nz) {
       throw new Error(t("This slider belongs to the checkpoint {name}.", { name: found.checkpoint }));
     }
-    keep({ name: found.name.trim().slice(0, 30), checkpoint: found.checkpoint, vector: found.vector });
+    keep({ name: found.name.trim().slice(0, MAX_NAME), checkpoint: found.checkpoint, vector: found.vector });
   }
 
   function showMine() {
     const { name: checkpoint, names } = now();
     const file = (one) => new Blob([JSON.stringify(one)], { type: "application/json" });
-    mine.replaceChildren(...ownSliders().filter((one) => one.checkpoint === checkpoint).map((one) => make("li", { className: "bar" },
+    const here = ownSliders().filter((one) => one.checkpoint === checkpoint);
+    mine.replaceChildren(...here.map((one) => make("li", { className: "bar" },
       make("span", { className: "grow" }, one.name),
       button(t("Try it in Explore"), () => openInExplore({ ...linkedFace(names), checkpoint })),
       button(t("Download"), () => save(file(one), `${one.name}.json`)),
-      iconButton("close", t("Remove {name}", { name: one.name }), () => keepSliders(ownSliders().filter((other) => !same(one, other)))))));
+      iconButton("close", t("Remove {name}", { name: one.name }), () => keepSliders(without(one))))));
   }
 
   addEventListener("sliders", showMine);
   return {
     element: make("section", { "aria-label": t("Make your own slider") },
       make("h2", {}, t("Make your own slider")),
-      make("p", { className: "hint" }, t("Click a face once if it has what you look for (a smile, dark hair), twice if it lacks it. A few of each are enough; more are better.")),
+      hint(t("Click a face once if it has what you look for (a smile, dark hair), twice if it lacks it. A few of each are enough; more are better.")),
       grid,
       div("bar wrap", button(t("Other faces"), otherFaces), make("label", { className: "field" }, name), fit,
         make("label", { className: "button load" }, t("Load a slider"), load)),
@@ -148,11 +154,13 @@ function arithmetic(engine, attempt, now) {
   const parts = { start: t("Mean of"), minus: t("less the mean of"), plus: t("and the mean of") };
   let terms = {}; // {part: three seeds}
 
-  const result = make("canvas", { className: "sheet", role: "img", "aria-label": t("The sum, with its neighbours") });
+  const result = figure("sheet", t("The sum, with its neighbours"));
   const boards = Object.fromEntries(Object.keys(parts).map((part) => [part, div("trio")]));
   let faces = []; // of the result
   const cellName = (index) => (index === 4 ? t("Open the sum in Explore") : t("Open neighbour {n} in Explore", { n: index + 1 }));
-  const sums = pickable(result, 3, 3, cellName, (index) => faces.length && openInExplore({ checkpoint: now().name, ...faces[index] }));
+  const sums = pickable(result, 3, 3, cellName, (index) => {
+    if (faces.length) openInExplore({ checkpoint: now().name, ...faces[index] });
+  });
   const otherTerms = () => attempt(async (checkpoint) => {
     terms = { start: someSeeds(3), minus: someSeeds(3), plus: someSeeds(3) };
     await show(checkpoint);
@@ -166,7 +174,8 @@ function arithmetic(engine, attempt, now) {
       if (shown !== terms || checkpoint !== now()) return;
       board.replaceChildren(...shown[part].map((_, i) => {
         const another = shown[part].map((seed, j) => (i === j ? randomSeed() : seed));
-        return thumb(cut(sheet, 3, i), t("{part} face {n}: take another", { part: parts[part], n: i + 1 }), () => attempt((checkpoint) => {
+        const name = t("{part} face {n}: take another", { part: parts[part], n: i + 1 });
+        return thumb(cut(sheet, 3, i), name, () => attempt((checkpoint) => {
           terms = { ...terms, [part]: another };
           return show(checkpoint);
         }));
@@ -184,7 +193,7 @@ function arithmetic(engine, attempt, now) {
   return {
     element: make("section", { "aria-label": t("Arithmetic") },
       make("h2", {}, t("Arithmetic")),
-      make("p", { className: "hint" }, t("Faces can be added and taken away, as numbers can: smiling woman - woman + man. Click a face to take another in its place; the sum stands in the middle of its neighbours.")),
+      hint(t("Faces can be added and taken away, as numbers can: smiling woman - woman + man. Click a face to take another in its place; the sum stands in the middle of its neighbours.")),
       div("sum", ...Object.keys(parts).map((part) => make("figure", {}, make("figcaption", {}, parts[part]), boards[part])),
         make("figure", {}, make("figcaption", {}, t("is")), sums)),
       div("bar", button(t("Other faces"), otherTerms))),

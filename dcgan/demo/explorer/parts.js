@@ -31,6 +31,11 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export const div = (className, ...children) => make("div", { className }, ...children);
+export const hint = (text) => make("p", { className: "hint" }, text);
+
+/* A canvas that a screen reader takes for a picture with this name. */
+export const figure = (className, label, properties = {}) =>
+  make("canvas", { className, role: "img", "aria-label": label, ...properties });
 
 export const button = (label, onclick, properties = {}) =>
   make("button", { type: "button", className: "button", onclick, ...properties }, label);

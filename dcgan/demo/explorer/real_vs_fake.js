@@ -9,7 +9,9 @@
    Pictures have eight images in a row. Without a server the real images are those that engine.reals has, if any. */
 
 import { engineOf } from "./engine.js";
-import { button, cell, clamp, cut, div, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t, thumb } from "./parts.js";
+import {
+  button, cell, clamp, cut, div, figure, hint, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t, thumb,
+} from "./parts.js";
 import { asking, whenAnswering } from "./server.js";
 
 const SIDE = 8; // a grid is SIDE x SIDE images
@@ -29,19 +31,20 @@ export async function mount(root, { value, server: functions }) {
   let picked = null; // the seed whose nearest images are shown
 
   const message = messageLine();
-  const note = make("p", { className: "hint" });
-  const shuffle = make("input", { type: "number", className: "number", min: 0, max: MAX_SHUFFLE, value: 0, "aria-label": t("Shuffle number") });
+  const note = hint("");
+  const shuffle = make("input", { type: "number", className: "number", min: 0, max: MAX_SHUFFLE, value: 0,
+    "aria-label": t("Shuffle number") });
   shuffle.onchange = () => load(clamp(Math.floor(shuffle.value), 0, MAX_SHUFFLE));
   const again = button(t("Shuffle"), () => load(Math.floor(Math.random() * (MAX_SHUFFLE + 1))));
   const play = button(t("Spot the fake"), startQuiz, { className: "button primary" });
-  const grid = (label) => make("canvas", { className: "faces", role: "img", "aria-label": label });
-  const [real, fake] = [grid(t("64 real images in a grid")), grid(t("64 generated faces in a grid"))];
+  const real = figure("faces", t("64 real images in a grid"));
+  const fake = figure("faces", t("64 generated faces in a grid"));
   const nameOf = (index) => t("Fake {n}: its nearest training images", { n: index + 1 });
   const fakes = server.nearest ? pickable(fake, SIDE, SIDE, nameOf, pick) : fake;
-  const hint = make("span", { className: "hint", hidden: !server.nearest }, t("Click one for its nearest training images"));
+  const invitation = make("span", { className: "hint", hidden: !server.nearest }, t("Click one for its nearest training images"));
   const closest = make("section", { className: "closest", "aria-label": t("Nearest training images"), "aria-live": "polite" });
   const reals = make("figure", {}, make("figcaption", {}, make("h2", {}, t("Real"))), real);
-  const both = div("pair", reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), hint), fakes));
+  const both = div("pair", reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), invitation), fakes));
   const board = make("section", { className: "quiz", "aria-label": t("Spot the fake"), hidden: true });
   const all = make("div", { hidden: true }, both, closest);
   const bar = div("bar wrap", play, div("grow"), shuffle, again);
@@ -53,7 +56,8 @@ export async function mount(root, { value, server: functions }) {
     const some = (count) => range(Math.min(count, SIDE * SIDE)).map((i) => (i + (number ?? randomSeed()) * SIDE * SIDE) % count);
     if (own) {
       const logits = own.checkpoint === checkpoint ? own.logits : null;
-      return { ...own, cells: some(own.count), logits, checkpoint, note: [["Real: {count} pictures of your own.", { count: own.count }], fakeNote] };
+      const note = [["Real: {count} pictures of your own.", { count: own.count }], fakeNote];
+      return { ...own, cells: some(own.count), logits, checkpoint, note };
     }
     if (server.reals) {
       const found = await (number === undefined ? server.quiz({ checkpoint }) : server.reals({ checkpoint, shuffle: number }));
@@ -61,7 +65,8 @@ export async function mount(root, { value, server: functions }) {
     }
     const given = await engine.reals(checkpoint);
     if (given) return { ...given, cells: some(given.count), checkpoint, note: [[given.note, { count: given.count }], fakeNote] };
-    return { sheet: null, cells: [], checkpoint, note: [["The real images are not part of this page: here are fakes alone.", {}], fakeNote] };
+    const note = [["The real images are not part of this page: here are fakes alone.", {}], fakeNote];
+    return { sheet: null, cells: [], checkpoint, note };
   }
 
   async function load(number) {
@@ -103,7 +108,7 @@ export async function mount(root, { value, server: functions }) {
     const seed = shown.number * SIDE * SIDE + index;
     const captioned = (sheet, i, caption) => make("figure", {}, cut(sheet, SIDE, i), make("figcaption", {}, caption));
     picked = seed;
-    closest.replaceChildren(make("p", { className: "hint" }, t("Looking …")));
+    closest.replaceChildren(hint(t("Looking …")));
     try {
       const found = await server.nearest({ checkpoint: shown.checkpoint, seed });
       const sheet = await bitmap(found.picture);
@@ -114,7 +119,7 @@ export async function mount(root, { value, server: functions }) {
         div("likenesses", captioned(shown.fakes, index, t("Fake, seed {seed}", { seed })), ...nearest));
       closest.scrollIntoView({ block: "nearest", behavior: prefersStillness() ? "auto" : "smooth" });
     } catch (error) {
-      if (picked === seed) closest.replaceChildren(make("p", { className: "hint" }, error.message));
+      if (picked === seed) closest.replaceChildren(hint(error.message));
     }
   }
 
@@ -131,14 +136,16 @@ export async function mount(root, { value, server: functions }) {
     try {
       const seeds = range(PAIRS).map(randomSeed);
       const found = await realsFor();
-      if (found.cells.length < PAIRS) throw new Error(t("The quiz needs {n} real pictures, and there are {count}.", { n: PAIRS, count: found.cells.length }));
+      const count = found.cells.length;
+      if (count < PAIRS) throw new Error(t("The quiz needs {n} real pictures, and there are {count}.", { n: PAIRS, count }));
       const judged = found.logits && server.logits ? await server.logits({ checkpoint: found.checkpoint, seeds }) : null;
       const sheet = await engine.sheet(found.checkpoint, seeds, SIDE);
       const pairs = seeds.map((_, i) => {
         const at = Math.random() < 0.5 ? 0 : 1;
         const sides = [cut(sheet, SIDE, i), cut(found.sheet, SIDE, found.cells[i])];
-        const machine = judged && judged[i] > found.logits[found.cells[i]] ? 1 - at : at; // which the discriminator takes for the fake
-        return { sides: at ? sides.reverse() : sides, fake: at, machine: judged ? machine : null };
+        // Which the discriminator takes for the fake.
+        const machine = judged && (judged[i] > found.logits[found.cells[i]] ? 1 - at : at);
+        return { sides: at ? sides.reverse() : sides, fake: at, machine };
       });
       message.say("");
       note.textContent = spelled(found.note);
@@ -159,11 +166,12 @@ export async function mount(root, { value, server: functions }) {
     const sides = [t("Left"), t("Right")].map((name, side) =>
       thumb(pairs[round].sides[side], t("{side} is the fake", { side: name }), () => showRound(pairs, [...answers, side])));
     const last = round && (answers[round - 1] === pairs[round - 1].fake ? t("Right.") : t("Wrong."));
-    const told = round ? `${last} ${judged ? t("You {mine}, discriminator {machine}.", score) : t("You {mine}.", score)}` : t("Click the face that nobody has.");
+    const standing = judged ? t("You {mine}, discriminator {machine}.", score) : t("You {mine}.", score);
+    const text = round ? `${last} ${standing}` : t("Click the face that nobody has.");
     board.replaceChildren(
       make("h2", {}, t("Which one is the fake? {n} of {all}", { n: round + 1, all: pairs.length })),
       div("sides", ...sides),
-      make("p", { className: "hint", role: "status" }, told),
+      make("p", { className: "hint", role: "status" }, text),
       button(t("Give up"), showGrids));
     sides[0].focus({ preventScroll: true });
   }
@@ -182,9 +190,15 @@ export async function mount(root, { value, server: functions }) {
   load(0);
   return {
     open: async (value) => {
-      if (value.reading !== undefined) return (note.textContent = value.reading ? t("Reading your photos …") : spelled(shown?.note ?? []));
+      if (value.reading !== undefined) {
+        note.textContent = value.reading ? t("Reading your photos …") : spelled(shown?.note ?? []);
+        return;
+      }
       if (value.checkpoint !== undefined) checkpoint = value.checkpoint;
-      if (value.own !== undefined) own = value.own && { ...value.own, sheet: await bitmap(new URL(`gradio_api/file=${value.own.picture.path}`, document.baseURI)) };
+      if (value.own) {
+        const address = new URL(`gradio_api/file=${value.own.picture.path}`, document.baseURI);
+        own = { ...value.own, sheet: await bitmap(address) };
+      } else if (value.own === null) own = null;
       load(own && value.own ? 0 : Number(shuffle.value));
     },
   };

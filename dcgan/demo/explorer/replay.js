@@ -4,7 +4,9 @@
 
 import { linkedFace, openInExplore } from "./address.js";
 import { ofCheckpoint } from "./engine.js";
-import { button, choice, clamp, cut, div, make, messageLine, paint, pickable, player, slider, svg, t } from "./parts.js";
+import {
+  button, choice, clamp, cut, div, figure, hint, make, messageLine, paint, pickable, player, slider, svg, t,
+} from "./parts.js";
 
 const FRAMES_A_SECOND = 6;
 const GRID = 8; // a frame is GRID x GRID faces
@@ -22,8 +24,8 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
   let speed = 1;
   let followed = null; // the face that is shown large, if one is
 
-  const canvas = make("canvas", { className: "face grid", role: "img", "aria-label": t("64 faces of the same latents during training") });
-  const large = make("canvas", { className: "face large", role: "img", hidden: true, "aria-label": t("The face that you follow") });
+  const canvas = figure("face", t("64 faces of the same latents during training"));
+  const large = figure("face", t("The face that you follow"), { hidden: true });
   const grid = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), (index) => follow(index));
   const whole = button(t("Show all faces"), () => follow(null), { className: "button", hidden: true });
   const mine = button(t("My own face at this moment"), () => {
@@ -36,8 +38,9 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
   const scrubber = slider(t("Moment of the training"), { min: 0, max: 0, step: 1 }, (images) => jump(nearest(frames, images)));
   scrubber.onkeydown = ({ key }) => {
     const now = Math.floor(position);
-    const next = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: frames.length - 1 }[key];
-    if (next !== undefined) jump(clamp(next, 0, frames.length - 1));
+    const last = frames.length - 1;
+    const next = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: last }[key];
+    if (next !== undefined) jump(clamp(next, 0, last));
     return next === undefined;
   };
   const play = player((seconds) => {
@@ -48,13 +51,12 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
   });
   play.button.addEventListener("click", () => position >= frames.length - 1 && seek(0), { capture: true });
   const curves = div("curves");
-  const axis = make("div", { className: "axis", "aria-hidden": "true" });
-  const timeline = div("",
-    div("bar", play.button, div("grow"), choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], 1, (value) => (speed = value))),
+  const axis = div("axis");
+  const pace = choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], speed, (value) => (speed = value));
+  const timeline = div("", div("bar", play.button, div("grow"), pace),
     div("plot", div("track", scrubber), axis));
   const faces = div("frames", grid, large);
-  const below = div("", div("bar wrap", seen, div("grow"), whole, mine),
-    make("p", { className: "hint" }, t("Click a face to follow it large.")));
+  const below = div("", div("bar wrap", seen, div("grow"), whole, mine), hint(t("Click a face to follow it large.")));
 
   root.replaceChildren(div("explorer",
     make("section", { className: "portrait", "aria-label": t("Frames") }, faces, message.element, below),
@@ -118,49 +120,45 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
     axis.replaceChildren(make("span", {}, "0"), make("span", {}, t("{n} images seen", { n: end.toLocaleString("en") })));
     charts = CHARTS.map((chart) => drawChart(chart, values, end)).filter(Boolean);
     curves.replaceChildren(...charts.map((chart) => chart.element));
-    if (!charts.length) curves.append(make("p", { className: "hint" }, t("This checkpoint keeps no history of its training.")));
+    if (!charts.length) curves.append(hint(t("This checkpoint keeps no history of its training.")));
   }
 
   /* One chart: its lines, a cursor, and the values at the cursor; none if nothing of it was measured. Clicking it goes
      to that moment. */
   function drawChart({ title, low, high, lines }, values, end) {
-    const at = values.images_seen;
-    const there = Object.entries(lines).filter(([key]) => values[key].some((value) => value !== null));
-    const known = there.flatMap(([key]) => values[key]).filter((value) => value !== null);
-    if (!known.length) return null;
+    const course = (key) => values.images_seen.map((images, i) => [images, values[key][i]]);
+    const measured = (key) => course(key).filter(([, value]) => value !== null);
+    const there = Object.entries(lines).map(([key, label]) => [label, measured(key)]).filter(([, points]) => points.length);
+    if (!there.length) return null;
+    const known = there.flatMap(([, points]) => points.map(([, value]) => value)).sort((a, b) => a - b);
     // A spike of a hundred would flatten all the rest.
-    const top = high ?? Math.max(0.1, known.sort((a, b) => a - b)[Math.floor(known.length * 0.99)] * 1.1);
+    const top = high ?? Math.max(0.1, known[Math.floor(known.length * 0.99)] * 1.1);
     const x = (images) => (100 * images) / end;
     const y = (value) => 100 - (100 * (Math.min(value, top) - low)) / (top - low);
     const name = t("{title} over images seen", { title: t(title) });
     const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
     const legend = div("legend");
-    const outputs = there.map(([key, label], i) => {
-      const points = at.map((images, j) => (values[key][j] === null ? "" : `${x(images).toFixed(2)},${y(values[key][j]).toFixed(2)}`));
-      plot.append(svg("polyline", { points: points.filter(Boolean).join(" "), class: `line line${i}` }));
+    const readings = there.map(([label, points], i) => {
+      const corners = points.map(([images, value]) => `${x(images).toFixed(2)},${y(value).toFixed(2)}`);
+      plot.append(svg("polyline", { points: corners.join(" "), class: `line line${i}` }));
       const output = make("output");
       legend.append(make("span", { className: `key key${i}` }, t(label), " ", output));
-      return [key, output];
+      const moments = points.map(([images]) => images); // of metrics there are only a few
+      return (images) => (output.value = points[nearest(moments, images)][1].toFixed(2));
     });
     const cursor = svg("line", { y1: 0, y2: 100, class: "cursor" });
     plot.append(cursor);
     plot.onclick = ({ offsetX }) => frames.length && jump(nearest(frames, (offsetX / plot.clientWidth) * end));
-    const scale = make("div", { className: "scale", "aria-hidden": "true" }, make("span", {}, top.toFixed(1)), make("span", {}, String(low)));
+    const scale = div("scale", make("span", {}, top.toFixed(1)), make("span", {}, low));
     return {
       element: make("figure", { className: "chart" },
         make("figcaption", {}, make("h2", {}, t(title)), legend), div("plot", scale, plot)),
       show: (images) => {
         cursor.setAttribute("x1", x(images));
         cursor.setAttribute("x2", x(images));
-        for (const [key, output] of outputs) output.value = measured(values[key], at, images)?.toFixed(2) ?? "–";
+        for (const read of readings) read(images);
       },
     };
-  }
-
-  /* The value measured nearest to a moment: metrics are taken only now and then. */
-  function measured(list, at, images) {
-    const taken = [...list.keys()].filter((i) => list[i] !== null);
-    return list[taken[nearest(taken.map((i) => at[i]), images)]];
   }
 
   function nearest(list, value) {

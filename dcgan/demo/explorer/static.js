@@ -5,11 +5,13 @@ import { engineOf } from "./engine.js";
 import { button, language, make, spelled, t } from "./parts.js";
 
 const TABS = {
-  explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake", replay: "Training replay", lab: "Lab", about: "About",
+  explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake",
+  replay: "Training replay", lab: "Lab", about: "About",
 };
 const ids = Object.keys(TABS);
 const panels = ids.map((id) => make("div", { id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}` }, make("div")));
-const tabs = ids.map((id, i) => button(t(TABS[id]), () => show(i), { id: `tab-${id}`, role: "tab", "aria-controls": `panel-${id}` }));
+const tabs = ids.map((id, i) =>
+  button(t(TABS[id]), () => show(i), { id: `tab-${id}`, role: "tab", "aria-controls": `panel-${id}` }));
 
 function show(index, focus = false) {
   for (const [i, panel] of panels.entries()) {
