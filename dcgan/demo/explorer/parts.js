@@ -172,7 +172,7 @@ export function player(step) {
   const toggle = button(icon("play"), () => set(!playing), { className: "button square", "aria-label": t("Play") });
   function tick(now) {
     if (!playing || !toggle.isConnected) return;
-    if (toggle.offsetParent) step(Math.min(0.1, (now - before) / 1000));
+    if (toggle.offsetParent) step(clamp((now - before) / 1000, 0, 0.1)); // a frame may have begun before the click
     before = now;
     requestAnimationFrame(tick);
   }
