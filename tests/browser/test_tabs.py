@@ -94,6 +94,11 @@ def test_the_replay_is_scrubbed_played_and_followed(page: Page) -> None:
     scrubber = page.get_by_role("slider", name="Moment of the training")
     scrubber.press("Home")
     shown(page, "people 0")
+    # The first frame began before the click.
+    page.evaluate("""() => {
+        const next = requestAnimationFrame;
+        window.requestAnimationFrame = (draw) => next((now) => draw(now - 50));
+    }""")
     page.get_by_role("button", name="Play", exact=True).filter(visible=True).click()
     shown(page, f"people {last}")
     page.get_by_role("button", name="Follow face 11", exact=True).click()
