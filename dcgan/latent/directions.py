@@ -139,7 +139,7 @@ class Ordinary:
 
 
 def fit_directions(
-    checkpoint: Checkpoint, net: AttributeNet | None = None, samples: int = SAMPLES
+    checkpoint: Checkpoint, net: AttributeNet | None = None, samples: int = SAMPLES, seed: int = 0
 ) -> tuple[Direction, ...]:
     """Fit a direction for each trait that `net` reads, then principal ones: what else changes the picture most.
 
@@ -148,7 +148,7 @@ def fit_directions(
     the named ones, and change no reading. A line is printed for each direction that is left out, and why.
     """
     generator, wanted = checkpoint.generator, traits(net.attributes) if net else []
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator().manual_seed(seed)
     half = torch.randn(max(samples // 2, checkpoint.model.nz), checkpoint.model.nz, generator=random)
     z = torch.cat([half, -half])  # in opposite pairs, even powers of z bend no slope
     pictures, readings = look(generator, net, wanted, z)
@@ -270,6 +270,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dcgan directions", description="Fit directions for a checkpoint.")
     parser.add_argument("checkpoint", help="checkpoint folder or run folder")
     parser.add_argument("--dataroot", type=nonempty, help="its images, with labels (else principal directions only)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the faces that are looked at (default: 0)")
     flags = parser.parse_args(argv)
     try:
         checkpoint = load_checkpoint(local_folder(flags.checkpoint))
@@ -278,7 +279,7 @@ def main(argv: list[str] | None = None) -> int:
             net = attribute_net(load_images(flags.dataroot, model.image_size, model.nc))
             if net is None:
                 print(f"no labels in '{flags.dataroot}': principal directions only")
-        directions = fit_directions(checkpoint, net)
+        directions = fit_directions(checkpoint, net, seed=flags.seed)
         path = checkpoint.folder / DIRECTIONS
         save_directions(path, directions, checkpoint.generator)
     except (CheckpointError, DataError) as error:
