@@ -92,7 +92,9 @@ def saturation(images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("channels", "measure", "low", "high"), [(1, contrast, 0.5, 1.5), (3, saturation, 0.0, 2.0)], ids=str
+    ("channels", "measure", "low", "high"),
+    [(1, contrast, 0.5, 1.5), (3, saturation, 0.0, 2.0)],
+    ids=["contrast", "saturation"],
 )
 def test_color_scales_contrast_and_saturation_within_their_ranges(channels, measure, low, high):
     images = faces(300, channels=channels)
