@@ -118,7 +118,7 @@ def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
         for rank in ranks:
             rank.start()
         while not any(rank.exitcode for rank in ranks) and (alive := [r.sentinel for r in ranks if r.is_alive()]):
-            wait(alive)
+            wait(alive, timeout=1.0)  # a process forked meanwhile may hold a sentinel open
         failed = [(rank.exitcode, i) for i, rank in enumerate(ranks) if rank.exitcode]
         for rank in ranks:
             rank.terminate()
