@@ -33,13 +33,18 @@ def local_folder(source: str | Path, **options: Any) -> Path:
     path = Path(source)
     if path.exists() or not HUB_ID.fullmatch(path.as_posix()):
         return path
+    from httpx import TransportError
     from huggingface_hub import snapshot_download  # a quarter of a second that local folders do not wait
 
     from dcgan.hub_errors import HUB_ERRORS, error_message
 
     repo, _, revision = path.as_posix().partition("@")
     try:
-        folder = snapshot_download(repo, allow_patterns=list(FILES), **{"revision": revision or None, **options})
+        options = {"revision": revision or None, "allow_patterns": list(FILES), **options}
+        try:
+            folder = snapshot_download(repo, **options)
+        except TransportError:  # the connection broke off: as without a network
+            folder = snapshot_download(repo, **{**options, "local_files_only": True})
     except HUB_ERRORS as error:
         why = error_message(error, "model of that name")
         raise CheckpointError(f"no checkpoint at '{path}': there is no such folder here, and {why}") from None

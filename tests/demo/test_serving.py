@@ -164,7 +164,7 @@ def test_the_page_works_behind_a_proxy(browser: Browser, behind: str) -> None:
         shown(page, "seed=8&")
         page.get_by_role("meter", name="Discriminator's opinion").wait_for()
         open_tab(page, "Lab")
-        page.locator("canvas.faces[data-shown]").wait_for()
+        page.locator("canvas.sheet[data-shown]").first.wait_for()
 
 
 def refuse_large_bodies(url: str) -> None:
