@@ -43,7 +43,7 @@ def local_folder(source: str | Path, **options: Any) -> Path:
         options = {"revision": revision or None, "allow_patterns": list(FILES), **options}
         try:
             folder = snapshot_download(repo, **options)
-        except TransportError:  # the connection broke off: as without a network
+        except (TransportError, ConnectionError):  # the connection broke off: as without a network
             folder = snapshot_download(repo, **{**options, "local_files_only": True})
     except HUB_ERRORS as error:
         why = error_message(error, "model of that name")
