@@ -101,7 +101,6 @@ def test_a_revision_is_the_checkpoint_as_it_was(hub: Hub, run: Path) -> None:
     assert refusal("maker/faces@v9").endswith("has no such revision on the Hub")
 
 
-@pytest.mark.xfail(reason="fails now and then after other tests: the client keeps its connection", strict=False)
 def test_without_a_network_what_is_in_the_cache_is_opened(hub: Hub, run: Path) -> None:
     hub.add("models", "maker/faces", tree(run / "checkpoint"))
     online = load_checkpoint("maker/faces")
