@@ -10,6 +10,7 @@ COMMANDS = {
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
     "directions": ("dcgan.latent.directions", "fit the named directions of a checkpoint"),
+    "import": ("dcgan.importing", "make a checkpoint of the PyTorch tutorial's netG.pth"),
     "export": ("dcgan.export", "write a generator as ONNX or TorchScript"),
     "push": ("dcgan.hub.push", "put a checkpoint on the Hugging Face Hub"),
     "space": ("dcgan.hub.space", "make a Gradio Space of the demo"),

@@ -47,6 +47,7 @@ MAX_SNAPSHOTS = 100
 MAX_TEXT = 16 * 2**20  # bytes of a JSON or Markdown file; 2,000 rows of a history take a quarter of a MB
 # Types of the fields of config.json; a missing or null field is the type's empty value.
 KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
+KINDS |= {"init": dict}  # what its training began from: name, images_seen, data and, if that too began from one, init
 
 
 class CheckpointError(Exception):
@@ -84,6 +85,12 @@ class Checkpoint:
     def data(self) -> dict[str, Any]:
         """Facts about the training data: name, count, license, hub, source."""
         return self.config.get("data") or {}
+
+    @property
+    def licenses(self) -> list[str]:
+        """The terms of all data that it was trained on: of its own and of what it began from; "" where not stated."""
+        data = self.data, *(init["data"] for init in origins(self.config))
+        return list(dict.fromkeys(facts.get("license") or "" for facts in data))
 
     @property
     def is_drawn(self) -> bool:
@@ -141,6 +148,19 @@ class Checkpoint:
         return load_net(Generator, self.model, moment.path)
 
 
+def origins(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the training of a config.json began from, the nearest checkpoint first: name, images_seen and data of each.
+
+    Raises ValueError if it says anything else.
+    """
+    found: list[dict[str, Any]] = []
+    while init := (found[-1] if found else config).get("init"):
+        if not (isinstance(init, dict) and isinstance(init.get("data"), dict) and isinstance(init["images_seen"], int)):
+            raise ValueError("init is no description of a checkpoint")
+        found.append(init)
+    return found
+
+
 def load_checkpoint(folder: str | Path) -> Checkpoint:
     """Open a checkpoint folder, or the checkpoint of a run folder.
 
@@ -163,6 +183,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         for key, kind in KINDS.items():
             if not isinstance(config.get(key) or kind(), kind):
                 raise ValueError(f"{key} is no {kind.__name__}")
+        origins(config)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise CheckpointError(
             f"'{folder / CONFIG}' is damaged ({reason(error)}); train again or fetch it anew"
@@ -215,7 +236,7 @@ def _self_or_run(folder: Path) -> list[Path]:
 def save_checkpoint(
     folder: Path,
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Discriminator | None,
     config: dict[str, Any],
     history: list[dict[str, float]],
     snapshots: Path,
@@ -232,7 +253,8 @@ def save_checkpoint(
         save_net(generator, new / GENERATOR)
         with suppress(ValueError):  # there are none, or they were fitted for other weights
             save_directions(new / DIRECTIONS, load_directions(folder / DIRECTIONS, generator), generator)
-        save_net(discriminator, new / DISCRIMINATOR)
+        if discriminator:
+            save_net(discriminator, new / DISCRIMINATOR)
         write_history(new / HISTORY, thin_history(history))
         (new / SNAPSHOTS).mkdir()
         for snapshot in thin_snapshots(list_snapshots(snapshots)):

@@ -121,7 +121,8 @@ class Images:
                     else:
                         batch = self.batch(order[part].numpy())
                         if device.type == "cuda":
-                            batch = batch.pin_memory().to(device, non_blocking=True)
+                            batch = batch.pin_memory()
+                        batch = batch.to(device, non_blocking=device.type == "cuda")
                     yield torch.where(mirrored[part, None, None, None], batch.flip(3), batch) if flip else batch
                 epoch, start = epoch + 1, 0
 

@@ -121,7 +121,7 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "images_seen": checkpoint.images_seen,
         "data": data.get("name") or "images without a name",
         "data_count": data.get("count") or 0,
-        "license": data.get("license"),
+        "license": "; ".join(filter(None, checkpoint.licenses)) or None,
         "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
     }
 
@@ -130,15 +130,16 @@ def sentences(checkpoint: Checkpoint) -> Sentences:
     """A checkpoint in words, to be translated by the page: size, data set, images seen, licence."""
     known = facts(checkpoint)
     draws = "Draws colour faces" if known["channels"] == 3 else "Draws grey faces"
-    count, terms = known["data_count"], known["license"]
+    seen, count, terms = known["images_seen"], known["data_count"], known["license"]
+    has_seen = "Has seen {seen} images of {data}, a set of {count}." if count else "Has seen {seen} images of {data}."
     return [
         (
             f"{draws} of {{size}} × {{size}} pixels from {{nz}} numbers, with {{weights}} weights.",
             {"size": known["image_size"], "nz": known["nz"], "weights": known["parameters"]},
         ),
         (
-            "Has seen {seen} images of {data}, a set of {count}." if count else "Has seen {seen} images of {data}.",
-            {"seen": known["images_seen"], "data": known["data"], "count": count},
+            has_seen if seen else "Nothing is known of its training.",
+            {"seen": seen, "data": known["data"], "count": count},
         ),
         ("Terms of the data: {terms}." if terms else "Terms of the data: not stated.", {"terms": terms}),
     ]

@@ -20,7 +20,7 @@ def complete_card(checkpoint: Checkpoint, repo: str, license: str | None = None)
     card = ModelCard(checkpoint.card or f"---\n{{}}\n---\n# {checkpoint.name}\n")
     card.text = card.text.replace('load_checkpoint("PATH")', f'load_checkpoint("{repo}")')
     if license or not card.data.get("license"):
-        terms = license or checkpoint.data.get("license") or ""
+        terms = license or ("" if len(checkpoint.licenses) > 1 else checkpoint.licenses[0])
         is_identifier = bool(re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", terms))
         card.data["license"] = terms if is_identifier else "other"
         card.data["license_name"] = None if is_identifier else "terms-of-the-data"

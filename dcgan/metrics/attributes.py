@@ -22,6 +22,7 @@ from tqdm import tqdm
 from dcgan.convolution import Conv2d, has_bf16
 from dcgan.data import avatars
 from dcgan.data.images import Images
+from dcgan.device import own_randomness
 from dcgan.files import writing
 from dcgan.pictures import normalised
 
@@ -182,7 +183,7 @@ def train_attribute_net(
     """Train on the training images, mirrored and shifted at random; a minute or two on two cores."""
     indices = images.training[np.isfinite(known.values[images.training]).any(axis=1)]
     steps = min(SHOWN, MAX_EPOCHS * len(indices)) // BATCH
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with own_randomness(device):
         torch.manual_seed(seed)
         net = AttributeNet(images.pixels.shape[-1], images.pixels.shape[1], known.attributes)
         net = net.to(device).to(memory_format=torch.channels_last)

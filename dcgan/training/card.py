@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from dcgan.checkpoint import origins
+
+NO_TERMS = "not stated; the rights in the images stay with their owners"
+
 FIGURES = {  # titles of the fields of dcgan.metrics.distances.Quality, and which values are better
     "ffd": ("Fréchet distance of face features", "lower"),
     "fd": ("Fréchet distance of random features", "lower"),
@@ -16,7 +20,7 @@ FIGURES = {  # titles of the fields of dcgan.metrics.distances.Quality, and whic
 def model_card(config: dict[str, Any]) -> str:
     """The text of the card, from the content of config.json."""
     model, train, data, seen = config["model"], config["train"], config["data"], config["images_seen"]
-    licence = data.get("license") or "not stated; the rights in the images stay with their owners"
+    licence = data.get("license") or NO_TERMS
     tweaks = [f"batch {train['batch_size']}", f"lr {train['lr']:g}", f"{train['loss']} loss"]
     tweaks += [f"{name.upper()} {train[name]:g}" for name in ("r1", "r2") if train[name]]
     if train["augment"]:
@@ -43,7 +47,7 @@ A DCGAN that draws {model["image_size"]} x {model["image_size"]} pictures, after
 
 - **Data:** {data["name"]}, {data["count"]:,} training images (a tenth more is held out and was never trained on).
 - **Terms of the data:** {licence}.
-- **Recipe:** `--recipe {train["recipe"]}`: {", ".join(tweaks)}.
+{began(config)}- **Recipe:** `--recipe {train["recipe"]}`: {", ".join(tweaks)}.
 
 ## For whom
 
@@ -61,6 +65,15 @@ from dcgan import load_checkpoint, sample
 images = sample(load_checkpoint("PATH").generator, seeds=range(64))  # uint8 [64, H, W, {model["nc"]}]
 ```
 """
+
+
+def began(config: dict[str, Any]) -> str:
+    """A line for each checkpoint that the training began from, with the terms of its data, which hold too."""
+    return "".join(
+        f"- **Began from:** {init['name']}, after {init['images_seen']:,} images of {init['data'].get('name') or '?'}. "
+        f"Terms of these, which hold too: {init['data'].get('license') or NO_TERMS}.\n"
+        for init in origins(config)
+    )
 
 
 def figures(config: dict[str, Any]) -> str:

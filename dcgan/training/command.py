@@ -11,11 +11,12 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from dcgan.checkpoint import Checkpoint
 from dcgan.cli import interruptible, nonempty, user_path
 from dcgan.data import avatars
 from dcgan.data.images import load_images
@@ -23,10 +24,12 @@ from dcgan.data.sources import DataError, is_drawn
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.training.distributed import join, launch, launched, leave
+from dcgan.training.init import check_shape, open_init
 from dcgan.training.loop import train
 from dcgan.training.resume import TrainingError, check_folder, read_settings
 from dcgan.training.signals import ending_well
 
+INIT = "begin from its networks, and at their sizes: a checkpoint folder, a run, or owner/name[@revision] on the Hub"
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 
 
@@ -49,10 +52,13 @@ def run_training(argv: list[str]) -> int:
     run = flags.out or Path(time.strftime("runs/%Y%m%d-%H%M%S"))
     check_folder(run, flags.resume)
     saved = read_settings(run) if flags.resume else {}
-    model, config = choose_settings(flags, saved)
+    if flags.init and saved and not saved.get("init"):
+        raise TrainingError("cannot resume with --init: the run began from nothing. Leave it out, or start a new --out")
+    init = open_init(flags.init) if flags.init and not saved else None
+    model, config = choose_settings(flags, saved, init)
     if config.ngpu > 1 and not launched():
         return launch(main, config.ngpu, argv)
-    ranks = join(config.ngpu, config.batch_size)
+    ranks = join(config.ngpu, config.batch_size, config.device)
     data = saved.get("data", {})
     dataroot, limit = flags.dataroot or data.get("dataroot", avatars.SOURCE), flags.limit or data.get("limit")
     if Path(dataroot).resolve() == run.resolve():
@@ -74,7 +80,7 @@ def run_training(argv: list[str]) -> int:
     }
     private = {"dataroot": str(path.resolve()) if path.exists() else dataroot, "limit": limit}  # resumed from anywhere
     name = flags.name or saved.get("name", "")
-    checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks)
+    checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks, init)
     leave()
     if ranks.first:
         print(f"{checkpoint} is saved; look at it with:  python app.py --checkpoints {shlex.quote(str(run))}")
@@ -90,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--dataroot", type=nonempty, help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (the default)")
     add("--out", type=user_path, help="run folder (default: runs/ and the time)")
     add("--resume", action="store_true", help="go on with the run in --out, with its settings")
+    add("--init", type=nonempty, metavar="CHECKPOINT", help=INIT)
     add("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
     add("--limit", type=positive, help="use only the first so many images")
     add("--data-name", type=one_line, help="name of the data in the model card (default: the folder's or zip's)")
@@ -128,12 +135,23 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def choose_settings(flags: argparse.Namespace, saved: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
-    """The settings from the flags over those of a saved run or a recipe; TrainingError if the run forbids them."""
+def choose_settings(
+    flags: argparse.Namespace, saved: dict[str, Any], init: Checkpoint | None = None
+) -> tuple[ModelConfig, TrainConfig]:
+    """The settings from the flags over those of a saved run or, with those of `init`'s networks, of a recipe.
+
+    Raises TrainingError if the run or `init` forbids them.
+    """
     chosen = {name: value for name, value in vars(flags).items() if value is not None}
     if "epochs" in chosen and "max_images" not in chosen:
         chosen["max_images"] = 0
+    if init:
+        settings = {**RECIPES[chosen.get("recipe", "finetune")], **asdict(init.model), **chosen}
+        check_shape(init, settings)
+        return configure(settings)
     if not saved:
+        if chosen.get("recipe") == "finetune":
+            raise TrainingError("--recipe finetune begins from a checkpoint: give --init, or choose another recipe")
         return configure({**RECIPES[chosen.get("recipe", "best")], **chosen})
     base = {**saved["model"], **saved["train"], "limit": saved["data"].get("limit") or "none"}
     names = {"limit", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}

@@ -23,7 +23,9 @@ class TrainConfig:
     """
 
     recipe: str = setting(
-        "dcgan", "dcgan: the tutorial's training, in fp32; best: what this project recommends", ("dcgan", "best")
+        "dcgan",
+        "dcgan: the tutorial's training, in fp32; best: what this project recommends; finetune: with --init",
+        ("dcgan", "best", "finetune"),
     )
     epochs: int = setting(5, "passes over the training images (0: --max-images decides)", least=0)
     max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)", least=0)
@@ -46,7 +48,8 @@ class TrainConfig:
     precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
     seed: int = setting(999, "seed of the weights, the noise and the order of the images", least=0)
     workers: int = setting(2, "processes that decode images", least=0)
-    ngpu: int = setting(1, "GPUs to use (0: the CPU)", least=0)
+    ngpu: int = setting(1, "GPUs to use (0: the CPU; several: NVIDIA's)", least=0)
+    device: str = setting("auto", "auto, cpu, or an accelerator as torch calls it: cuda, cuda:1, mps, xpu")
     tick: int = setting(25_000, "images between two saves", least=1)
     quality: int = setting(
         0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)", least=0
@@ -92,10 +95,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "moments": 12,
     },
 }
+RECIPES["finetune"] = {**RECIPES["best"], "recipe": "finetune", "max_images": 50_000, "tick": 2_500, "quality": 1}
 
 
 # What may change when a run is resumed; anything else would make it another run.
-RESUMABLE = ("epochs", "max_images", "lr", "lr_d", "decay", "workers", "ngpu", "tick", "quality", "moments", "log")
+RESUMABLE = (
+    *("epochs", "max_images", "lr", "lr_d", "decay", "tick", "quality", "moments"),
+    *("workers", "ngpu", "device", "log"),
+)
 
 
 def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dcgan.device import CPU, find_device
 from dcgan.training.signals import handling
 
 PATIENCE = timedelta(days=2)  # for a rank that decodes, measures or saves alone; one that died ends the others at once
@@ -68,24 +69,28 @@ def launched() -> bool:
     return "LOCAL_RANK" in os.environ
 
 
-def join(ngpu: int, batch_size: int) -> Ranks:
+def join(ngpu: int, batch_size: int, device: str = "auto") -> Ranks:
     """Join the other ranks that the environment names; without any this process is the only one.
 
-    ngpu: 0 for the CPU. Raises ValueError if the ranks cannot share a batch evenly or outnumber the GPUs.
+    ngpu: 0 for the CPU. device: as `find_device` has it; several ranks have a CUDA device each, or share the CPU.
+    Raises ValueError if there is no such device, or if the ranks cannot share a batch evenly or outnumber the GPUs.
     """
-    gpus = torch.cuda.device_count() if ngpu > 0 else 0
     if not launched():
-        return Ranks(device=torch.device("cuda:0" if gpus else "cpu"))
+        found = find_device(device) if ngpu else CPU
+        if found.index:
+            torch.accelerator.set_device_index(found.index)
+        return Ranks(device=found)
+    gpus = torch.cuda.device_count() if ngpu > 0 and device != "cpu" else 0
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if batch_size % world:
         raise ValueError(f"a batch of {batch_size} cannot be shared by {world} ranks: give a multiple of {world}")
     if gpus and (here := int(os.environ["LOCAL_WORLD_SIZE"])) > gpus:
         raise ValueError(f"{here} ranks on a machine with {gpus} GPUs: start no more than {gpus}")
-    device = torch.device(f"cuda:{local}" if gpus else "cpu")
+    own = torch.device(f"cuda:{local}" if gpus else "cpu")
     if gpus:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(own)
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
-    return Ranks(rank, world, local, device)
+    return Ranks(rank, world, local, own)
 
 
 def leave() -> None:

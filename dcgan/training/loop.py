@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dcgan.checkpoint import Checkpoint
 from dcgan.data.images import Images
 from dcgan.model import ModelConfig
 from dcgan.training.adaptive import adapt
 from dcgan.training.config import TrainConfig
 from dcgan.training.distributed import Ranks, join
 from dcgan.training.doctor import Doctor
+from dcgan.training.init import begin
 from dcgan.training.networks import Networks
-from dcgan.training.resume import TrainingError, restore
+from dcgan.training.resume import TrainingError, origin, restore
 from dcgan.training.run import Run, rounded
 from dcgan.training.schedule import crossed, iterations, penalty_due, rate, snapshot_due
 from dcgan.training.signals import Stop, handling
-from dcgan.training.step import STATS, check_penalty, stepper
+from dcgan.training.step import STATS, capable, check_penalty, stepper
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
 FEW = 200  # images: of fewer, chance may hold out much more or less than a tenth
@@ -36,21 +38,24 @@ def train(
     about_data: dict[str, Any] | None = None,
     private: dict[str, Any] | None = None,
     ranks: Ranks | None = None,
+    init: Checkpoint | None = None,
 ) -> Path:
     """Train on `images` into the folder `run`, and return its checkpoint folder.
 
     resume: go on from the run's last save, on a CPU bit for bit as if it had never stopped.
     about_data: entries of config.json about the data besides name, count and digest (license, hub, source).
     private: settings of the data that the run folder keeps, but not the checkpoint (dataroot, limit).
+    init: a checkpoint with networks of this shape to begin from; resuming needs it no more.
     Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C and SIGTERM save and return early,
     SIGTERM without the figures.
     Raises TrainingError or DataError, before anything is written, if it cannot start, and TrainingError if losses or
     weights are no longer finite or the disk is full: the last save then stands.
     """
     check_penalty(config)
-    ranks = ranks or join(config.ngpu, config.batch_size)
+    ranks = capable(ranks or join(config.ngpu, config.batch_size, config.device), model, config)
     nets = Networks(model, config, ranks)  # G, D, EMA of G, their optimizers
     seen = restore(run, nets) if resume else 0
+    began = origin(run) if resume else init and begin(nets, init)
     epoch = images.epoch_length(config.batch_size, config.drop_last, ranks.world)
     target = config.max_images or config.epochs * epoch
     nets.set_rates(rate(config, seen, target))
@@ -59,6 +64,7 @@ def train(
     step, doctor, stop, iteration = stepper(nets), Doctor(), Stop(), 0
     pending: list[tuple[int, Tensor]] = []  # images seen and the step's figures, still on the device
     settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config), "data": about_data or {}}
+    settings |= {"init": began} if began else {}
     out = Run(run, nets, images, settings)
     say = tqdm.write if ranks.first else lambda line: None
 

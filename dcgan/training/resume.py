@@ -12,6 +12,7 @@ import torch
 
 from dcgan.checkpoint import CONFIG, MOMENTS
 from dcgan.data.sources import SETTINGS
+from dcgan.device import set_random_state
 from dcgan.files import reason
 from dcgan.training.networks import Networks
 
@@ -85,10 +86,17 @@ def read_settings(run: Path) -> dict[str, Any]:
         raise TrainingError(f"'{run / SETTINGS}' is damaged ({reason(error)}): start again in another --out") from None
 
 
+def origin(run: Path) -> dict[str, Any] | None:
+    """What the settings of a run say of the checkpoint that it began from; None if it began from nothing."""
+    return read_settings(run).get("init") if (run / SETTINGS).is_file() else None
+
+
 def restore(run: Path, nets: Networks) -> int:
     """Load the last save of a run into `nets` and the random generators; return its images seen, 0 if there is none."""
     path = run / STATE
     if not path.is_file():
+        if origin(run):
+            raise TrainingError(f"'{run}' ended before it had saved what it began from: remove it, and start again")
         return 0
     try:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the sums
@@ -97,8 +105,8 @@ def restore(run: Path, nets: Networks) -> int:
         state = torch.load(path, map_location=nets.device, weights_only=True)
         nets.load_state_dict(state["networks"])
         torch.set_rng_state(state["rng"].cpu())
-        if nets.device.type == "cuda" and "rng_cuda" in state:
-            torch.cuda.set_rng_state(state["rng_cuda"].cpu(), nets.device)
+        if (own := f"rng_{nets.device.type}") in state:
+            set_random_state(nets.device, state[own])
         return state["seen"]
     except Exception as error:
         raise TrainingError(

@@ -31,6 +31,7 @@ from dcgan.checkpoint import (
 )
 from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS
+from dcgan.device import CPU, own_randomness, random_state
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, Quality
@@ -52,7 +53,7 @@ FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 class Run:
     """Writes the run folder of one training.
 
-    config: name, model, train and data, as they go into config.json.
+    config: name, model, train, data and, where the run began from a checkpoint, init, as they go into config.json.
     history: a row for each iteration so far. saved: images seen at the last save, None before the first.
     Of several ranks all but the first write nothing. Methods raise TrainingError if the folder cannot be written.
     """
@@ -94,6 +95,8 @@ class Run:
                     some = figures.montage(self.images.some(figures.GRID))
                     figures.labelled(self.folder / "training_images.png", [("Training images", some)])
                     self.snapshot(0)
+                    if "init" in self.config:
+                        self.save(0)  # resuming needs no other checkpoint
             yield
 
     def _forget_after(self, seen: int) -> None:
@@ -143,13 +146,15 @@ class Run:
         due = self.history and every and (last or seen // every != before // every)
         if not (self.writes and due and len(self.images) >= MIN_IMAGES) or self.metrics():
             return []
-        with torch.random.fork_rng([self.nets.device] if self.nets.device.type == "cuda" else []):
+        with own_randomness(self.nets.device):
             metrics = stop.unless(self._quality) or {}
         self.history[-1] |= metrics
         return [f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())] if metrics else []
 
     def _quality(self) -> dict[str, float]:
-        self.quality = self.quality or Quality(self.images, self.nets.device)
+        # Some accelerators have no float64, which distances are computed in.
+        device = self.nets.device if self.nets.device.type == "cuda" else CPU
+        self.quality = self.quality or Quality(self.images, device)
         with evaluating(self.nets.shown) as generator:
             return {name: rounded(value) for name, value in self.quality(generator).items()}
 
@@ -165,8 +170,8 @@ class Run:
             return
         nets, folder = self.nets, self.folder
         state = {"networks": nets.state_dict(), "seen": seen, "rng": torch.get_rng_state()}
-        if nets.device.type == "cuda":
-            state["rng_cuda"] = torch.cuda.get_rng_state(nets.device)
+        if nets.device.type != "cpu":
+            state[f"rng_{nets.device.type}"] = random_state(nets.device)
         with self._writing("the last save stands; make room, then --resume"):
             write_history(folder / "history.jsonl", self.history)
             if self._is_best():

@@ -1,15 +1,20 @@
 """The training step: an update of the discriminator, then one of the generator on the same fakes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dcgan.device import CPU
+from dcgan.files import reason
+from dcgan.model import ModelConfig
 from dcgan.training.augment import augment
 from dcgan.training.config import TrainConfig
 from dcgan.training.cudagraph import GraphedStep
+from dcgan.training.distributed import Ranks
 from dcgan.training.losses import discriminator_loss, generator_loss, gradient_penalty, probability
 from dcgan.training.networks import Networks
 from dcgan.training.resume import TrainingError
@@ -61,6 +66,23 @@ def adversarial_step(nets: Networks, real: Tensor, noise: Tensor, with_penalty: 
 
     beliefs = [probability(config.loss, logits.detach()).mean() for logits in (on_real, on_fake, on_fake_after)]
     return torch.stack([loss_d.detach(), loss_g.detach(), *beliefs])
+
+
+def capable(ranks: Ranks, model: ModelConfig, config: TrainConfig) -> Ranks:
+    """The ranks with an accelerator that can compute this training; else, after a line that says so, with the CPU."""
+    if ranks.device.type in ("cpu", "cuda"):
+        return ranks
+    try:
+        nets = Networks(replace(model, image_size=16, nz=4, ngf=4, ndf=4), config, ranks)
+        nets.altered = 1.0
+        images, noise = (torch.randn(4, *size, device=ranks.device) for size in ((model.nc, 16, 16), (4, 1, 1)))
+        adversarial_step(nets, images, noise, with_penalty=config.r1 + config.r2 > 0)
+        nets.calibrate()
+        nets.finite()
+        return ranks
+    except (RuntimeError, TypeError) as error:  # NotImplementedError is a RuntimeError
+        tqdm.write(f"{ranks.device} cannot compute this training ({reason(error)}): it runs on the CPU")
+        return replace(ranks, device=CPU)
 
 
 def check_penalty(config: TrainConfig) -> None:

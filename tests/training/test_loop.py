@@ -18,9 +18,11 @@ from torch import Tensor
 
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data.sources import DataError
+from dcgan.device import find_device
 from dcgan.training import command, schedule
 from dcgan.training.augment import ALTERATIONS
 from dcgan.training.config import RECIPES, TrainConfig, configure
+from dcgan.training.distributed import Ranks, join
 from dcgan.training.doctor import Doctor
 from dcgan.training.loop import train
 from dcgan.training.resume import TrainingError
@@ -373,3 +375,20 @@ def test_files_of_one_name_that_spoil_the_held_out_tenth_are_warned_of(tmp_path,
     images = replace(in_memory(300), names=[f"{i}/{i % names:06d}.png" for i in range(300)])
     train(TINY, settings(max_images=8), images, tmp_path / "run")
     assert ("warning: 0% of the images" in capsys.readouterr().out) == warned
+
+
+def test_a_device_that_cannot_compute_the_training_gives_way_to_the_cpu_in_one_line(tmp_path, capsys):
+    ranks = Ranks(device=torch.device("meta"))  # it has shapes, and no numbers
+    train(TINY, settings(max_images=8), in_memory(), tmp_path / "run", ranks=ranks)
+    assert [line for line in capsys.readouterr().out.splitlines() if "meta" in line and "on the CPU" in line]
+    assert seen(tmp_path / "run") == 8
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "cuda:99", "xpu:-1", ""])
+def test_a_device_that_is_not_there_is_one_line_that_names_those_that_are(name):
+    with pytest.raises(ValueError, match=r"--device .* auto, cpu"):
+        find_device(name)
+
+
+def test_without_gpus_the_device_is_the_cpu_whatever_there_is():
+    assert join(ngpu=0, batch_size=8).device == find_device("cpu") == torch.device("cpu")

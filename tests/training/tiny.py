@@ -27,9 +27,11 @@ def settings(**changes) -> TrainConfig:
     return TrainConfig(**{"batch_size": 8, "max_images": 32, "ngpu": 0, "workers": 0, "drop_last": True, **changes})
 
 
-def train_tiny(run: Path, resume: bool = False, model: ModelConfig = TINY, name: str = "tiny", **changes) -> Path:
+def train_tiny(
+    run: Path, resume: bool = False, model: ModelConfig = TINY, name: str = "tiny", init=None, **changes
+) -> Path:
     """Train on pictures in memory into `run`, and return it. changes: to `settings`."""
-    train(model, settings(**changes), in_memory(nc=model.nc), run, resume, name)
+    train(model, settings(**changes), in_memory(nc=model.nc), run, resume, name, init=init)
     return run
 
 

@@ -1,0 +1,42 @@
+"""A training that begins from the networks of a checkpoint, in place of random ones."""
+
+from dataclasses import asdict
+from typing import Any
+
+from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dcgan.hub.pull import local_folder
+from dcgan.training.networks import Networks
+from dcgan.training.resume import TrainingError
+
+
+def open_init(source: str) -> Checkpoint:
+    """Open what --init names: a checkpoint folder, a run, or owner/name[@revision] on the Hub.
+
+    Raises TrainingError if it cannot be read or has no discriminator.
+    """
+    try:
+        checkpoint = load_checkpoint(local_folder(source))
+        _ = checkpoint.discriminator
+    except CheckpointError as error:
+        raise TrainingError(f"--init {source}: {error}") from None
+    return checkpoint
+
+
+def check_shape(init: Checkpoint, settings: dict[str, Any]) -> None:
+    """Raise TrainingError unless the settings are for networks of the checkpoint's shape."""
+    wrong = {name: value for name, value in asdict(init.model).items() if settings[name] != value}
+    if wrong:
+        said = ", ".join(f"--{name.replace('_', '-')} {value}, not {settings[name]}" for name, value in wrong.items())
+        raise TrainingError(f"the networks of --init have {said}: leave it out, or begin from another checkpoint")
+
+
+def begin(nets: Networks, init: Checkpoint) -> dict[str, Any]:
+    """Load the checkpoint's generator, for the averaged one too, and its discriminator.
+
+    Returns what config.json says of it, and of the checkpoint that it had begun from.
+    """
+    for net in (nets.generator, nets.shown):
+        net.load_state_dict(init.generator.state_dict())
+    nets.discriminator.load_state_dict(init.discriminator.state_dict())
+    data = {key: init.data.get(key) for key in ("name", "count", "license", "hub", "source")}
+    return {"name": init.name, "images_seen": init.images_seen, "data": data, "init": init.config.get("init")}

@@ -1,0 +1,124 @@
+"""`--init`: a training that begins from a checkpoint."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.hub.card import complete_card
+from dcgan.training.command import build_parser, choose_settings, main
+from tests.training.tiny import TINY_FLAGS, same_end, train_tiny
+
+BASE_TERMS, OWN_TERMS = "cc-by-4.0", "mit"
+FLAGS = ["--batch-size=8", "--workers=0", "--ngpu=0"]  # sizes are those of the checkpoint
+
+
+@pytest.fixture(scope="module")
+def base(photos: Path, tmp_path_factory) -> Path:
+    """A run of one iteration."""
+    run = tmp_path_factory.mktemp("base") / "elders"
+    about = ["--data-license", BASE_TERMS, "--data-name", "old blots", "--ema=100"]
+    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images=8", *TINY_FLAGS, *about]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def begun(base: Path, photos: Path, tmp_path_factory) -> Path:
+    """A run that began from it, after its checkpoint has gone."""
+    run = tmp_path_factory.mktemp("begun") / "mine"
+    source = shutil.copytree(base, run.parent / "copy")
+    flags = ["--init", str(source), "--out", str(run), "--data-license", OWN_TERMS]
+    assert main(["--dataroot", str(photos), "--max-images=16", *FLAGS, *flags]) == 0
+    shutil.rmtree(source)
+    return run
+
+
+def test_both_networks_and_the_average_start_from_the_checkpoint(base, tmp_path):
+    init = load_checkpoint(base)
+    train_tiny(tmp_path / "run", model=init.model, init=init, max_images=8, lr=0.0, ema=1000)
+    end = load_checkpoint(tmp_path / "run")
+    assert weights(end.discriminator, init.discriminator)
+    assert weights(end.generator, init.generator)
+
+
+def weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    """Whether two networks have the same parameters."""
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_sizes_and_the_recipe_follow_from_the_checkpoint(base):
+    model, config = choose_settings(build_parser().parse_args(["--init", "x"]), {}, load_checkpoint(base))
+    assert (model, config.recipe) == (load_checkpoint(base).model, "finetune")
+
+
+@pytest.mark.parametrize("flag", ["--nz=9", "--ngf=4", "--ndf=4", "--image-size=32", "--nc=1", "--no-d-bias"])
+def test_another_size_is_one_line_that_names_the_flag(base, photos, tmp_path, capsys, flag):
+    line = refused(capsys, photos, tmp_path / "run", "--init", str(base), flag)
+    assert flag.partition("=")[0].replace("--no-", "--") in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_that_is_none_or_has_no_discriminator_is_one_line(base, photos, tmp_path, capsys):
+    assert "no checkpoint at" in refused(capsys, photos, tmp_path / "run", "--init", str(tmp_path / "none"))
+    alone = shutil.copytree(base / "checkpoint", tmp_path / "alone")
+    (alone / "discriminator.safetensors").unlink()
+    assert "discriminator" in refused(capsys, photos, tmp_path / "run", "--init", str(alone))
+
+
+def test_finetuning_wants_something_to_begin_from(photos, tmp_path, capsys):
+    assert "--init" in refused(capsys, photos, tmp_path / "run", "--recipe=finetune")
+
+
+def refused(capsys, photos: Path, run: Path, *flags: str) -> str:
+    capsys.readouterr()
+    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images=8", *FLAGS, *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_config_and_card_say_what_it_began_from_and_whose_terms_hold(begun):
+    checkpoint = load_checkpoint(begun)
+    init = checkpoint.config["init"]
+    assert (init["name"], init["images_seen"], init["data"]["license"]) == ("elders", 8, BASE_TERMS)
+    assert checkpoint.licenses == [OWN_TERMS, BASE_TERMS]
+    assert all(said in checkpoint.card for said in ("elders", "old blots", BASE_TERMS, OWN_TERMS))
+    assert "license: other" in complete_card(checkpoint, "me/mine")
+
+
+def test_what_it_began_from_is_remembered_over_generations(begun, photos, tmp_path):
+    flags = ["--out", str(tmp_path / "run"), "--init", str(begun), "--max-images=8"]
+    assert main(["--dataroot", str(photos), *flags, *FLAGS]) == 0
+    assert load_checkpoint(tmp_path / "run").licenses == ["", OWN_TERMS, BASE_TERMS]
+
+
+def test_resuming_needs_the_checkpoint_no_more_and_says_the_same(begun, photos, tmp_path):
+    run = shutil.copytree(begun, tmp_path / "mine")
+    assert main(["--resume", "--out", str(run), "--max-images=24"]) == 0
+    checkpoint = load_checkpoint(run)
+    assert checkpoint.images_seen == 24
+    assert checkpoint.config["init"] == load_checkpoint(begun).config["init"]
+
+
+def test_a_run_that_began_from_nothing_is_not_resumed_from_a_checkpoint(base, tmp_path, capsys):
+    assert main(["--resume", "--out", str(base), "--init", str(base)]) == 2
+    assert "--init" in capsys.readouterr().err
+
+
+def test_a_run_in_two_parts_is_one_in_a_single_part(base, tmp_path):
+    init = load_checkpoint(base)
+    whole = train_tiny(tmp_path / "a" / "run", model=init.model, init=init, ema=1000, tick=16, max_images=32)
+    train_tiny(tmp_path / "b" / "run", model=init.model, init=init, ema=1000, tick=16, max_images=16)
+    part = train_tiny(tmp_path / "b" / "run", True, model=init.model, ema=1000, tick=16, max_images=32)
+    assert same_end(part, whole)
+
+
+@pytest.mark.parametrize("init", [{}, {"data": {}}, {"data": {}, "images_seen": "8"}, {"data": 3, "images_seen": 8}])
+def test_a_strangers_config_that_says_nonsense_of_it_is_damaged(begun, tmp_path, init):
+    folder = shutil.copytree(begun / "checkpoint", tmp_path / "odd")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "init": {"name": "x", **init, "init": 1}}))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(folder)
