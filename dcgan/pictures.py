@@ -53,9 +53,10 @@ def grid(images: Pixels, columns: int = GRID) -> Pixels:
 
 
 def encoded(pixels: Pixels, format: str = "png") -> bytes:
-    """Pixels [H, W, nc] as a PNG, or as a JPEG of high quality ("jpeg")."""
+    """Pixels [H, W, nc] as a PNG, or as a JPEG or WebP of high quality ("jpeg", "webp")."""
     file = io.BytesIO()
-    options = {"png": {"compress_level": 1}, "jpeg": {"quality": 93, "subsampling": 0}}[format]
+    kinds = {"png": {"compress_level": 1}, "jpeg": {"quality": 93, "subsampling": 0}, "webp": {"quality": 93}}
+    options = kinds[format]
     picture(pixels).save(file, format, **options)
     return file.getvalue()
 

@@ -50,7 +50,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 names, value=names[0], label=words("Checkpoint"), filterable=False, container=False
             )
         panels = {}
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for id, (title, module) in TABS.items():
                 with gr.Tab(words(title), id=id, elem_id=f"panel-{id}") as panels[id]:
                     module.build(studio, checkpoint)

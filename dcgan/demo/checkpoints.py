@@ -16,6 +16,7 @@ from dcgan.demo import requests
 from dcgan.demo.sentences import Sentences, spelled
 from dcgan.hub.pull import local_folder
 from dcgan.latent import arithmetic
+from dcgan.latents import MAX_SEED
 from dcgan.model import Generator, parameter_count
 from dcgan.sampling import render
 
@@ -87,6 +88,7 @@ class Checkpoints:
                 for d in checkpoint.directions
             ],
             "moments": list(moments(checkpoint)),
+            "seeds": first_seeds(checkpoint),
             "sentences": sentences(checkpoint),
         }
 
@@ -124,6 +126,13 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "license": "; ".join(filter(None, checkpoint.licenses)) or None,
         "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
     }
+
+
+def first_seeds(checkpoint: Checkpoint, most: int = 8) -> list[int]:
+    """Seeds of faces to begin with, at most `most`: those that the checkpoint names, else seed 0."""
+    named = checkpoint.config.get("seeds")
+    known = [seed for seed in named if type(seed) is int and 0 <= seed <= MAX_SEED] if isinstance(named, list) else []
+    return known[:most] or [0]
 
 
 def sentences(checkpoint: Checkpoint) -> Sentences:

@@ -3,7 +3,6 @@
 import os
 import threading
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillReading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +23,10 @@ MAX_HELDOUT = 400  # more would take long and say the same
 DRAWN = 256  # so many of the built-in faces: four grids without a repeat, drawn in a few seconds
 STREAMED = 600  # so many of a data set on the Hub: enough of them are held out
 PATIENCE = 10.0  # seconds to wait for images that are being read
+
+
+class StillReading(DataError):
+    """Real images that are not there yet."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,11 @@ class RealImages:
         """What a checkpoint was trained on, or what is at `where`. Raises DataError, which says why, if not."""
         reading = self.begin(checkpoint, where)
         if reading is None:
-            raise DataError("they are not on this machine; start the demo with `--dataroot` and their folder or zip")
+            raise DataError("they are not on this machine")
         try:
             return reading.result(PATIENCE)
-        except StillReading:
-            raise DataError("they are still being read; try again in a moment") from None
+        except TimeoutError:
+            raise StillReading("they are still being read; try again in a moment") from None
 
     def known(self, checkpoint: Checkpoint) -> RealSet | None:
         """The same if it has been read by now."""

@@ -7,7 +7,7 @@ import numpy as np
 from dcgan.data.avatars import SOURCE
 from dcgan.data.sources import DataError
 from dcgan.demo import requests
-from dcgan.demo.real_images import RealSet
+from dcgan.demo.real_images import RealSet, StillReading
 from dcgan.demo.sentences import Sentences, spelled
 from dcgan.demo.studio import Studio
 from dcgan.pictures import GRID, Pixels, grid
@@ -34,7 +34,7 @@ def reals(studio: Studio, checkpoint: str = "", shuffle: int = 0) -> Reals:
     """64 real images, the same ones for the same `shuffle` number (0 to 999,999).
 
     Where the training images of the checkpoint are not at hand, those of the built-in checkpoint stand in, to be shown
-    with that checkpoint's fakes, and the note says why.
+    with that checkpoint's fakes, and the note says so.
     """
     shuffle = requests.whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
     found, name, note = _find(studio, checkpoint)
@@ -74,20 +74,21 @@ def _find(studio: Studio, checkpoint: str) -> tuple[RealSet | None, str, Sentenc
     opened = studio.checkpoints.get(name)
     try:
         found = studio.real_images.get(opened)
-        real = "Real: {count} drawn faces." if opened.is_drawn else "Real: {count} pictures at hand."
+        real = "Real: {count} drawn faces." if opened.is_drawn else "Real: {count} photos."
         return found, name, [(real, {"count": len(found)}), _fake(name)]
-    except DataError as error:
-        why = {"name": name, "reason": str(error)}
-        reason = ("The pictures that {name} learned from cannot be shown: {reason}.", why)
+    except StillReading:
+        reason = "The photographs are still being read: meanwhile, drawn faces."
+    except DataError:
+        reason = "There are no photographs here: drawn faces stand in for them."
     # The built-in checkpoint with its own pair; without it this one's fakes beside drawn faces.
     drawn = [other for other in studio.checkpoints.names if studio.checkpoints.get(other).is_drawn]
     name = next(iter(drawn), name)
     try:
         found = studio.real_images.get(studio.checkpoints.get(name), SOURCE)
-        return found, name, [reason, ("Meanwhile, real: drawn faces.", {}), _fake(name)]
-    except DataError as error:
-        return None, name, [reason, ("Nor can drawn faces: {reason}.", {"reason": str(error)}), _fake(name)]
+        return found, name, [(reason, {}), _fake(name)]
+    except DataError:
+        return None, name, [("There are no photographs here: only fakes can be shown.", {}), _fake(name)]
 
 
 def _fake(name: str) -> tuple[str, dict[str, str]]:
-    return "Fake: made up by the checkpoint {name}.", {"name": name}
+    return "Fake: made up by {name}.", {"name": name}

@@ -87,7 +87,7 @@ def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str) -> dict[str, 
     images = load_images(dataroot, model.image_size, model.nc, limit=MAX_REALS if drawn else None)
     chosen = images.batch(evenly(np.arange(len(images)), MAX_REALS))
     picture(grid(chosen.permute(0, 2, 3, 1).numpy())).save(file, quality=90)
-    return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} pictures at hand."}
+    return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} photos."}
 
 
 @interruptible("static: stopped")

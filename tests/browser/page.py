@@ -51,13 +51,8 @@ def choose(page: Page, seed: int) -> None:
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Open a tab, which on a phone may be in Gradio's menu of those that do not fit."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.count():
-        page.get_by_role("button", name="More tabs").click()
-        page.get_by_role("button", name=name, exact=True).click()
-    else:
-        tab.click()
+    """Open a tab."""
+    page.get_by_role("tab", name=name, exact=True).click()
     page.wait_for_function(
         "name => document.querySelector('[role=tab][aria-selected=true]').innerText === name", arg=name
     )

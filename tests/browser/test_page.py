@@ -65,7 +65,6 @@ def test_the_address_holds_tab_checkpoint_and_face(page: Page, studio: Studio) -
     page.evaluate("location.hash = 'face=toons&seed=5&truncation=1.8&z=2:1.5&d=age:1.25,principal 1:-9,height:2'")
     expect(page.get_by_role("tab", selected=True)).to_have_text("Explore")
     expect(page.get_by_label("Checkpoint")).to_have_value("toons")
-    expect(page.get_by_text("toons set")).to_be_visible()
     shown(page, "face=toons&seed=5&truncation=1.8")
     directions = {"age": 1.25, "principal 1": -2}
     assert_shows(page, studio.face(5, "toons", truncation=1.8, edits={2: 1.5}, directions=directions))
@@ -74,12 +73,33 @@ def test_the_address_holds_tab_checkpoint_and_face(page: Page, studio: Studio) -
     expect(page.get_by_label("Checkpoint")).to_have_value("people")
 
 
-@pytest.mark.parametrize("link", ["seed=7", "face=nobody&seed=x&truncation=NaN&z=,:;&w=-1&o=9.x&t=7&tab=none"])
-def test_any_link_opens_a_face(browser: Browser, demo: str, link: str) -> None:
+@pytest.mark.parametrize(
+    ("link", "seed"),
+    [
+        ("seed=7", 7),
+        ("face=nobody&seed=x&truncation=NaN&z=,:;&w=-1&o=9.x&t=7&tab=none", 0),
+        ("face=toons&amp;seed=7&amp;truncation=1", 7),
+        ("face=toons&seed=7).", 7),
+        ("face%3Dtoons%26seed%3D7%26d%3Dage%253A1", 7),
+        ("face=toons&seed=7&d=age%253A1%22", 7),
+    ],
+)
+def test_any_link_opens_a_face_the_one_that_was_meant_where_it_can_be_told(
+    browser: Browser, demo: str, link: str, seed: int
+) -> None:
     with opened(browser, demo, link, SIZES["desk"]) as page:
-        recipe = shown(page)
-        assert recipe["face"] == "people"
-        assert recipe["seed"] == "7" or link != "seed=7"
+        recipe = shown(page, f"seed={seed}&")
+        assert recipe["face"] == ("toons" if "toons" in link else "people")
+        assert recipe.get("d") == ("age:1" if "age" in link else None)
+
+
+def test_the_link_is_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    choose(page, 7)
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert "seed=7&" in page.url
 
 
 def test_the_browser_draws_and_asks_no_server(page: Page, studio: Studio) -> None:
@@ -164,6 +184,7 @@ def test_another_checkpoint_reaches_every_tab(page: Page) -> None:
     shown(page, "people")
     choose_checkpoint(page, "toons")
     shown(page, "toons")
+    open_tab(page, "About")
     expect(page.get_by_text("toons set")).to_be_visible()
     open_tab(page, "Training replay")
     shown(page, "toons")
@@ -172,7 +193,7 @@ def test_another_checkpoint_reaches_every_tab(page: Page) -> None:
 
 
 def test_tabs_and_sliders_are_moved_with_the_keyboard(page: Page) -> None:
-    truncation = page.get_by_role("slider", name="Truncation")
+    truncation = page.get_by_role("slider", name="variety, from average to unusual")
     for _ in range(5):
         truncation.press("ArrowLeft")
     shown(page, "truncation=0.95")
@@ -188,7 +209,7 @@ def test_tabs_and_sliders_are_moved_with_the_keyboard(page: Page) -> None:
 
 
 def test_a_finger_that_scrolls_the_page_moves_no_slider(page: Page) -> None:
-    truncation = page.get_by_role("slider", name="Truncation")
+    truncation = page.get_by_role("slider", name="variety, from average to unusual")
     truncation.dispatch_event("pointerdown")
     truncation.evaluate("slider => { slider.value = 0.2; slider.dispatchEvent(new Event('input')); }")
     shown(page, "truncation=0.2")
@@ -209,8 +230,8 @@ def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> 
     page.goto(f"{demo}#tab=lab")
     expect(page.get_by_role("tab", name="탐색")).to_be_visible()
     expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
-    expect(page.get_by_text("64 × 64 픽셀의 컬러 얼굴을 그리며")).to_be_visible()
-    expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅샷이 없습니다"))
+    expect(page).to_have_title("노이즈에서 태어난 얼굴")
+    expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅숏이 없습니다"))
     context.close()
 
 

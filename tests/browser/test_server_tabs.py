@@ -23,7 +23,7 @@ def opened_grids(page: Page, shown: str) -> None:
 
 def choose_photos(page: Page, *photos: tuple[str, bytes]) -> None:
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Use photos or a zip of my own").click()
+        page.get_by_role("button", name="Use my own photos as the real ones").click()
     files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in photos]
     chooser.value.set_files(files)  # type: ignore[arg-type]
 
@@ -36,7 +36,7 @@ def png(colour: str) -> bytes:
 
 def test_the_first_fake_leads_to_its_nearest_images_where_drawn_faces_stand_in(page: Page, studio: Studio) -> None:
     opened_grids(page, "toons 0 64")
-    expect(page.locator(PANEL)).to_contain_text("--dataroot")
+    expect(page.locator(PANEL)).to_contain_text("drawn faces stand in")
     fakes = pixels(page.get_by_role("img", name="64 generated faces in a grid"))
     assert np.abs(fakes[:64, :64].astype(int) - studio.face(0, "toons")).max() <= CLOSE
     page.get_by_role("button", name="Fake 1: its nearest training images").click()
@@ -64,7 +64,7 @@ def test_a_few_own_photos_stay_as_small_as_the_fakes_until_they_are_forgotten(pa
     opened_grids(page, "toons 0 64")
     choose_photos(page, *((f"{colour}.png", png(colour)) for colour in ("red", "lime", "blue")))
     opened_grids(page, "people 0 3")
-    expect(page.locator(PANEL)).to_contain_text("3 pictures of your own")
+    expect(page.locator(PANEL)).to_contain_text("your own photos (3)")
     grid = pixels(page.get_by_role("img", name="64 real images in a grid"))
     assert grid.shape == (512, 512, 3)
     assert [tuple(grid[32, 32 + 64 * i]) for i in range(3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
@@ -72,7 +72,7 @@ def test_a_few_own_photos_stay_as_small_as_the_fakes_until_they_are_forgotten(pa
     expect(page.locator(f"{PANEL} .message")).to_contain_text("The quiz needs 20")
     choose_photos(page, ("broken.png", b"no picture"))
     expect(page.get_by_text("there is no picture that can be read")).to_be_visible()
-    expect(page.locator(PANEL)).to_contain_text("3 pictures of your own")
+    expect(page.locator(PANEL)).to_contain_text("your own photos (3)")
     page.get_by_role("button", name="Forget my photos").click()
     opened_grids(page, "toons 0 64")
     expect(page.get_by_role("button", name="Forget my photos")).to_be_hidden()
@@ -91,11 +91,19 @@ def test_a_photo_leads_to_a_face_in_explore(page: Page, studio: Studio, tmp_path
     assert "face=people" in page.url
 
 
-def test_a_file_that_is_no_photo_is_refused(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_photo_is_refused_and_any_photo_is_shown(page: Page, studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_text("not a photo")
     open_tab(page, "Find my face")
-    page.locator("#panel-find input[type=file]").set_input_files(tmp_path / "photo.png")
-    expect(page.get_by_text("this is no picture that can be read")).to_be_visible()
+    panel = page.locator("#panel-find")
+    panel.locator("input[type=file]").set_input_files(tmp_path / "photo.png")
+    expect(panel.get_by_text("this is no picture that can be read")).to_be_visible()  # beside it, to stay
+    picture(studio.face(9, "people")).resize((200, 200)).save(tmp_path / "photo.tiff")
+    panel.locator("input[type=file]").set_input_files(tmp_path / "photo.tiff")
+    expect(panel).to_contain_text("Nearest face found")
+    expect(panel.locator("img").first).to_have_js_property("naturalWidth", 200)  # no browser shows a TIFF
+    panel.get_by_label("Remove Image").click()
+    panel.get_by_role("button", name="Try it with a made-up face").click()
+    expect(panel).to_contain_text("Nearest face found")
 
 
 def test_about_says_what_a_gan_is_and_shows_the_card(page: Page) -> None:

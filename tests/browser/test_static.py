@@ -80,10 +80,22 @@ def test_a_link_of_the_demo_opens_the_same_face(browser: Browser, site: str, stu
         assert_shows(page, studio.face(5, **{**parts, "walk": [2, 9, 18]}))
 
 
+def test_the_page_moves_a_face_once_by_itself_until_it_is_touched(browser: Browser, site: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(site, timeout=PATIENCE)
+    shown(page, "seed=0&truncation=1&d=age")
+    page.mouse.wheel(0, 1)
+    expect(page.locator("canvas.face")).to_have_attribute("data-shown", "face=toons&seed=0&truncation=1")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    assert "d=age" not in page.url
+    context.close()
+
+
 def test_a_path_is_drawn_and_scrubbed(page: Page, checkpoint: Checkpoint) -> None:
     open_tab(page, "Interpolate")
     for kind in ("spherical", "linear"):
-        page.get_by_text(kind.capitalize(), exact=True).click()
+        page.get_by_text({"spherical": "Curved", "linear": "Straight"}[kind], exact=True).click()
         shown(page, f"{kind} 17")
         seeds = [int(seed) for seed in (face(page).get_attribute("data-shown") or "").split()[1:3]]
         page.get_by_role("slider", name="Position on the way").fill("0.5")
@@ -127,7 +139,7 @@ def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) ->
 
 def test_fakes_are_told_from_real_images(page: Page, checkpoint: Checkpoint) -> None:
     open_tab(page, "Real vs fake")
-    expect(page.get_by_text("Real: 40 pictures at hand.")).to_be_visible()
+    expect(page.get_by_text("Real: 40 photos.")).to_be_visible()
     fakes = page.get_by_role("img", name="64 generated faces in a grid")
     assert np.abs(pixels(fakes) - grid(sample(checkpoint.generator, range(64)).numpy())).max() <= CLOSE
     assert page.get_by_role("img", name="64 real images in a grid").evaluate("canvas => canvas.height") == 512

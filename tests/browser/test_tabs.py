@@ -78,7 +78,7 @@ def test_a_path_is_scrubbed_played_grown_and_downloaded(page: Page) -> None:
     page.get_by_role("button", name="Add the face of Explore").click()
     shown(page, " 3 spherical 33")
     page.get_by_text("Loop", exact=True).click()
-    page.get_by_text("Linear", exact=True).click()
+    page.get_by_text("Straight", exact=True).click()
     shown(page, " 3 linear loop 48")
     page.get_by_role("button", name="Remove face 1").click()
     shown(page, " 3 linear loop 32")

@@ -87,7 +87,7 @@ def test_two_visitors_get_files_of_their_own(demo: str) -> None:
         ("/interpolate_file", {"loop": "false"}, "loop must be true or false, not 'false'"),
         ("/interpolate_file", {"format": "exe"}, "format must be gif or webp or mp4"),
         ("/replay_frame", {"index": 4}, "frame must be"),
-        ("/nearest", {"seed": 5, "checkpoint": "people"}, "--dataroot"),
+        ("/nearest", {"seed": 5, "checkpoint": "people"}, "not on this machine"),
     ],
 )
 def test_a_mistake_is_answered_in_a_line(client: Client, endpoint: str, wrong: dict, message: str) -> None:

@@ -1,6 +1,7 @@
-/* About: what a GAN is, in five sentences and a picture. */
+/* About: what a GAN is, in five sentences and a picture, and which generator draws here. */
 
-import { make, svg, t } from "./parts.js";
+import { ofCheckpoint } from "./engine.js";
+import { make, spelled, svg, t } from "./parts.js";
 
 const SENTENCES = [
   "A generative adversarial network is two networks that play against each other.",
@@ -10,7 +11,7 @@ const SENTENCES = [
   "So nobody you see here exists, and what you move in Explore are the numbers that a face is made of.",
 ];
 
-export function mount(root) {
+export const mount = ofCheckpoint((root, _, checkpoint) => {
   const text = (x, y, words) => svg("text", { x, y, "text-anchor": "middle" }, t(words));
   const box = (x, y, words, kind) =>
     [svg("rect", { x: x - 70, y: y - 22, width: 140, height: 44, rx: 8, class: kind }), text(x, y + 6, words)];
@@ -25,7 +26,11 @@ export function mount(root) {
     text(562, 106, "real or"), text(562, 128, "fake?"),
     arrow("M142 62H168"), arrow("M310 62C335 62 325 98 348 103"), arrow("M310 160C335 160 325 124 348 119"),
     arrow("M490 111H524"), arrow("M562 84C562 2 240 0 240 38"), arrow("M562 138C562 205 420 205 420 135"));
+  const facts = make("p");
   root.replaceChildren(make("div", { className: "explorer single about" },
-    make("h2", {}, t("What a GAN is")), make("p", {}, ...SENTENCES.map((sentence) => `${t(sentence)} `)), figure));
-  return { open: () => {} };
-}
+    make("h2", {}, t("What a GAN is")), make("p", {}, ...SENTENCES.map((sentence) => `${t(sentence)} `)), figure,
+    make("h2", {}, t("What draws here")), facts));
+  const show = (summary) => (facts.textContent = spelled(summary.sentences));
+  show(checkpoint);
+  return show;
+});

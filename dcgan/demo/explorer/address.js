@@ -6,6 +6,15 @@
 
 import { MAX_SEED } from "./parts.js";
 
+// A Space's page is a frame in the Hub's, whose own address a visitor sees, sends and opens: it hands its hash to the frame
+// as that is opened, and takes one by postMessage (huggingface.co/docs/hub/spaces-handle-url-parameters).
+const HUB = "https://huggingface.co";
+const inHub = parent !== window && document.referrer.startsWith(`${HUB}/`);
+
+/* The address to send: the Hub's where the page is in it and knows its name there; space: owner/name or null. */
+export const shareable = (space) =>
+  inHub && space ? `${HUB}/spaces/${space}${location.hash}` : location.href;
+
 export const MAX_TRUNCATION = 2; // as in face_spec.py, and so are the next two
 export const MAX_WALK = 50;
 const MAX_Z = 6;
@@ -21,13 +30,28 @@ export function link({ checkpoint, seed, truncation, edits, directions, walk, or
   return new URLSearchParams({ face: checkpoint, seed, truncation, ...Object.fromEntries(there) }).toString();
 }
 
-const hash = () => new URLSearchParams(location.hash.slice(1));
+/* What a link becomes on its way through mails and chats: & as HTML, the bracket or full stop that stood behind it, and
+   everything in percent signs once more. A link of ours ends in none of these. */
+const mended = (text) => text.replace(/&(amp;)+/g, "&").replace(/([)\]}>"'.,;:!?]|%20|%22|%3E|%0A)+$/, "");
+const decoded = (text) => text.replace(/(%[0-9A-F]{2})+/gi, (codes) => {
+  try {
+    return decodeURIComponent(codes);
+  } catch {
+    return codes;
+  }
+});
+const readings = () => {
+  const [once, twice] = [location.hash, decoded(location.hash)].map((text) => new URLSearchParams(mended(text.slice(1))));
+  return /%25[0-9A-F]{2}/i.test(location.hash) ? [twice, once] : [once, twice];
+};
+const hash = () => readings().find((values) => values.has("face") || values.has("seed") || values.has("tab")) ?? readings()[0];
 
 /* The face of the address; null where it has none, or one of a checkpoint that is not among `names`. */
 export function linkedFace(names) {
-  const values = hash();
-  const checkpoint = values.get("face") ?? (values.has("seed") ? names[0] : null);
-  if (!names.includes(checkpoint)) return null;
+  const nameIn = (values) => values.get("face")?.trim() ?? (values.has("seed") ? names[0] : null);
+  const values = readings().find((reading) => names.includes(nameIn(reading)));
+  if (!values) return null;
+  const checkpoint = nameIn(values);
   const within = (text, low, high, otherwise) => {
     const number = Number.parseFloat(text);
     return Number.isNaN(number) ? otherwise : Math.max(low, Math.min(high, number));
@@ -64,6 +88,7 @@ function write(how, tab, face) {
   const text = new URLSearchParams([...Object.entries(tabbed), ...values].filter(([name]) => name)).toString();
   if (text !== location.hash.slice(1)) {
     history[how](history.state, "", `${location.pathname}${location.search}${text ? "#" : ""}${text}`);
+    if (inHub) parent.postMessage({ hash: location.hash }, HUB);
   }
 }
 

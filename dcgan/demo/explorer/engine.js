@@ -1,6 +1,7 @@
 /* What draws the faces of all components of a page: a worker in the browser and, until that has its weights or where it
    cannot run, the server. A face is what address.js describes; where several are taken, a seed may stand for one.
 
+   ready                        -> when the worker has the first checkpoint's weights; rejected where it cannot draw
    open(name)                   -> the summary of a checkpoint, as checkpoint.json has it; "": of the first one
    latent(face, nz)             -> [nz] the z before truncation and edits, no promise
    face(face)                   -> ImageBitmap
@@ -25,6 +26,7 @@ import { asking, lookOut, whenAnswering } from "./server.js";
 const SHEET_COLUMNS = 8;
 const MOST = 64; // faces that the server draws at once
 const SETTLED = 10_000; // milliseconds after which a page was whole
+const AT_ONCE = 2; // requests of a component
 const PATIENCE = 1500; // milliseconds after the page's start in which faces wait for the weights
 
 let shared = null;
@@ -123,8 +125,10 @@ function createEngine(server) {
     stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, about.summary.nz, about.directions);
   const latentsOf = (about, faces) => faces.map((face) => latentOf(about, face));
 
-  load(address(0, "generator.safetensors")).catch(() => {}); // in the background, as soon as the page is open
+  const ready = load(address(0, "generator.safetensors")); // in the background, as soon as the page is open
+  ready.catch(() => {});
   return {
+    ready,
     open: async (name) => (await known(name)).summary,
     latent: (face, nz) => [...walkedLatent(face, nz)],
     face: async (face) => {
@@ -169,24 +173,28 @@ function createEngine(server) {
   };
 }
 
-/* Latest wins: returns a function that takes a state, of which there may be many a second. One request is made at a
-   time; of the states that come meanwhile the last is next. One that fails for want of a server is made again later. */
+/* Latest wins: returns a function that takes a state, of which there may be many a second. Two requests are made at a
+   time, so that the worker has the next face to draw while one is painted; of the states that come meanwhile the last is
+   next. One that fails for want of a server is made again later. */
 export function latest(request, show, fail) {
-  let [last, wanted, busy] = [null, null, false];
+  let [last, wanted, asked, shown, busy] = [null, null, 0, 0, 0];
   return async function ask(state) {
     last = wanted = state;
-    if (busy) return;
-    busy = true;
+    if (busy === AT_ONCE) return;
+    busy++;
     while (wanted) {
-      const now = wanted;
+      const [now, number] = [wanted, ++asked];
       wanted = null;
       try {
-        show(await request(now), now);
+        const answer = await request(now);
+        if (number < shown) continue; // overtaken
+        shown = number;
+        show(answer, now);
       } catch (error) {
         fail(error, now);
         whenAnswering(() => now === last && ask(now));
       }
     }
-    busy = false;
+    busy--;
   };
 }

@@ -1,13 +1,15 @@
 /* Explore: one large face, its neighbours, and sliders for what it is made of.
 
-   value: {checkpoint: name, faces: {seed: address of its picture}}, faces to begin with.
+   value: {checkpoint: name, faces: {seed: address of its picture}, space: owner/name on the Hub or null}; one of the
+   faces is the first.
    server, where there is one: opinion(face) -> {realer_than: share, among: "reals" or "fakes"}, or {}. */
 
-import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, writeFace } from "./address.js";
+import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, shareable, writeFace } from "./address.js";
 import { latest, ofCheckpoint } from "./engine.js";
+import { enlarge } from "./enlarge.js";
 import {
-  button, captioned, choice, clamp, cut, div, figure, hint, iconButton, make, messageLine, ownSliders, paint, randomSeed,
-  save, seedField, slider, t, thumb,
+  button, captioned, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, ownSliders, paint,
+  prefersStillness, save, seedField, slider, t, thumb,
 } from "./parts.js";
 
 const TOP = 10; // raw dimensions that a visitor sees first
@@ -16,26 +18,36 @@ const ENLARGED = 512; // side of an enlarged picture, at least
 const CALM = 250; // milliseconds without a change, before the neighbours are drawn
 const AGAIN = 5000; // milliseconds until a request that the server refused is made again
 const MAX_UNDO = 200;
+const AT_FIRST = 6; // named sliders in view
+const SHOWN_OFF = 3; // of them are moved once by the page itself ...
+const SWING = 2200; // milliseconds each ...
+const PART = 0.7; // and so far
+const TOUCHES = ["pointerdown", "keydown", "wheel"];
+const COPIED = 2000; // milliseconds
 
 export async function mount(root, gradio) {
   const { checkpoint, faces } = gradio.value;
   const seeds = Object.keys(faces);
-  const seed = seeds[Math.floor(Math.random() * seeds.length)] ?? randomSeed();
-  const canvas = figure("face", t("Generated face"));
-  root.replaceChildren(div("explorer", make("section", { className: "portrait" }, canvas)));
+  const seed = seeds[Math.floor(Math.random() * seeds.length)];
+  const face = largeFace(t("Generated face"));
+  root.replaceChildren(div("explorer", make("section", { className: "portrait" }, face.element)));
   if (faces[seed] && !linkedFace([checkpoint])) {
     const picture = make("img", { src: faces[seed] });
     await picture.decode();
-    paint(canvas, picture);
+    paint(face.canvas, picture);
+    face.show();
   }
-  const build = (...all) => explorer(...all, canvas, Number(seed));
+  const build = (...all) => explorer(...all, face, seed, gradio.value.space);
   return ofCheckpoint(build)(root, gradio);
 }
 
-function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
+function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
+  const { canvas } = face;
   const fresh = (seed, origin = null) =>
     ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
-  let state = { checkpoint: checkpoint.name, ...fresh(firstSeed), ...linkedFace(checkpoint.names) };
+  const linked = linkedFace(checkpoint.names);
+  const seedOf = ({ seeds }) => seeds[Math.floor(Math.random() * seeds.length)] ?? 0;
+  let state = { checkpoint: checkpoint.name, ...fresh(Number(firstSeed ?? seedOf(checkpoint))), ...linked };
   let settled = state; // what undo would come back to
   let [past, future] = [[], []];
   let base = []; // the z of seed and walk
@@ -43,14 +55,11 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
   let order = "effect";
   let allShown = false;
   let [remembering, calming] = [0, 0]; // timers
-  let [namedRows, dimensionRows] = [[], []];
+  let [namedRows, dimensionRows, shownOff] = [[], [], []];
 
   const message = messageLine();
   const seed = seedField(t("Seed"), state.seed,
     (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
-  const truncation = make("output");
-  const truncationSlider = slider(t("Truncation"), { min: 0, max: MAX_TRUNCATION, step: 0.01 },
-    (value) => change({ truncation: value }), settle);
   // The time machine: moments of the training whose generators are kept and, at the right end, the finished one.
   const moment = make("output");
   const momentSlider = slider(t("Time machine"), { min: 0, step: 1 },
@@ -63,7 +72,7 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
   const verdict = hint("");
   const opinion = make("div", { className: "opinion", hidden: true }, meter, verdict);
   const neighbours = make("div", { className: "strip", role: "group", "aria-label": t("Neighbours") });
-  const [named, dimensions] = [div("rows"), div("rows")];
+  const [named, further, dimensions] = [div("rows named"), div("rows named"), div("rows")];
   const search = make("input", { type: "search", className: "number", placeholder: t("Number"), inputMode: "numeric",
     "aria-label": t("Search dimensions"), oninput: () => fillDimensions() });
   const ordering = choice(t("Order"), [["effect", t("Most effect")], ["number", t("By number")]], order, (value) => {
@@ -75,25 +84,41 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
     fillDimensions();
   });
   const searching = make("label", { className: "field grow" }, make("span", { className: "caption" }, t("Search")), search);
-  const raw = make("details", { className: "all" },
-    make("summary", {}, t("The numbers themselves")), div("bar wrap", ordering, searching), dimensions, more);
+  const raw = make("details", {},
+    make("summary", {}, t("All {n} numbers of this face", { n: checkpoint.nz })), div("bar wrap", ordering, searching), dimensions, more);
   const enlargement = () => Math.ceil(ENLARGED / checkpoint.size);
   const saveNative = button("", () => savePicture(1));
   const saveLarge = button("", () => savePicture(enlargement()));
+  const copyLink = button(t("Copy link"), async () => {
+    remember("replaceState");
+    const address = shareable(space);
+    try {
+      await navigator.clipboard.writeText(address);
+      copyLink.textContent = t("Copied");
+      setTimeout(() => (copyLink.textContent = t("Copy link")), COPIED);
+    } catch {
+      message.say(address); // where a page may not copy, the visitor can
+    }
+  });
   const enlarging = choice(t("Enlarge"), [["smooth", t("Smooth")], ["pixels", t("Pixels")]], "smooth",
-    (kind) => canvas.classList.toggle("pixels", kind === "pixels"));
+    (kind) => face.element.classList.toggle("pixels", kind === "pixels"));
+  const others = make("details", { className: "others" },
+    make("summary", {}, t("More")), further, raw, div("bar wrap", enlarging));
 
   root.replaceChildren(div("explorer",
     make("section", { className: "portrait", "aria-label": t("Face") },
-      canvas, message.element, opinion, div("around", div("caption", t("Neighbours: click to walk there")), neighbours)),
+      face.element, message.element, div("bar wrap", copyLink, saveLarge, saveNative),
+      div("around", div("caption", t("Neighbours: click to walk there")), neighbours), opinion),
     make("section", { className: "sliders", "aria-label": t("What it is made of") },
-      div("bar wrap",
-        seed.element, captioned(t("Truncation"), truncation, truncationSlider), timeMachine, div("bar", undo, redo, resetAll)),
-      named, raw, div("bar wrap", saveNative, saveLarge, enlarging))));
+      make("h2", { className: "lead" }, t("Nobody here exists. Drag.")),
+      named,
+      div("bar wrap tools", seed.element, timeMachine, div("bar", undo, redo, resetAll)),
+      others)));
 
   const showFace = latest(engine.face, (bitmap, shown) => {
     paint(canvas, bitmap);
     bitmap.close();
+    face.show();
     canvas.dataset.shown = link(shown);
     canvas.ariaLabel = shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed });
     message.say("");
@@ -170,8 +195,6 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
 
   function show() {
     seed.set(state.origin ? "" : state.seed);
-    truncationSlider.value = state.truncation;
-    truncation.value = state.truncation.toFixed(2);
     momentSlider.value = state.moment === null ? checkpoint.moments.length : checkpoint.moments.indexOf(state.moment);
     moment.value = state.moment === null ? t("fully trained") : t("{n} images seen", { n: state.moment.toLocaleString("en") });
     momentSlider.setAttribute("aria-valuetext", moment.value);
@@ -182,8 +205,9 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
   }
 
   /* A slider with its name, value, reset and what its ends mean.
-     of: {get() -> its value, put(value), clear(), edited() -> whether the visitor has set it} */
-  function row(title, name, [low, high], of, ends = []) {
+     of: {get() -> its value, put(value), clear(), edited() -> whether the visitor has set it}; rest: where it begins
+     -> {element, show(): the state's value, preview(value)} */
+  function row(title, name, [low, high], of, ends = [], rest = 0) {
     const label = ends.length ? t("{name}, from {low} to {high}", { name: title, low: ends[0], high: ends[1] }) : title;
     const value = make("output");
     const input = slider(label, { min: low, max: high, step: 0.01 }, of.put, settle);
@@ -196,21 +220,21 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
     const meaning = make("div", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end)));
     if (ends.length) element.append(meaning);
     const mark = (name, z) => input.style.setProperty(name, (clamp(z, low, high) - low) / (high - low));
-    mark("--zero", 0);
+    mark("--zero", rest);
     let before = null;
-    const display = () => {
-      const [z, edited] = [of.get(), of.edited()];
+    const display = (z = of.get()) => {
+      const edited = of.edited();
       if (Number(input.value) !== z) input.value = z;
       if (before === `${z} ${edited}`) return; // in a drag, all but one of many
       before = `${z} ${edited}`;
       value.value = (Math.round(z * 100) / 100 || 0).toFixed(2); // never -0.00
-      mark("--from", Math.min(0, z));
-      mark("--to", Math.max(0, z));
+      mark("--from", Math.min(rest, z));
+      mark("--to", Math.max(rest, z));
       element.classList.toggle("edited", edited);
       reset.disabled = !edited;
     };
     display();
-    return { element, show: display };
+    return { element, show: () => display(), preview: display };
   }
 
   /* What a row has to do with `key` of the state's `part`; `unset()` is its value where the visitor has set none. */
@@ -235,20 +259,45 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
     return { get, put, clear: () => put(0), edited: () => Math.abs(get()) >= 0.02 };
   }
 
+  /* One's own sliders, the named ones, how unusual a face is; what the machine found and nobody has named comes last. */
   function fillNamed() {
     const rowOf = ({ name, kind, low, high, ends }) => {
-      const title = kind === "principal" ? t("principal {n}", { n: name.split(" ").pop() }) : t(name);
-      return row(title, title, [low, high], entry("directions", name), ends.map((end) => t(end)));
+      const title = kind === "principal" ? t("unnamed {n}", { n: name.split(" ").pop() }) : t(name);
+      return { direction: name, high, ...row(title, title, [low, high], entry("directions", name), ends.map((end) => t(end))) };
     };
     const [principal, labelled] = [true, false].map((wanted) =>
       checkpoint.directions.filter(({ kind }) => (kind === "principal") === wanted).map(rowOf));
-    const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz);
-    const first = [...own.map(({ name, vector }) => row(name, name, [-3, 3], along(vector))), ...labelled];
-    namedRows = [...first, ...principal];
-    const heading = labelled.length && principal.length ? [div("caption", t("What else changes the picture most"))] : [];
-    named.replaceChildren(...first.map((one) => one.element), ...heading, ...principal.map((one) => one.element));
-    named.classList.toggle("named", namedRows.length > 0);
-    raw.open = !namedRows.length;
+    const own = ownSliders().filter((one) => one.checkpoint === checkpoint.name && one.vector.length === checkpoint.nz)
+      .map(({ name, vector }) => row(name, name, [-3, 3], along(vector)));
+    const unusual = { get: () => state.truncation, put: (truncation) => change({ truncation }), clear: () => change({ truncation: 1 }),
+      edited: () => state.truncation !== 1 };
+    const variety = row(t("variety"), t("variety"), [0, MAX_TRUNCATION], unusual, [t("average"), t("unusual")], 1);
+    const all = [...labelled, ...principal];
+    const [first, later] = [all.slice(0, AT_FIRST), all.slice(AT_FIRST)];
+    namedRows = [...own, ...first, variety, ...later];
+    shownOff = first.slice(0, SHOWN_OFF);
+    named.replaceChildren(...[...own, ...first, variety].map(({ element }) => element));
+    further.replaceChildren(...later.map(({ element }) => element));
+    others.open = raw.open = !all.length;
+  }
+
+  /* Once, until somebody touches it, the page moves a few sliders by itself; the state, its address and undo stay. */
+  function showOff() {
+    if (linked || prefersStillness()) return;
+    const [still, rows, start] = [state, shownOff, performance.now()];
+    let touched = false;
+    for (const kind of TOUCHES) addEventListener(kind, () => (touched = true), { capture: true, once: true, passive: true });
+    requestAnimationFrame(function move(now) {
+      for (const one of rows) one.show();
+      const turn = Math.max(0, now - start) / SWING;
+      const one = rows[Math.floor(turn)];
+      if (state !== still) return;
+      if (touched || !one) return void showFace(state);
+      const z = Math.round(100 * PART * one.high * Math.sin(2 * Math.PI * turn)) / 100;
+      one.preview(z);
+      showFace({ ...still, directions: { ...still.directions, [one.direction]: z } });
+      requestAnimationFrame(move);
+    });
   }
 
   /* All dimensions are a hundred sliders: they are made when someone looks. */
@@ -317,9 +366,9 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
   function savePicture(factor) {
     const pixels = make("canvas", { width: canvas.width * factor, height: canvas.height * factor });
     const context = pixels.getContext("2d");
-    context.imageSmoothingEnabled = !canvas.classList.contains("pixels");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
+    context.imageSmoothingEnabled = false;
+    if (factor === 1 || face.element.classList.contains("pixels")) context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
+    else context.putImageData(enlarge(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), factor), 0, 0);
     pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.origin ? "found" : state.seed}-${pixels.width}px.png`));
   }
 
@@ -332,5 +381,6 @@ function explorer(root, engine, checkpoint, server, _, canvas, firstSeed) {
     travel(event.shiftKey ? 1 : -1);
   });
   if (state.checkpoint === checkpoint.name) open(checkpoint); // else a link leads to another, which will be opened
+  engine.ready.then(showOff, () => {}); // a server need not draw that
   return open;
 }

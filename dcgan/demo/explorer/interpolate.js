@@ -5,8 +5,8 @@
 import { linkedFace } from "./address.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import {
-  button, captioned, cell, choice, clamp, cut, div, figure, hint, iconButton, make, messageLine, player, prefersStillness,
-  randomSeed, save, seedField, slider, t, thumb,
+  button, captioned, cell, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, player,
+  prefersStillness, randomSeed, save, seedField, slider, t, thumb,
 } from "./parts.js";
 
 const MAX_STOPS = 8;
@@ -19,8 +19,9 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   let direction = 1;
   let speed = 1; // legs in two seconds
 
-  const canvas = figure("face", t("Face on the way"));
-  const stops = make("div", { className: "stops", role: "group", "aria-label": t("Faces of the way") });
+  const large = largeFace(t("Face on the way"));
+  const { canvas } = large;
+  const stops = make("div", { className: "stops", role: "group", "aria-label": t("Faces on the way") });
   const message = messageLine();
   const scrubber = slider(t("Position on the way"), { min: 0, max: 1, step: 0.001 }, (value) => {
     play.set(false);
@@ -80,16 +81,16 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
 
   root.replaceChildren(div("explorer",
     make("section", { className: "portrait", "aria-label": t("Animation") },
-      canvas, message.element, div("bar", play.button, scrubber)),
+      large.element, message.element, div("bar", play.button, scrubber)),
     make("section", { className: "sliders", "aria-label": t("Way") },
-      make("h2", {}, t("Faces of the way")),
+      make("h2", {}, t("Faces on the way")),
       stops,
       div("bar wrap", add, addCurrent),
       div("bar wrap",
-        choice(t("Path"), [["spherical", t("Spherical")], ["linear", t("Linear")]], way.kind, (kind) => change({ kind })),
+        choice(t("Path"), [["spherical", t("Curved")], ["linear", t("Straight")]], way.kind, (kind) => change({ kind })),
         choice(t("End"), [[false, t("There and back")], [true, t("Loop")]], false, (loop) => change({ loop })),
         choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
-      hint(t("A straight line between two latents cuts through a region the generator seldom saw in training; the spherical path goes around it.")),
+      hint(t("The curved way passes through likely faces only; the straight one cuts across faces that the generator seldom practised.")),
       captioned(t("Frames between two faces"), count, frames),
       make("div", { className: "bar wrap", hidden: !server.animation },
         download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))));
@@ -114,6 +115,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
       context.globalAlpha = weight;
       context.drawImage(...cell(shown.sheet, shown.columns, frame), 0, 0, canvas.width, canvas.height);
     }
+    large.show();
     canvas.dataset.position = value.toFixed(3);
   }
 

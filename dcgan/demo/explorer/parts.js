@@ -1,5 +1,7 @@
 /* Small parts that the components share: words, elements, buttons, sliders. */
 
+import { enlarge } from "./enlarge.js";
+
 const isKorean = navigator.language.startsWith("ko");
 const words = isKorean ? await (await fetch(new URL("ko.json", import.meta.url))).json() : {};
 export const language = isKorean ? "ko" : "en";
@@ -36,6 +38,22 @@ export const hint = (text) => make("p", { className: "hint" }, text);
 /* A canvas that a screen reader takes for a picture with this name. */
 export const figure = (className, label, properties = {}) =>
   make("canvas", { className, role: "img", "aria-label": label, ...properties });
+
+const ENLARGED = 256; // side of a large face on the page: what is left to do, the browser does well
+
+/* A large face: a canvas with its own pixels and, above it, one that shows them enlarged; show() follows the first. */
+export function largeFace(label) {
+  const canvas = figure("face", label);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const above = make("canvas", { className: "enlarged", "aria-hidden": "true" });
+  const show = () => {
+    const { width, height } = canvas;
+    const factor = Math.max(1, Math.floor(ENLARGED / width));
+    if (above.width !== factor * width) above.width = above.height = factor * width;
+    above.getContext("2d").putImageData(enlarge(context.getImageData(0, 0, width, height), factor), 0, 0);
+  };
+  return { element: div("large", canvas, above), canvas, show };
+}
 
 export const button = (label, onclick, properties = {}) =>
   make("button", { type: "button", className: "button", onclick, ...properties }, label);

@@ -32,8 +32,7 @@ export async function mount(root, { value, server: functions }) {
 
   const message = messageLine();
   const note = hint("");
-  const shuffle = make("input", { type: "number", className: "number", min: 0, max: MAX_SHUFFLE, value: 0,
-    "aria-label": t("Shuffle number") });
+  const shuffle = make("input", { type: "number", className: "number", min: 0, max: MAX_SHUFFLE, value: 0 });
   shuffle.onchange = () => load(clamp(Math.floor(shuffle.value), 0, MAX_SHUFFLE));
   const again = button(t("Shuffle"), () => load(Math.floor(Math.random() * (MAX_SHUFFLE + 1))));
   const play = button(t("Spot the fake"), startQuiz, { className: "button primary" });
@@ -46,17 +45,21 @@ export async function mount(root, { value, server: functions }) {
   const reals = make("figure", {}, make("figcaption", {}, make("h2", {}, t("Real"))), real);
   const both = div("pair", reals, make("figure", {}, make("figcaption", {}, make("h2", {}, t("Fake")), invitation), fakes));
   const board = make("section", { className: "quiz", "aria-label": t("Spot the fake"), hidden: true });
-  const all = make("div", { hidden: true }, both, closest);
-  const bar = div("bar wrap", play, div("grow"), shuffle, again);
-  root.replaceChildren(div("explorer single", bar, message.element, note, all, board));
+  const all = div("choices", both, closest);
+  const challenge = div("hero",
+    div("", make("h2", {}, t("Can you tell a real face from a made-up one?")),
+      hint(t("{n} pairs, you against the discriminator.", { n: PAIRS }))), play);
+  const bar = div("bar", div("grow"), div("field", make("label", {}, t("Shuffle number"), shuffle)), again);
+  all.prepend(challenge, note, bar);
+  root.replaceChildren(div("explorer single", message.element, all, board));
 
   /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, logits, checkpoint, note}. */
   async function realsFor(number) {
-    const fakeNote = ["Fake: made up by the checkpoint {name}.", { name: checkpoint }];
+    const fakeNote = ["Fake: made up by {name}.", { name: checkpoint }];
     const some = (count) => range(Math.min(count, SIDE * SIDE)).map((i) => (i + (number ?? randomSeed()) * SIDE * SIDE) % count);
     if (own) {
       const logits = own.checkpoint === checkpoint ? own.logits : null;
-      const note = [["Real: {count} pictures of your own.", { count: own.count }], fakeNote];
+      const note = [["Real: your own photos ({count}).", { count: own.count }], fakeNote];
       return { ...own, cells: some(own.count), logits, checkpoint, note };
     }
     if (server.reals) {
@@ -65,7 +68,7 @@ export async function mount(root, { value, server: functions }) {
     }
     const given = await engine.reals(checkpoint);
     if (given) return { ...given, cells: some(given.count), checkpoint, note: [[given.note, { count: given.count }], fakeNote] };
-    const note = [["The real images are not part of this page: here are fakes alone.", {}], fakeNote];
+    const note = [["There are no photographs on this page: here are fakes alone.", {}], fakeNote];
     return { sheet: null, cells: [], checkpoint, note };
   }
 

@@ -5,7 +5,7 @@
 import { linkedFace, openInExplore } from "./address.js";
 import { ofCheckpoint } from "./engine.js";
 import {
-  button, choice, clamp, cut, div, figure, hint, make, messageLine, paint, pickable, player, slider, svg, t,
+  button, choice, clamp, cut, div, figure, hint, largeFace, make, messageLine, paint, pickable, player, slider, svg, t,
 } from "./parts.js";
 
 const FRAMES_A_SECOND = 6;
@@ -25,7 +25,8 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
   let followed = null; // the face that is shown large, if one is
 
   const canvas = figure("face", t("64 faces of the same latents during training"));
-  const large = figure("face", t("The face that you follow"), { hidden: true });
+  const large = largeFace(t("The face that you follow"));
+  large.element.hidden = true;
   const grid = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), (index) => follow(index));
   const whole = button(t("Show all faces"), () => follow(null), { className: "button", hidden: true });
   const mine = button(t("My own face at this moment"), () => {
@@ -55,7 +56,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
   const pace = choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [3, "3×"]], speed, (value) => (speed = value));
   const timeline = div("", div("bar", play.button, div("grow"), pace),
     div("plot", div("track", scrubber), axis));
-  const faces = div("frames", grid, large);
+  const faces = div("frames", grid, large.element);
   const below = div("", div("bar wrap", seen, div("grow"), whole, mine), hint(t("Click a face to follow it large.")));
 
   root.replaceChildren(div("explorer",
@@ -64,7 +65,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
 
   function follow(index) {
     followed = index;
-    [large.hidden, grid.hidden, whole.hidden] = [index === null, index !== null, index === null];
+    [large.element.hidden, grid.hidden, whole.hidden] = [index === null, index !== null, index === null];
     show();
     if (index === null) grid.querySelector("[tabindex='0']").focus();
     else whole.focus();
@@ -110,8 +111,9 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
     paint(canvas, picture);
     canvas.dataset.shown = `${checkpoint.name} ${index}`;
     if (followed === null) return;
-    cut(canvas, GRID, followed, large);
-    large.dataset.shown = `${canvas.dataset.shown} ${followed}`;
+    cut(canvas, GRID, followed, large.canvas);
+    large.show();
+    large.canvas.dataset.shown = `${canvas.dataset.shown} ${followed}`;
   }
 
   function drawCharts(values) {

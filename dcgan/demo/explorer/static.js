@@ -2,7 +2,7 @@
 
 import { linkedTab, writeTab } from "./address.js";
 import { engineOf } from "./engine.js";
-import { button, language, make, spelled, t } from "./parts.js";
+import { button, language, make, t } from "./parts.js";
 
 const TABS = {
   explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake",
@@ -46,5 +46,4 @@ document.querySelector("h1").after(list, ...panels);
 panels.at(-1).append(document.querySelector("article"));
 addEventListener("popstate", follow);
 follow();
-engineOf().open("").then(({ sentences }) => spelled(sentences), (error) => error.message)
-  .then((text) => (document.querySelector("footer").textContent = text));
+engineOf().open("").catch((error) => (document.querySelector("footer").textContent = error.message));

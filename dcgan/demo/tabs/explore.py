@@ -1,5 +1,6 @@
 """Explore: a large face, its seed, and sliders for what it is made of."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -7,12 +8,11 @@ from typing import Any
 import gradio as gr
 
 from dcgan.demo import requests
+from dcgan.demo.checkpoints import first_seeds
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import answering, data_url, endpoint, served
 from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded
-
-FIRST = 12  # faces that the page brings along, one of which it begins with
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
@@ -23,9 +23,10 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         found = studio.opinion(**face)
         return asdict(found) if found else {}
 
-    seeds = [studio.random_seed() for _ in range(FIRST)]
-    faces = {str(seed): data_url(encoded(studio.face(seed)), "image/png") for seed in seeds}
-    component("explore", studio, checkpoint, [answering(opinion)], faces=faces)
+    seeds = first_seeds(studio.checkpoints.get())
+    faces = {str(seed): data_url(encoded(studio.face(seed), "webp"), "image/webp") for seed in seeds}
+    space = os.environ.get("SPACE_ID")
+    component("explore", studio, checkpoint, [answering(opinion)], faces=faces, space=space)
 
     def face_file(**face: Any) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.

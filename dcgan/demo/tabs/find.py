@@ -1,26 +1,31 @@
 """Find my face: the generated face nearest to a visitor's photo, searched before their eyes."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
-from dcgan.demo import inversion
+from dcgan.demo import inversion, uploads
+from dcgan.demo.checkpoints import first_seeds
 from dcgan.demo.inversion import Found
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, base64_text, refusals, uploaded, words
+from dcgan.demo.tabs import KOREAN, PRIVATE, base64_text, refusals, served, uploaded, words
 from dcgan.pictures import Pixels, encoded, enlarged, picture
 
 SHOWN = 256  # pixels: the side of a picture on the page
 PICTURE: dict[str, Any] = {"interactive": False, "buttons": [], "format": "png", "height": SHOWN}
 QUEUE: dict[str, Any] = {"concurrency_id": "find", "concurrency_limit": 2}  # searches at once; others wait
 HINT = (
-    "Give a photo with a face in it: the nearest face that the generator can draw is searched, in about ten seconds. "
-    "The photo serves the search alone and is deleted within the hour."
+    "Give a photo with a face in it and see, in about ten seconds, the nearest face that can be drawn here. "
+    "The photo serves for that alone and is deleted within the hour."
 )
+EXAMPLE = "Try it with a made-up face"
+SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
 LOOKING = "Looking for the face … The first photo after a start takes some seconds longer."
 SEARCHING = "Searching, levels of 255 apart"
 FOUND = "Nearest face found, levels of 255 apart"
@@ -31,9 +36,16 @@ NO_FACE = "No face was found in this photo: its centre is used."
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     """Build the tab and its endpoint /find."""
     with gr.Row(elem_classes="find"):
-        photo = gr.Image(
-            sources=["upload", "webcam", "clipboard"], type="filepath", label=words("Photo"), height=SHOWN, buttons=[]
-        )
+        with gr.Column():
+            photo = gr.Image(
+                sources=["upload", "webcam", "clipboard"],
+                type="filepath",
+                label=words("Photo"),
+                height=SHOWN,
+                buttons=[],
+            )
+            with gr.Row(elem_classes="own"):
+                example = gr.Button(words(EXAMPLE))
         with gr.Column():
             state = gr.Markdown(words(HINT))
             centre = gr.Markdown(words(NO_FACE), visible=False)
@@ -42,15 +54,15 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
                 target = gr.Image(label=words("Your photo"), **PICTURE)
                 face = gr.Image(label=words("Nearest face"), **PICTURE)
             with gr.Row(elem_classes="own"):
-                edit = gr.Button(words("Edit in Explore"), variant="primary", size="sm", visible=False)
-                stop = gr.Button(words("Stop"), size="sm", visible=False)
-    outputs = [state, centre, bar, result, target, face, edit, stop]
+                edit = gr.Button(str(words("Edit in Explore")), variant="primary", visible=False)
+                stop = gr.Button(str(words("Stop")), visible=False)
+    outputs = [photo, state, centre, bar, result, target, face, edit, stop]
 
     def update(text: str, found: Found | None = None, checkpoint: str = "") -> dict[Any, Any]:
         """What the page shows: a text, and the best face so far if there is one."""
         if found is None:
             hidden = {part: gr.update(visible=False) for part in (centre, bar, result, edit, stop)}
-            return {state: words(text), **hidden}
+            return {state: words(text) if text in KOREAN else f"{text[:1].upper()}{text[1:]}", **hidden}
         searching = found.done < 1
         return {
             state: f"{words(text)}: {found.error:.1f}",
@@ -63,18 +75,26 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
             stop: gr.update(visible=searching),
         }
 
-    def show(photo: dict[str, Any] | None, checkpoint: str) -> Iterator[dict[Any, Any]]:
-        if photo is None:
-            yield update(HINT)
+    def show(given: dict[str, Any] | None, checkpoint: str) -> Iterator[Any]:
+        if given is None:  # taken away, by `clear` or for a refusal
+            yield gr.skip()
             return
         yield update(LOOKING)
-        with refusals():
-            try:
-                for found in inversion.find(studio, uploaded(photo), checkpoint):
-                    yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
-            except ValueError:
-                yield update(HINT)
-                raise
+        try:
+            path = uploaded(given)
+            if path.suffix.lower() not in SHOWN_BY_BROWSERS:  # HEIC, say
+                yield {photo: uploads.photo(path)}
+            for found in inversion.find(studio, path, checkpoint):
+                yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
+        except ValueError as reason:  # beside the photo, where it stays
+            yield {photo: None, **update(str(reason))}
+
+    def show_example(checkpoint: str) -> Iterator[Any]:
+        """The same for a generated face."""
+        seed = secrets.choice(first_seeds(studio.checkpoints.get(checkpoint)))
+        given = served(encoded(np.asarray(_large(studio.face(seed, checkpoint)).convert("RGB"))), "example.png")
+        yield {photo: given.path}
+        yield from show({"path": given.path}, checkpoint)
 
     # preprocess=False: Gradio's own answers a file that is no picture with a traceback that names it.
     searching = photo.input(
@@ -86,8 +106,11 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         stop: gr.update(visible=False),
         edit: gr.update(visible=True),
     }
-    stop.click(lambda: stopped, None, [state, bar, stop, edit], cancels=[searching], **PRIVATE)
-    photo.clear(lambda: update(HINT), None, outputs, cancels=[searching], **PRIVATE)
+    trying = example.click(
+        show_example, checkpoint, outputs, preprocess=False, show_progress="hidden", api_visibility="private", **QUEUE
+    )
+    stop.click(lambda: stopped, None, [state, bar, stop, edit], cancels=[searching, trying], **PRIVATE)
+    photo.clear(lambda: update(HINT), None, outputs, cancels=[searching, trying], **PRIVATE)
 
     def find(photo: gr.FileData | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
         """The face nearest to that of a photo, better and better, a few times a second for about ten seconds.

@@ -41,11 +41,11 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view = component("real_vs_fake", studio, checkpoint, [reals, quiz, logits, nearest])
     own = gr.State(time_to_live=KEPT, delete_callback=_remove)  # the path of the sheet of a visitor's photos
     with gr.Row(elem_classes="own"):
-        folder = gr.UploadButton(str(words("Use a folder of my own as reals")), file_count="directory", size="sm")
         photos = gr.UploadButton(
-            str(words("Use photos or a zip of my own")), file_count="multiple", file_types=["image", ".zip"], size="sm"
+            str(words("Use my own photos as the real ones")), file_count="multiple", file_types=["image", ".zip"]
         )
-        forget = gr.Button(words("Forget my photos"), size="sm", visible=False)
+        folder = gr.UploadButton(str(words("Use a whole folder of mine")), file_count="directory")
+        forget = gr.Button(str(words("Forget my photos")), visible=False)
 
     def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> Iterator[tuple[Any, ...]]:
         yield gr.skip(), {"reading": True}, gr.skip()

@@ -1,4 +1,4 @@
-"""What every tab shows: a line that describes the checkpoint, and an address that leads to tab, checkpoint, face."""
+"""What every tab shows: a line about who draws, and an address that leads to tab, checkpoint, face."""
 
 from typing import Any
 
