@@ -20,7 +20,19 @@ HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 
 class HubError(Exception):
-    """An upload, a Space or a page that cannot be made; the message is one line that says what to do."""
+    """An upload, a Space or a page that cannot be made; the message is one line that says what to do.
+
+    status: that of the Hub's answer, 0 where there is none.
+    """
+
+    def __init__(self, message: str, status: int = 0):
+        super().__init__(message)
+        self.status = status
+
+
+def http_status(error: Exception) -> int:
+    """The status of the answer that an exception is about; 0 where there is none."""
+    return error.response.status_code if isinstance(error, HfHubHTTPError) else 0
 
 
 def error_message(error: Exception, what: str) -> str:
@@ -30,7 +42,7 @@ def error_message(error: Exception, what: str) -> str:
     """
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
         error = error.__cause__
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+    status = http_status(error)
     if isinstance(error, GatedRepoError):
         return f"the {what} is gated: ask for access on its page on the Hub, then {LOG_IN}"
     if isinstance(error, RepositoryNotFoundError) or (status == 401 and get_token() is None):
@@ -41,6 +53,8 @@ def error_message(error: Exception, what: str) -> str:
         return f"you are not logged in to the Hub: {LOG_IN}"
     if status == 401:
         return f"the Hub does not know your token: {LOG_IN}"
+    if status == 402:
+        return "the Hub wants a paid plan for it"
     if status == 403:
         return f"the Hub forbids it: your token may not do that there ({LOG_IN} with one that may)"
     if status == 429:

@@ -49,6 +49,7 @@ class Repo:
     private: bool = False
     gated: bool = False
     sdk: str | None = None
+    hardware: str | None = None
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
@@ -205,8 +206,13 @@ class Handler(BaseHTTPRequestHandler):
         known = (kind, name) in self.hub.repos
         if not known:
             private = about.get("visibility") == "private" or bool(about.get("private"))
-            self.hub.add(kind, name, {}, private=private, sdk=about.get("sdk"))
+            self.hub.add(kind, name, {}, private=private, sdk=about.get("sdk"), hardware=about.get("hardware"))
         self.answer({"url": url, "name": name, "id": name}, 409 if known else 200)
+
+    def request_hardware(self, name: str) -> None:
+        self.require_writer(name)
+        flavor = self.hub.repos["spaces", name].hardware = json.loads(self.body)["flavor"]
+        self.answer({"stage": "BUILDING", "hardware": {"current": None, "requested": flavor}, "gcTimeout": None})
 
     def validate(self) -> None:
         """One of the rules that the real one has for the front matter of a README.md."""
@@ -290,6 +296,7 @@ PREFIX, REVISION = r"(?P<kind>(?:datasets|spaces)/)?", r"(?P<revision>[^/]+)"
 ROUTES = [
     ("POST /api/repos/create", Handler.create),
     ("POST /api/validate-yaml", Handler.validate),
+    (r"POST /api/spaces/(?P<name>[\w.-]+/[\w.-]+)/hardware", Handler.request_hardware),
     (rf"GET /api/{KIND}/{NAME}(?:/revision/{REVISION})?", Handler.info),
     (rf"GET /api/{KIND}/{NAME}/tree/{REVISION}(?:/(?P<under>.+))?", Handler.listing),
     (rf"POST /api/{KIND}/{NAME}/preupload/{REVISION}", Handler.preupload),

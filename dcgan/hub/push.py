@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, SpaceHardware
 
 from dcgan.checkpoint import CARD, FILES, checkpoint_files, load_checkpoint
 from dcgan.cli import interruptible
 from dcgan.hub.card import complete_card
 from dcgan.hub.command import repo_id, run_command
 from dcgan.hub.pull import local_folder
-from dcgan.hub_errors import HUB_ERRORS, HubError, error_message
+from dcgan.hub_errors import HUB_ERRORS, HubError, error_message, http_status
 
 
 def push(run: str, repo: str, private: bool = False, license: str | None = None) -> str:
@@ -45,22 +45,34 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 
 
 def upload(
-    folder: Path, repo: str, message: str, patterns: Iterable[str], private: bool, sdk: str | None = None
+    folder: Path,
+    repo: str,
+    message: str,
+    patterns: Iterable[str],
+    private: bool,
+    sdk: str | None = None,
+    hardware: SpaceHardware | None = None,
 ) -> str:
     """Upload a folder in one commit, all of it or nothing, and return the repository's address.
 
     patterns: files of the repository that are deleted if the folder lacks them. private: applies where the repository
-    does not exist yet. sdk: that of a Space, gradio or static; None for a model. Raises HubError.
+    does not exist yet. sdk: that of a Space, gradio or static; None for a model. hardware: that of the Space; None
+    leaves it as it is. Raises HubError.
     """
     kind = "space" if sdk else "model"
     api = HfApi(token=True)  # the token of the user who is logged in, also where reading needs none
     try:
-        url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
+        url = api.create_repo(
+            repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk, space_hardware=hardware
+        )
+        if hardware:  # of a Space that was there
+            api.request_space_hardware(repo, hardware)
         api.upload_folder(
             repo_id=repo, repo_type=kind, folder_path=folder, delete_patterns=list(patterns), commit_message=message
         )
     except HUB_ERRORS as error:
-        raise HubError(f"'{repo}' was not changed: {error_message(error, f'{kind} of that name')}") from None
+        why = error_message(error, f"{kind} of that name")
+        raise HubError(f"'{repo}' was not changed: {why}", http_status(error)) from None
     return str(url)
 
 

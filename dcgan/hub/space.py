@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from huggingface_hub import HfApi, SpaceCard
+from huggingface_hub import HfApi, SpaceCard, SpaceHardware
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
 from dcgan.cli import interruptible, nonempty, user_path
@@ -20,13 +20,16 @@ from dcgan.hub_errors import HUB_ERRORS, HubError
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ("requirements.txt", "requirements-hub.txt")  # a Space's real images come from the Hub
+PYTHON = "3.12"  # the one of ZeroGPU's that the program runs on
 PATTERNS = (  # files of an older version that are deleted from a Space
     *("app.py", "LICENSE", "README.md", "requirements.txt", "thumbnail.jpg"),
     *("dcgan/*", "checkpoints/*", "node_modules/*"),
 )
 
 
-def write_space(folder: Path, space: str, source: str, title: str | None = None) -> None:
+def write_space(
+    folder: Path, space: str, source: str, title: str | None = None, hardware: SpaceHardware | None = None
+) -> None:
     """Write a Space `owner/name` that shows the checkpoints at `source` into a folder.
 
     Local checkpoints, and a single revision of a model on the Hub, are copied into the Space. A model's id without a
@@ -46,6 +49,9 @@ def write_space(folder: Path, space: str, source: str, title: str | None = None)
 
     card = SpaceCard.load(ROOT / "README.md")
     card.data["title"] = title or card.data["title"]
+    if hardware:
+        card.data["suggested_hardware"] = hardware.value
+        card.data["python_version"] = PYTHON
     card.data["models"] = [model] if model else None
     card.data["preload_from_hub"] = [model] if model and not is_private(model) else None  # a build has no token
     card.data["datasets"] = sorted({data for c in checkpoints if (data := dataset_id(c))}) or None
@@ -96,6 +102,13 @@ def main(argv: list[str] | None = None) -> int:
         "downloads when it is built (default: checkpoints)",
     )
     parser.add_argument("--title", type=nonempty, help="the Space's title (default: the README's)")
+    parser.add_argument(
+        "--hardware",
+        type=SpaceHardware,
+        choices=list(SpaceHardware),
+        metavar="FLAVOR",
+        help="cpu-basic, zero-a10g (ZeroGPU) or another of the Hub's (default: the Hub's own, cpu-basic)",
+    )
     parser.add_argument("--private", action="store_true", help="make it private (only when it is made)")
     parser.add_argument("--out", type=user_path, help="write the Space to this folder instead of uploading it")
     flags = parser.parse_args(argv)
@@ -103,10 +116,22 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> str:
         if flags.out:
             with new_folder(flags.out) as folder:
-                write_space(folder, flags.repo, flags.checkpoint, flags.title)
+                write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
             return f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py"
         with tempfile.TemporaryDirectory() as temporary:
-            write_space(Path(temporary), flags.repo, flags.checkpoint, flags.title)
-            return upload(Path(temporary), flags.repo, "The demo", PATTERNS, flags.private, "gradio")
+            write_space(Path(temporary), flags.repo, flags.checkpoint, flags.title, flags.hardware)
+            try:
+                return upload(
+                    Path(temporary), flags.repo, "The demo", PATTERNS, flags.private, "gradio", flags.hardware
+                )
+            except HubError as error:
+                if error.status not in (402, 403):
+                    raise
+                what = f"--checkpoint {shlex.quote(flags.checkpoint)}"
+                raise HubError(
+                    f"{error}; free are a page without a server,  python -m dcgan static OUT {what} --push "
+                    f"{flags.repo}  and a Space on ZeroGPU,  python -m dcgan space {flags.repo} {what} --hardware "
+                    "zero-a10g"
+                ) from None
 
     return run_command("space", work)

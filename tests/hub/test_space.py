@@ -17,7 +17,7 @@ from dcgan.data import DataError
 from dcgan.demo.real_images import RealImages
 from tests.demo_fixtures import free_port
 from tests.hub.conftest import Command, edit
-from tests.hub_stub import TOKEN, Hub, tree
+from tests.hub_stub import TOKEN, Fault, Hub, tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ def test_a_space_streams_its_real_images_and_elsewhere_no_request_is_sent(
     edit(run / "checkpoint", data={"hub": "hf://datasets/some/photos"})
     hub.add("datasets", "some/photos", tree(photos))
     checkpoint, images = load_checkpoint(run), RealImages(None)
-    with pytest.raises(DataError, match="--dataroot"):
+    with pytest.raises(DataError, match="not on this machine"):
         images.get(checkpoint)
     assert hub.requests == []
     monkeypatch.setenv("SPACE_ID", "maker/demo")
@@ -135,6 +135,28 @@ def test_a_space_is_uploaded_in_one_commit_and_replaces_an_older_one(hub: Hub, r
     assert not {"dcgan/gone.py", "checkpoints/old/config.json"} & set(repo.files)
     command("space", "maker/new", "--checkpoint", run, "--private")
     assert (hub.repos["spaces", "maker/new"].sdk, hub.repos["spaces", "maker/new"].private) == ("gradio", True)
+
+
+@pytest.mark.usefixtures("maker")
+def test_a_space_has_the_hardware_that_was_asked_for(hub: Hub, run: Path, command: Command) -> None:
+    for _ in range(2):  # made, and there already
+        assert command("space", "maker/zero", "--checkpoint", run, "--hardware", "zero-a10g")[0] == 0
+        assert hub.repos["spaces", "maker/zero"].hardware == "zero-a10g"
+        hub.repos["spaces", "maker/zero"].hardware = None
+    front = SpaceCard(hub.repos["spaces", "maker/zero"].files["README.md"].decode()).data.to_dict()
+    assert (front["suggested_hardware"], front["python_version"]) == ("zero-a10g", "3.12")
+
+
+@pytest.mark.usefixtures("maker")
+@pytest.mark.parametrize("status", [402, 403])
+def test_hardware_that_an_account_cannot_have_is_one_line_with_the_free_ways(
+    hub: Hub, run: Path, command: Command, status: int
+) -> None:
+    hub.faults = [Fault("repos/create", status=status)]
+    code, line = command("space", "maker/demo", "--checkpoint", run)
+    assert (code, "\n" in line) == (2, False)
+    assert f"dcgan static OUT --checkpoint {run} --push maker/demo" in line
+    assert f"dcgan space maker/demo --checkpoint {run} --hardware zero-a10g" in line
 
 
 def test_what_cannot_be_a_space_is_one_line_and_leaves_nothing(run: Path, tmp_path: Path, command: Command) -> None:
