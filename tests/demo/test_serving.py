@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(checkpoints: Path, port: int | None = None, **environment: str) -> tuple[subprocess.Popen, str]:
-    """Start `python app.py` and wait until it says where it answers."""
+    """Start `python app.py` and wait until it is ready."""
     port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "app.py", "--checkpoints", str(checkpoints)],
@@ -38,7 +39,7 @@ def start(checkpoints: Path, port: int | None = None, **environment: str) -> tup
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "Running on" in line:
+        if "public link" in line:  # the last line, after Gradio has tried its own address
             return process, f"http://127.0.0.1:{port}/"
     raise AssertionError("it ended without a word")
 
@@ -138,6 +139,12 @@ class Proxy(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class PatientServer(ThreadingHTTPServer):
+    """Keeps as many connections waiting as a flood opens."""
+
+    request_queue_size = 100
+
+
 @pytest.fixture(scope="module")
 def prefixed(checkpoints: Path) -> Iterator[str]:
     """The address of a demo that is told that it stands under /demo."""
@@ -150,7 +157,7 @@ def prefixed(checkpoints: Path) -> Iterator[str]:
 def behind(request: pytest.FixtureRequest, prefixed: str) -> Iterator[str]:
     """Its address behind a proxy."""
     handler = type("Handler", (Proxy,), {"target": prefixed, "strips": request.param.startswith("strips")})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = PatientServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/demo/"
     server.shutdown()
@@ -187,6 +194,29 @@ def test_bodies_have_limits_and_state_their_length(demo: str) -> None:
 
 def test_bodies_have_limits_behind_a_proxy(behind: str) -> None:
     refuse_large_bodies(behind)
+
+
+def flood(url: str) -> None:
+    """Of a hundred long requests at once some wait and the rest are told that the queue is full; the page is served."""
+
+    def send(seed: int) -> httpx.Response:
+        data = [[seed, seed + 1], "spherical", 300, "mp4", 20.0, False, ""]
+        return httpx.post(f"{url}gradio_api/call/interpolate_file", json={"data": data}, timeout=60)
+
+    with ThreadPoolExecutor(50) as visitors:
+        answers = list(visitors.map(send, range(100)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(refused) > 50
+    assert all(answer.status_code == 503 and "Queue is full" in answer.text for answer in refused)
+    assert httpx.get(url, timeout=30).status_code == 200
+
+
+def test_a_flood_is_held_off(demo: str) -> None:
+    flood(demo)
+
+
+def test_a_flood_is_held_off_behind_a_proxy(behind: str) -> None:
+    flood(behind)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "checkpoints", "../pyproject.toml", "dcgan/demo/app.py"])
