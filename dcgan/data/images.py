@@ -9,16 +9,15 @@ are packed anew.
 import errno
 import hashlib
 import json
-import math
 import os
 import shutil
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,10 +28,12 @@ from tqdm import tqdm
 
 from dcgan.data.cache import alone, cache_directory, cache_size, make_room, mark_used
 from dcgan.data.crop import CROP_VERSION, square
+from dcgan.data.duplicates import first_alike
 from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
 from dcgan.files import reason, replacing, writing
 
 APPLES = (".heic", ".heif")  # Pillow does not open them
+COPIES = "duplicates.txt"  # beside the packed pixels: on each line a picture, and the first that shows the same
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 
 
@@ -43,6 +44,9 @@ class Images:
     pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: in the source. skipped: names of files that could
     not be read, with reasons. digest: of all pixels. folder: where they are packed, and where a network that is
     trained on them may be kept. pending: the skipped files whose reason may pass.
+    keys: uint64 [N], a hash of each image's pixels; None: a tenth is held out by name, as earlier versions did it.
+    first: int [N], of each image the first that shows the same. Only that one is used, unless `keep_duplicates`, and
+    all of them are held out, or none. known: the keys of images that were divided before, and which were held out.
     """
 
     name: str
@@ -52,19 +56,65 @@ class Images:
     digest: str
     folder: Path | None = None
     pending: frozenset[str] = frozenset()
+    keys: np.ndarray | None = None
+    first: np.ndarray | None = None
+    keep_duplicates: bool = False
+    known: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
+    def sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bool [N] and bool [N]: the images of the held-out tenth, copies among them, and the images that are used.
+
+        By a hash of the pixels: no name, and no place in the source, changes it. Of images that show the same one
+        decides for all: one that was trained on before, else one that was held out before, else the first.
+        """
+        if self.keys is None or self.first is None:
+            return np.array([is_heldout(name) for name in self.names], bool), np.ones(len(self), bool)
+        known, heldout = self.known or (self.keys[:0], np.zeros(0, bool))
+        rank = 2 - np.isin(self.keys, known[heldout]) - 2 * np.isin(self.keys, known[~heldout])
+        aside = np.where(rank == 2, self.keys % 10 == 0, rank == 1)
+        order = np.argsort(rank, kind="stable")
+        _, leading, group = np.unique(self.first[order], return_index=True, return_inverse=True)
+        leader = np.empty_like(self.first)
+        leader[order] = order[leading][group]
+        return aside[leader], self.keep_duplicates | (leader == np.arange(len(self)))
+
+    @cached_property
     def heldout(self) -> np.ndarray:
         """Bool [N]: the tenth that is never trained on."""
-        return np.array([is_heldout(name) for name in self.names], dtype=bool)
+        heldout, used = self.sides
+        return heldout & used
 
     @cached_property
     def training(self) -> np.ndarray:
-        """Indices of the images that are trained on."""
-        return np.flatnonzero(~self.heldout)
+        """Indices of the images that are trained on, in an order that their names do not change."""
+        heldout, used = self.sides
+        found = np.flatnonzero(used & ~heldout)
+        return found if self.keys is None else found[np.argsort(self.keys[found], kind="stable")]
+
+    @cached_property
+    def split(self) -> str | None:
+        """Sixteen hexadecimal digits that stand for what is trained on and what is held out; None if by name."""
+        if self.keys is None:
+            return None
+        sides = (np.sort(self.keys[part]) for part in (self.training, self.heldout))
+        return hashlib.sha256(b"/".join(side.astype("<u8").tobytes() for side in sides)).hexdigest()[:16]
+
+    @property
+    def copies(self) -> int:
+        """The number of images that show the same as an earlier one; 0 where that was not looked for."""
+        return 0 if self.first is None else int((self.first != np.arange(len(self))).sum())
+
+    def are_those_of(self, data: dict[str, Any]) -> bool:
+        """Whether a checkpoint with these settings of its data was trained on these images, and on no held-out one."""
+        return (data.get("split") or data.get("digest")) == (self.split or self.digest)
+
+    def divided(self, by_name: bool, keep_duplicates: bool) -> "Images":
+        """The same images, divided as `division` says of a checkpoint or a run."""
+        return replace(self, keys=None, first=None) if by_name else replace(self, keep_duplicates=keep_duplicates)
 
     def batch(self, indices: np.ndarray) -> Tensor:
         """The images at `indices`: uint8 [len(indices), nc, S, S]."""
@@ -135,13 +185,21 @@ class Images:
         return torch.from_numpy(np.array(self.pixels)).to(device)
 
 
+def division(data: dict[str, Any]) -> tuple[bool, bool]:
+    """Of a checkpoint's settings of its data: whether names decided what is held out, and whether copies were used.
+
+    By name it was in earlier versions.
+    """
+    return bool(data.get("digest") and not data.get("split")), bool(data.get("keep_duplicates"))
+
+
 def is_heldout(name: str) -> bool:
     """Whether an image belongs to the held-out tenth: by a hash of its stem, the same in a zip and in a folder."""
     return zlib.crc32(os.fsencode(PurePosixPath(name).stem)) % 10 == 0
 
 
 def load_images(
-    source: str,
+    source: str | Source,
     image_size: int,
     nc: int = 3,
     workers: int = 2,
@@ -151,12 +209,13 @@ def load_images(
 ) -> Images:
     """The images of a source at `image_size`, from the cache or decoded now.
 
-    source: a folder, a zip, "avatars" for the drawn faces, or hf://datasets/OWNER/NAME. workers: processes that
-    decode. limit: only the first so many. cache: by default that of the user. progress: False prints nothing.
+    source: a folder, a zip, "avatars" for the drawn faces, hf://datasets/OWNER/NAME, or one that is open.
+    workers: processes that decode. limit: only the first so many. cache: by default that of the user. progress: False
+    prints nothing.
     Of several processes that load the same images one decodes them; the others wait, and find them packed.
     Raises DataError if there is nothing to read, or no room for the cache.
     """
-    found = open_source(source, limit)
+    found, source = (open_source(source, limit), source) if isinstance(source, str) else (source, source.name)
     if limit is not None:
         found.names = found.names[:limit]
     kinds = ", ".join(
@@ -252,7 +311,7 @@ def _decoded(source: Source, size: int, nc: int, workers: int) -> Iterator[Decod
 
 def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
     """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError."""
-    names, skipped, pending, enlarged, content = [], [], [], 0, hashlib.sha256()
+    names, keys, skipped, pending, enlarged, content = [], [], [], [], 0, hashlib.sha256()
     with replacing(folder) as working:
         with writing(working / "pixels.u8") as path, path.open("wb") as file:
             decoded = _decoded(source, size, nc, workers)
@@ -265,9 +324,15 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
                     data = item.pixels.tobytes()
                     file.write(data)
                     content.update(data)
+                    keys.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
                     names.append(name)
                     enlarged += item.enlarged
+        first = first_alike(_mapped(working / "pixels.u8", len(names), nc, size), np.array(keys, np.uint64)).tolist()
+        copies = [f"{name}\t{names[i]}\n" for name, i in zip(names, first, strict=True) if names[i] != name]
+        with writing(working / COPIES) as path:
+            path.write_text("".join(copies), encoding="utf-8", errors="backslashreplace")
         index = {"names": names, "skipped": skipped, "digest": content.hexdigest()[:16], "again": pending}
+        index |= {"keys": keys, "first": first}
         with writing(working / "index.json") as path:
             path.write_text(json.dumps(index), encoding="utf-8")
     if progress and enlarged:
@@ -282,14 +347,20 @@ def _open_packed(folder: Path, source: Source, size: int, nc: int) -> Images | N
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         names, skipped = index["names"], [(name, why) for name, why in index["skipped"]]
-        shape = (len(names), nc, size, size)
-        if path.stat().st_size != math.prod(shape):
+        keys, first = np.array(index["keys"], np.uint64), np.array(index["first"], np.int64)
+        if path.stat().st_size != len(names) * nc * size**2 or not len(names) == len(keys) == len(first):
             return None
-        pixels = np.memmap(path, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)
+        pixels, again = _mapped(path, len(names), nc, size), frozenset(index["again"])
         mark_used(folder)
-        return Images(source.name, pixels, names, skipped, index["digest"], folder, frozenset(index["again"]))
+        return Images(source.name, pixels, names, skipped, index["digest"], folder, again, keys, first)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _mapped(path: Path, count: int, nc: int, size: int) -> np.ndarray:
+    """The packed pixels in a file, uint8 [count, nc, size, size]."""
+    shape = (count, nc, size, size)
+    return np.memmap(path, np.uint8, "r", shape=shape) if count else np.empty(shape, np.uint8)
 
 
 def _readable_now(source: Source, images: Images) -> bool:

@@ -5,6 +5,8 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +14,8 @@ from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint
 from dcgan.data.avatars import SOURCE
-from dcgan.data.images import Images, load_images
-from dcgan.data.sources import DataError, open_source
+from dcgan.data.images import Images, division, load_images
+from dcgan.data.sources import DataError, DrawnSource, is_drawn, open_source
 from dcgan.metrics.distances import evenly, nearest
 from dcgan.metrics.features import at_32
 from dcgan.pictures import Pixels
@@ -92,11 +94,13 @@ class RealImages:
     """
 
     def __init__(self, dataroot: str | None):
-        self.dataroot = dataroot
-        self._reading: dict[tuple[str, int, int], Future[RealSet]] = {}
+        self._reading: dict[tuple[Any, ...], Future[RealSet]] = {}
         self._lock = threading.Lock()
         if dataroot is not None:
             open_source(dataroot)
+            if dataroot == SOURCE and not is_drawn(dataroot):  # a folder of that name
+                dataroot = str(Path(dataroot).absolute())
+        self.dataroot = dataroot
 
     def get(self, checkpoint: Checkpoint, where: str | None = None) -> RealSet:
         """What a checkpoint was trained on, or what is at `where`. Raises DataError, which says why, if not."""
@@ -118,7 +122,7 @@ class RealImages:
         where = where or (SOURCE if checkpoint.is_drawn else None) or self.dataroot or _on_the_hub(checkpoint)
         if where is None:
             return None
-        key = where, checkpoint.model.image_size, checkpoint.model.nc
+        key = where, checkpoint.model.image_size, checkpoint.model.nc, division(checkpoint.data)
         with self._lock:
             reading = self._reading.get(key)
             if reading is None or (reading.done() and reading.exception()):  # the network may be back
@@ -132,13 +136,14 @@ def _on_the_hub(checkpoint: Checkpoint) -> str | None:
     return f"hf://datasets/{checkpoint.hub}" if checkpoint.hub and os.environ.get("SPACE_ID") else None
 
 
-def _read(reading: Future[RealSet], where: str, size: int, nc: int) -> None:
-    """Resolve `reading` to the images at `where`, or to a DataError."""
+def _read(reading: Future[RealSet], where: str, size: int, nc: int, divided: tuple[bool, bool]) -> None:
+    """Resolve `reading` to the images at `where`, divided as training divided them, or to a DataError."""
     try:
         limit = DRAWN if where == SOURCE else STREAMED if where.startswith("hf://") else None
         # No worker processes: a fork of a server full of threads may never wake up.
-        images = load_images(where, size, nc, workers=0, limit=limit, progress=False)
-        reading.set_result(RealSet(images))
+        source = DrawnSource() if where == SOURCE else where
+        images = load_images(source, size, nc, workers=0, limit=limit, progress=False)
+        reading.set_result(RealSet(images.divided(*divided)))
     except Exception as error:  # the thread has nobody else to tell
         reading.set_exception(DataError(str(error).rstrip(".")))
 

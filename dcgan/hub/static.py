@@ -13,9 +13,8 @@ from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, nonempty, user_path
-from dcgan.data.avatars import SOURCE
 from dcgan.data.images import load_images
-from dcgan.data.sources import is_drawn
+from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
@@ -55,7 +54,7 @@ def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | 
     }
     if dataroot or checkpoint.is_drawn:
         (folder / "0").mkdir()
-        known["reals"] = write_reals(folder / "0" / "reals.webp", checkpoint, dataroot or SOURCE)
+        known["reals"] = write_reals(folder / "0" / "reals.webp", checkpoint, dataroot)
     write_page(folder, checkpoints, max_snapshots=MAX_SNAPSHOTS, known=known)
     # A card may be anyone's: HTML in it is shown as text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card(checkpoint))
@@ -78,13 +77,13 @@ def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | 
     SpaceCard(text).save(folder / "README.md")
 
 
-def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str) -> dict[str, Any]:
+def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str | None) -> dict[str, Any]:
     """Write a WebP of real images, eight in a row, and return how many they are and the sentence that says so.
 
-    Raises DataError if there are none.
+    They are those at `dataroot`, or drawn faces. Raises DataError if there are none.
     """
-    drawn, model = is_drawn(dataroot), checkpoint.model
-    images = load_images(dataroot, model.image_size, model.nc, limit=MAX_REALS if drawn else None)
+    drawn, model = dataroot is None or is_drawn(dataroot), checkpoint.model
+    images = load_images(dataroot or DrawnSource(), model.image_size, model.nc, limit=MAX_REALS if drawn else None)
     chosen = images.batch(evenly(np.arange(len(images)), MAX_REALS))
     picture(grid(chosen.permute(0, 2, 3, 1).numpy())).save(file, quality=90)
     return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} photos."}

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, nonempty
-from dcgan.data.images import load_images
+from dcgan.data.images import division, load_images
 from dcgan.data.sources import DataError
 from dcgan.direction import REACH, Direction, save_directions
 from dcgan.files import reason
@@ -276,7 +276,8 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint = load_checkpoint(local_folder(flags.checkpoint))
         model, net = checkpoint.model, None
         if flags.dataroot:
-            net = attribute_net(load_images(flags.dataroot, model.image_size, model.nc))
+            images = load_images(flags.dataroot, model.image_size, model.nc)
+            net = attribute_net(images.divided(*division(checkpoint.data)))
             if net is None:
                 print(f"no labels in '{flags.dataroot}': principal directions only")
         directions = fit_directions(checkpoint, net, seed=flags.seed)

@@ -167,7 +167,8 @@ def attribute_net(
     known = labels(images)
     if known is None or np.isfinite(known.values[images.training]).all(axis=1).sum() < MIN_LABELLED:
         return None
-    path = images.folder / f"attributes-{VERSION}-{seed}.safetensors" if images.folder else None
+    split = f"-{images.split}" if images.split else ""
+    path = images.folder / f"attributes-{VERSION}-{seed}{split}.safetensors" if images.folder else None
     net = _open(path, images, known) if path else None
     if net is None:
         net = train_attribute_net(images, known, torch.device(device), seed, progress)

@@ -22,6 +22,7 @@ from torch import Tensor
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import interruptible, nonempty
 from dcgan.data import DataError, Images, load_images
+from dcgan.data.images import division
 from dcgan.data.sources import printable
 from dcgan.hub.pull import local_folder
 from dcgan.latents import latents
@@ -218,10 +219,11 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
         raise MetricError(f"side by side all must make images of one kind, not {' and '.join(sorted(kinds))}")
     model = checkpoints[flags.checkpoint[0]].model
     images = load_images(flags.dataroot, model.image_size, model.nc)
+    images = images.divided(*division(checkpoints[flags.checkpoint[0]].data))
     notes = [
         f"{name} was trained on other images than these: what is said of training images is not about its own"
         for name, checkpoint in checkpoints.items()
-        if checkpoint.data.get("digest") != images.digest
+        if not images.are_those_of(checkpoint.data)
     ]
     found = references(images, flags.num)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from dcgan.checkpoint import Checkpoint
 from dcgan.cli import interruptible, nonempty, user_path
 from dcgan.data import avatars
 from dcgan.data.images import load_images
-from dcgan.data.sources import DataError, is_drawn
+from dcgan.data.sources import DataError, DrawnSource, is_drawn
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.training.distributed import join, launch, launched, leave
 from dcgan.training.init import check_shape, open_init
 from dcgan.training.loop import train
-from dcgan.training.resume import TrainingError, check_folder, read_settings
+from dcgan.training.resume import TrainingError, check_folder, divided_as_before, read_settings
 from dcgan.training.signals import ending_well
 
 INIT = "begin from its networks, and at their sizes: a checkpoint folder, a run, or owner/name[@revision] on the Hub"
@@ -61,15 +61,21 @@ def run_training(argv: list[str]) -> int:
     ranks = join(config.ngpu, config.batch_size, config.device)
     data = saved.get("data", {})
     dataroot, limit = flags.dataroot or data.get("dataroot", avatars.SOURCE), flags.limit or data.get("limit")
-    if Path(dataroot).resolve() == run.resolve():
+    drawn, path = is_drawn(dataroot) if flags.dataroot else dataroot == avatars.SOURCE, Path(dataroot).expanduser()
+    if saved and not (flags.dataroot or drawn or dataroot.startswith("hf://") or path.exists()):
+        raise TrainingError(f"cannot resume: the images are no longer at '{dataroot}'. Say where with --dataroot")
+    if not drawn and path.resolve() == run.resolve():
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
     if ranks.first:
         print(f"{model}\n{config}\nRandom Seed: {config.seed}")
     # Of the ranks of a machine one decodes the images; the others wait, and find them packed.
-    images = load_images(dataroot, model.image_size, model.nc, config.workers, limit, progress=ranks.local == 0)
-    if saved and data["digest"] != images.digest:
-        raise TrainingError(f"cannot resume: the data changed since ('{dataroot}' has {len(images)} images now)")
-    drawn, path = is_drawn(dataroot), Path(dataroot).expanduser()
+    source = DrawnSource() if drawn else dataroot
+    images = load_images(source, model.image_size, model.nc, config.workers, limit, progress=ranks.local == 0)
+    images = replace(images, keep_duplicates=bool(flags.keep_duplicates))
+    if saved:
+        images, change = divided_as_before(run, data, images, dataroot, flags.changed_data == "ok")
+        if change and ranks.first:
+            print(f"the data changed: {change}; what was trained on or held out before stays so")
     address = dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
     about = {
         "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
@@ -78,7 +84,8 @@ def run_training(argv: list[str]) -> int:
         "hub": flags.data_hub or data.get("hub") or address,
         "source": avatars.SOURCE if drawn else None,
     }
-    private = {"dataroot": str(path.resolve()) if path.exists() else dataroot, "limit": limit}  # resumed from anywhere
+    here = str(path.resolve()) if path.exists() and not drawn else dataroot  # resumed from anywhere
+    private = {"dataroot": here, "limit": limit}
     name = flags.name or saved.get("name", "")
     checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks, init)
     leave()
@@ -99,6 +106,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--init", type=nonempty, metavar="CHECKPOINT", help=INIT)
     add("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
     add("--limit", type=positive, help="use only the first so many images")
+    add("--keep-duplicates", action="store_true", default=None, help="use images that show the same as others, too")
+    add("--changed-data", choices=["ok"], help="with --resume: go on though images were added or removed")
     add("--data-name", type=one_line, help="name of the data in the model card (default: the folder's or zip's)")
     add("--data-license", type=one_line, help="terms of the data, in words, for the model card")
     add("--data-limits", type=one_line, help="what such data lacks or is one-sided in, for the model card")
@@ -153,8 +162,10 @@ def choose_settings(
         if chosen.get("recipe") == "finetune":
             raise TrainingError("--recipe finetune begins from a checkpoint: give --init, or choose another recipe")
         return configure({**RECIPES[chosen.get("recipe", "best")], **chosen})
-    base = {**saved["model"], **saved["train"], "limit": saved["data"].get("limit") or "none"}
-    names = {"limit", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}
+    data = saved["data"]
+    base = {**saved["model"], **saved["train"], "limit": data.get("limit") or "none"}
+    base["keep_duplicates"] = data.get("keep_duplicates", True)  # as earlier versions did
+    names = {"limit", "keep_duplicates", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}
     if gone := [f"{name} ({base[name]})" for name in base.keys() - names if base[name]]:
         raise TrainingError(f"cannot resume: this version has no {', '.join(gone)}, which the run was started with")
     changed = [n for n in chosen.keys() & names - set(RESUMABLE) if chosen[n] != base.get(n, chosen[n])]

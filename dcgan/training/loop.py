@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.checkpoint import Checkpoint
-from dcgan.data.images import Images
+from dcgan.data.images import COPIES, Images
 from dcgan.model import ModelConfig
 from dcgan.training.adaptive import adapt
 from dcgan.training.config import TrainConfig
@@ -128,6 +128,10 @@ def train(
 def warnings(images: Images, seen: int, target: int, resume: bool) -> list[str]:
     """Lines to print before the first step."""
     share, lines = images.heldout.mean(), []
+    if images.copies:
+        how = "used all the same" if images.keep_duplicates else "used once; --keep-duplicates uses all"
+        where = f" ({images.folder / COPIES})" if images.folder else ""
+        lines.append(f"{images.copies:,} images show the same as others{where}: {how}")
     if len(images) >= FEW and not 0.05 < share < 0.2:
         lines.append(
             f"warning: {share:.0%} of the images are held out, not a tenth: those of one name all are, or none"

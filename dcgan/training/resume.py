@@ -5,18 +5,22 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dcgan.checkpoint import CONFIG, MOMENTS
+from dcgan.data.images import Images, division
 from dcgan.data.sources import SETTINGS
 from dcgan.device import set_random_state
-from dcgan.files import reason
+from dcgan.files import reason, writing
 from dcgan.training.networks import Networks
 
 STATE = SETTINGS.with_name("state.pt")
+DIVISION = SETTINGS.with_name("images.npz")  # keys of all images, and which of them are held out
 FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
 WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
 
@@ -89,6 +93,41 @@ def read_settings(run: Path) -> dict[str, Any]:
 def origin(run: Path) -> dict[str, Any] | None:
     """What the settings of a run say of the checkpoint that it began from; None if it began from nothing."""
     return read_settings(run).get("init") if (run / SETTINGS).is_file() else None
+
+
+def save_division(run: Path, images: Images) -> None:
+    """Write down which images are held out, unless their names tell. Raises OSError."""
+    if images.keys is not None:
+        with writing(run / DIVISION) as path, path.open("wb") as file:
+            np.savez(file, keys=images.keys, heldout=images.sides[0])
+
+
+def divided_as_before(
+    run: Path, data: dict[str, Any], images: Images, dataroot: str, accept: bool
+) -> tuple[Images, str]:
+    """The images at `dataroot` of a run that goes on, divided as before, and how they changed: in words, "" if not.
+
+    data: the run's settings of them. Raises TrainingError if they changed, unless `accept`.
+    """
+    images = images.divided(*division(data))
+    before, now = data["count"], len(images.training)
+    change = f"{before:,} were trained on, now it would be {now:,}, or others"
+    if images.keys is None:
+        same = (data["digest"], before) == (images.digest, now)
+    else:
+        try:
+            with np.load(run / DIVISION) as saved:
+                known = saved["keys"], saved["heldout"]
+            images = replace(images, known=known)
+            added, removed = (len(np.setdiff1d(*pair)) for pair in ((images.keys, known[0]), (known[0], images.keys)))
+            change = f"{added:,} added, {removed:,} removed"
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            pass
+        same = data["split"] == images.split
+    if not same and not accept:
+        advice = "put them back, or go on with --changed-data ok"
+        raise TrainingError(f"cannot resume: the data changed since ('{dataroot}': {change}): {advice}")
+    return images, "" if same else change
 
 
 def restore(run: Path, nets: Networks) -> int:

@@ -41,7 +41,7 @@ from dcgan.training import figures
 from dcgan.training.card import model_card
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks, evaluating
-from dcgan.training.resume import STATE, TrainingError, check_folder, locked
+from dcgan.training.resume import STATE, TrainingError, check_folder, locked, save_division
 from dcgan.training.signals import Stop
 from dcgan.training.step import STATS
 
@@ -60,7 +60,9 @@ class Run:
 
     def __init__(self, folder: Path, nets: Networks, images: Images, config: dict[str, Any]):
         """Raises ValueError if the library for --log is missing."""
-        data = {"name": images.name, "count": len(images.training), "digest": images.digest, **config["data"]}
+        data = {"name": images.name, "count": len(images.training), "heldout": int(images.heldout.sum())}
+        data |= {"digest": images.digest, "split": images.split, "keep_duplicates": images.keep_duplicates}
+        data |= config["data"]
         self.folder, self.nets, self.images, self.config = folder, nets, images, {**config, "data": data}
         self.noise = latents(FIXED_SEEDS, config["model"]["nz"])
         self.history: list[dict[str, float]] = []
@@ -91,6 +93,7 @@ class Run:
                 with writing(self.folder / SETTINGS) as temporary:
                     settings = {**self.config, "data": {**self.config["data"], **private}}
                     temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+                save_division(self.folder, self.images)
                 if not seen:
                     some = figures.montage(self.images.some(figures.GRID))
                     figures.labelled(self.folder / "training_images.png", [("Training images", some)])

@@ -1,0 +1,135 @@
+"""Resuming on photos that were renamed, moved, added, removed, or there twice: none changes sides."""
+
+import json
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcgan.checkpoint import load_checkpoint
+from dcgan.data.images import is_heldout
+from dcgan.training.command import main
+from tests.data.pictures import blot
+from tests.training.tiny import TINY_FLAGS as TINY
+from tests.training.tiny import identical, state
+
+
+@pytest.fixture
+def begun(tmp_path, photos) -> tuple[Path, Path]:
+    """A run and the photos that it was begun on, which a test may change."""
+    folder = Path(shutil.copytree(photos, tmp_path / "photos"))
+    assert main(["--dataroot", str(folder), "--out", str(tmp_path / "run"), "--max-images", "16", *TINY]) == 0
+    return tmp_path / "run", folder
+
+
+def refused(capsys, *flags: str) -> str:
+    """The one line on stderr with which these flags end, with exit code 2."""
+    capsys.readouterr()
+    assert main(list(flags)) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py: ")]
+    return line
+
+
+def division(run: Path) -> dict[int, bool]:
+    """Of each picture of a run, by its key, whether it is held out."""
+    with np.load(run / "state" / "images.npz") as saved:
+        return dict(zip(saved["keys"].tolist(), saved["heldout"].tolist(), strict=True))
+
+
+def rename(photos: Path, name: Callable[[int], str]) -> None:
+    for i, photo in enumerate(sorted(photos.iterdir())):
+        new = photos / f"{name(i)}{photo.suffix}"
+        new.parent.mkdir(exist_ok=True)
+        photo.rename(new)
+
+
+RENAMED = {
+    "in the same order": lambda i: f"holiday {i:03d}",
+    "in another order": lambda i: f"holiday {(i * 17) % 40:03d}",
+    "in folders of their own": lambda i: f"{i}/thumbnail",
+    "in another script": lambda i: f"사진 é{i}",
+}
+
+
+@pytest.mark.parametrize("way", RENAMED)
+def test_photos_under_other_names_go_on_bit_for_bit(begun, tmp_path, way):
+    run, photos = begun
+    before, whole = division(run), Path(shutil.copytree(run, tmp_path / "whole"))
+    assert main(["--out", str(whole), "--resume", "--max-images", "48"]) == 0
+    rename(photos, RENAMED[way])
+    assert main(["--out", str(run), "--resume", "--max-images", "48"]) == 0
+    assert division(run) == before
+    assert identical(state(run), state(whole))
+
+
+def test_photos_that_come_and_go_change_a_run_only_where_that_is_allowed(begun, capsys):
+    run, photos = begun
+    before = division(run)
+    for i in range(30):
+        blot(24, 28, seed=1000 + i).save(photos / f"0 new {i}.png")
+    for photo in sorted(photos.iterdir())[-2:]:
+        photo.unlink()
+    line = refused(capsys, "--out", str(run), "--resume")
+    assert "30 added, 2 removed" in line and "--changed-data ok" in line
+    assert division(run) == before
+    assert main(["--out", str(run), "--resume", "--changed-data", "ok", "--max-images", "48"]) == 0
+    assert "the data changed: 30 added, 2 removed" in capsys.readouterr().out
+    after = division(run)
+    assert len(after) == len(before) + 28
+    assert all(before.get(key, aside) == aside for key, aside in after.items())
+    assert load_checkpoint(run).images_seen == 48
+    assert main(["--out", str(run), "--resume", "--max-images", "56"]) == 0, "that is the data now"
+
+
+def test_a_run_of_an_earlier_version_keeps_its_division_by_name(begun, capsys):
+    run, photos = begun
+    path, names = run / "state" / "settings.json", [photo.name for photo in photos.iterdir()]
+    settings = json.loads(path.read_text())
+    for name in ("split", "keep_duplicates", "heldout"):
+        del settings["data"][name]
+    settings["data"]["count"] = 40 - sum(map(is_heldout, names))
+    path.write_text(json.dumps(settings))
+    (run / "state" / "images.npz").unlink()
+    assert main(["--out", str(run), "--resume", "--max-images", "24"]) == 0
+    saved = json.loads(path.read_text())["data"]
+    assert (saved["split"], saved["heldout"]) == (None, sum(map(is_heldout, names)))
+    rename(photos, lambda i: f"{i:03d} of other names")
+    assert "the data changed" in refused(capsys, "--out", str(run), "--resume", "--max-images", "32")
+
+
+def test_photos_that_are_gone_are_asked_for(begun, tmp_path, capsys):
+    run, photos = begun
+    photos.rename(tmp_path / "elsewhere")
+    line = refused(capsys, "--out", str(run), "--resume")
+    assert f"'{photos}'" in line and "--dataroot" in line
+    assert main(["--out", str(run), "--resume", "--dataroot", str(tmp_path / "elsewhere"), "--max-images", "24"]) == 0
+
+
+@pytest.mark.parametrize("flags", [[], ["--keep-duplicates"]])
+def test_a_picture_twice_is_trained_on_once_unless_both_are_wanted(tmp_path, photos, capsys, flags):
+    folder, run = Path(shutil.copytree(photos, tmp_path / "photos")), str(tmp_path / "run")
+    for i, photo in enumerate(sorted(folder.iterdir())[:5]):
+        shutil.copy(photo, folder / f"again {i}{photo.suffix}")
+    assert main(["--dataroot", str(folder), "--out", run, "--max-images", "8", *TINY, *flags]) == 0
+    said = capsys.readouterr().out
+    assert "5 images show the same as others" in said and "duplicates.txt" in said
+    data = load_checkpoint(run).data
+    assert data["count"] + data["heldout"] == (45 if flags else 40)
+    assert main(["--out", run, "--resume", "--max-images", "16"]) == 0
+    if not flags:
+        assert "--keep-duplicates was False" in refused(capsys, "--out", run, "--resume", "--keep-duplicates")
+
+
+@pytest.mark.skipif(not (find_spec("python_avatars") and find_spec("resvg_py")), reason="drawing needs both packages")
+def test_a_folder_called_avatars_is_trained_on_only_where_it_is_named(tmp_path, photos, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(photos, tmp_path / "avatars")
+    flags = ["--limit", "30", "--max-images", "8", *TINY]
+    for out, named, name in (("a", [], "drawn faces"), ("b", ["--dataroot", "avatars"], "avatars")):
+        assert main([*flags, "--out", out, *named]) == 0
+        assert main(["--out", out, "--resume", "--max-images", "16"]) == 0
+        assert load_checkpoint(out).data["name"] == name
+        assert load_checkpoint(out).is_drawn == (not named)
