@@ -21,6 +21,7 @@ from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.latents import MAX_SEED
 from dcgan.pictures import encoded
+from dcgan.provenance import face_link, xmp
 from dcgan.sampling import sample_batches
 
 
@@ -107,18 +108,30 @@ def main(argv: list[str] | None = None) -> int:
         metavar="NAME=DEVIATIONS",
         help="move all faces along a direction of the checkpoint, such as age=2; may be given several times",
     )
+    parser.add_argument(
+        "--no-metadata",
+        action="store_true",
+        help="leave out the mark that says a machine made the picture, with checkpoint, terms and seed",
+    )
     flags = parser.parse_args(argv)
     try:
         ranges = parse_seeds(flags.seeds)
         checkpoint = load_checkpoint(local_folder(flags.checkpoint))
         shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
+        moved: dict[str, float] = {}
+        for name, _, amount in (move.rpartition("=") for move in flags.move):
+            moved[name] = moved.get(name, 0.0) + float(amount)
         digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
-        names = (f"{seed:0{digits}d}.png" for seed in chain(*ranges))
+        seeds = chain(*ranges)
         pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
         with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
             for images in pieces:
-                for image in images.numpy():
-                    write(next(names), encoded(image))
+                for image, seed in zip(images.numpy(), seeds, strict=False):
+                    link = face_link(checkpoint.name, seed, flags.truncation, directions=moved)
+                    write(
+                        f"{seed:0{digits}d}.png",
+                        encoded(image, xmp=b"" if flags.no_metadata else xmp(checkpoint, link)),
+                    )
                 bar.update(len(images))
     except (CheckpointError, ValueError) as error:
         print(f"generate: {error}", file=sys.stderr)

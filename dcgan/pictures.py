@@ -1,6 +1,7 @@
 """Pixels, grids, and picture and animation files."""
 
 import io
+import struct
 from fractions import Fraction
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 Pixels = NDArray[np.uint8]
@@ -52,20 +54,29 @@ def grid(images: Pixels, columns: int = GRID) -> Pixels:
     return cells.reshape(rows * size, columns * size, channels)
 
 
-def encoded(pixels: Pixels, format: str = "png") -> bytes:
-    """Pixels [H, W, nc] as a PNG, or as a JPEG or WebP of high quality ("jpeg", "webp")."""
+def encoded(pixels: Pixels, format: str = "png", xmp: bytes = b"") -> bytes:
+    """Pixels [H, W, nc] as a PNG, or as a JPEG or WebP of high quality ("jpeg", "webp"), with a packet of XMP."""
     file = io.BytesIO()
-    kinds = {"png": {"compress_level": 1}, "jpeg": {"quality": 93, "subsampling": 0}, "webp": {"quality": 93}}
-    options = kinds[format]
+    kinds: dict[str, dict[str, Any]] = {
+        "png": {"compress_level": 1},
+        "jpeg": {"quality": 93, "subsampling": 0},
+        "webp": {"quality": 93},
+    }
+    options: dict[str, Any] = kinds[format]
+    if xmp and format == "png":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    elif xmp:
+        options["xmp"] = xmp
     picture(pixels).save(file, format, **options)
     return file.getvalue()
 
 
-def animation(frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False) -> bytes:
+def animation(frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False, xmp: bytes = b"") -> bytes:
     """Frames [N, S, S, nc] as a GIF, animated WebP or MP4 (H.264), about 256 px wide, that takes `seconds` to play.
 
-    The frames run forwards and then backwards, unless they are a `loop` themselves. GIF and WebP repeat for ever.
-    Raises ValueError for another format, or a duration outside 0.5 .. 120 s.
+    xmp: a packet that the file carries. The frames run forwards and then backwards, unless they are a `loop`
+    themselves. GIF and WebP repeat for ever. Raises ValueError for another format, or a duration outside 0.5 .. 120 s.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be {' or '.join(FORMATS)}, not {format!r:.40}")
@@ -79,11 +90,11 @@ def animation(frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: b
     pictures = forwards if loop else forwards + forwards[-2:0:-1]
     pace = max(20, round(1000 * seconds / len(pictures)))  # milliseconds; browsers slow down anything faster
     if format == "mp4":
-        return _mp4(pictures, pace)
+        return _mp4_with(_mp4(pictures, pace), xmp) if xmp else _mp4(pictures, pace)
     file = io.BytesIO()
-    options: dict[str, Any] = {"quality": 85, "method": 2} if format == "webp" else {}
+    options: dict[str, Any] = {"quality": 85, "method": 2, "xmp": xmp} if format == "webp" else {}
     pictures[0].save(file, format, save_all=True, append_images=pictures[1:], duration=pace, loop=0, **options)
-    return file.getvalue()
+    return _gif_with(file.getvalue(), xmp) if xmp and format == "gif" else file.getvalue()
 
 
 def _mp4(frames: list[Image.Image], pace: int) -> bytes:
@@ -99,3 +110,18 @@ def _mp4(frames: list[Image.Image], pace: int) -> bytes:
             video.mux(stream.encode(av.VideoFrame.from_image(frame.convert("RGB"))))
         video.mux(stream.encode())
     return file.getvalue()
+
+
+def _gif_with(file: bytes, xmp: bytes) -> bytes:
+    """A GIF with an application block of XMP behind its global colour table."""
+    table = 3 * 2 ** (1 + (file[10] & 7)) if file[10] & 0x80 else 0
+    magic = bytes([1, *range(255, -1, -1), 0])  # leads a reader that takes the text for sub-blocks to their end
+    head = 13 + table
+    return file[:head] + b"!\xff\x0bXMP DataXMP" + xmp + magic + file[head:]
+
+
+def _mp4_with(file: bytes, xmp: bytes) -> bytes:
+    """An MP4 with a last box of XMP."""
+    return (
+        file + struct.pack(">I4s16s", 24 + len(xmp), b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")) + xmp
+    )

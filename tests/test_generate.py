@@ -156,7 +156,7 @@ def test_it_says_nothing_but_how_far_it_is(checkpoint, tmp_path):
 def test_ctrl_c_ends_it_with_one_line_and_leaves_no_half_zip(checkpoint, tmp_path, monkeypatch, capsys, out):
     written, png = [], generate.encoded
 
-    def pressed(image):
+    def pressed(image, xmp):
         written.append(image)
         if len(written) == 3:
             signal.raise_signal(signal.SIGINT)

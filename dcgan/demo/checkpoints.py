@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from dcgan import latents
+from dcgan import latents, provenance
 from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
 from dcgan.demo import requests
 from dcgan.demo.sentences import Sentences, spelled
@@ -89,6 +89,7 @@ class Checkpoints:
             ],
             "moments": list(moments(checkpoint)),
             "seeds": first_seeds(checkpoint),
+            "marks": provenance.xmp(checkpoint, "{link}").decode(),
             "sentences": sentences(checkpoint),
         }
 

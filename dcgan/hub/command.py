@@ -14,6 +14,7 @@ from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.data.sources import DataError
 from dcgan.hub_errors import HubError
 from dcgan.pictures import enlarged, grid, picture
+from dcgan.provenance import xmp
 from dcgan.sampling import sample
 
 
@@ -27,7 +28,7 @@ def repo_id(text: str) -> str:
 def save_thumbnail(checkpoint: Checkpoint, file: Path) -> None:
     """Write a grid of 32 faces as a JPEG."""
     faces = sample(checkpoint.generator, range(32)).numpy()
-    enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(file, quality=88)
+    enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(file, quality=88, xmp=xmp(checkpoint))
 
 
 def run_command(name: str, work: Callable[[], str]) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 from dcgan.checkpoint import Snapshot
 from dcgan.files import writing
 from dcgan.pictures import grid, picture
+from dcgan.provenance import packet
 
 GRID = 64  # faces in every grid, 8 x 8
 
@@ -23,7 +24,7 @@ def montage(images: Tensor) -> Image.Image:
 def save_montage(images: Tensor, path: Path) -> None:
     """The montage as a WebP of about 30 kB."""
     with writing(path) as temporary:
-        montage(images).save(temporary, "WEBP", quality=80, method=4)
+        montage(images).save(temporary, "WEBP", quality=80, method=4, xmp=packet())
 
 
 def labelled(path: Path, pictures: Sequence[tuple[str, Image.Image]]) -> None:
@@ -67,7 +68,14 @@ def animation(path: Path, snapshots: Sequence[Snapshot], seconds: float = 12.0) 
     durations = [each] * (len(frames) - 1) + [2000]
     with writing(path) as temporary:
         frames[0].save(
-            temporary, "WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=75
+            temporary,
+            "WEBP",
+            save_all=True,
+            append_images=frames[1:],
+            duration=durations,
+            loop=0,
+            quality=75,
+            xmp=packet(),
         )
 
 

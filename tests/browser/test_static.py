@@ -1,5 +1,6 @@
 """The static page in a real browser, from a plain file server."""
 
+import io
 import itertools
 import json
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
@@ -20,6 +22,7 @@ from dcgan.hub.static import main
 from dcgan.latent import arithmetic
 from dcgan.latents import latents, path
 from dcgan.pictures import grid
+from dcgan.provenance import face_link, xmp
 from dcgan.sampling import render, sample
 from tests.browser.page import CLOSE, SIZES, assert_shows, choose, face, open_tab, pixels, shown
 from tests.chromium import PATIENCE, opened
@@ -78,6 +81,25 @@ def test_a_link_of_the_demo_opens_the_same_face(browser: Browser, site: str, stu
         page.get_by_role("button", name="Neighbour 3", exact=True).click()
         shown(page, "w=2.9.18")
         assert_shows(page, studio.face(5, **{**parts, "walk": [2, 9, 18]}))
+
+
+def test_a_saved_picture_is_marked_and_opens_its_face_when_it_is_dropped(page: Page, checkpoint: Checkpoint) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save 64 px").click()
+    saved = Path(download.value.path()).read_bytes()
+    assert Image.open(io.BytesIO(saved)).info["xmp"] == xmp(checkpoint, face_link("toons", 3))
+    choose(page, 7)
+    shown(page, "seed=7&")
+    drop = """([bytes, type]) => {
+        const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(bytes)], "a", { type }));
+        const drop = new DragEvent("drop", { dataTransfer: files, bubbles: true });
+        document.querySelector(".explorer").dispatchEvent(drop);
+    }"""
+    page.evaluate(drop, [list(saved), "image/png"])
+    shown(page, "seed=3&")
+    page.evaluate(drop, [[1, 2, 3], "image/png"])
+    expect(page.get_by_text("This picture does not say")).to_be_visible()
 
 
 def test_the_page_moves_a_face_once_by_itself_until_it_is_touched(browser: Browser, site: str) -> None:

@@ -7,6 +7,7 @@
 import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, shareable, writeFace } from "./address.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import { enlarge } from "./enlarge.js";
+import { linkIn, marked } from "./provenance.js";
 import {
   button, captioned, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, ownSliders, paint,
   prefersStillness, save, seedField, slider, t, thumb,
@@ -369,9 +370,19 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
     context.imageSmoothingEnabled = false;
     if (factor === 1 || face.element.classList.contains("pixels")) context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
     else context.putImageData(enlarge(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), factor), 0, 0);
-    pixels.toBlob((picture) => save(picture, `${state.checkpoint}-${state.origin ? "found" : state.seed}-${pixels.width}px.png`));
+    const [name, made] = [`${state.checkpoint}-${state.origin ? "found" : state.seed}-${pixels.width}px.png`, link(state)];
+    pixels.toBlob(async (picture) => save(await marked(picture, checkpoint.marks, made), name));
   }
 
+  /* A picture that was made here says which face it shows. */
+  root.ondragover = (event) => event.preventDefault();
+  root.ondrop = async (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    const found = file && (await linkIn(file));
+    if (found) location.hash = found;
+    message.say(found && linkedFace(checkpoint.names) ? "" : t("This picture does not say which face of ours it shows."));
+  };
   addEventListener("popstate", followLink);
   addEventListener("sliders", fillNamed);
   addEventListener("keydown", (event) => {

@@ -10,7 +10,7 @@ import gradio as gr
 from dcgan.demo import requests
 from dcgan.demo.checkpoints import first_seeds
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import answering, data_url, endpoint, served
+from dcgan.demo.tabs import answering, data_url, endpoint, marks, served
 from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded
 
@@ -36,7 +36,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         it as it was after so many images, where the checkpoint keeps generators of its training.
         """
         name = f"face-{requests.seed(face['seed'])}.png"
-        return served(encoded(studio.face(**face)), name)
+        pixels = studio.face(**face)
+        return served(encoded(pixels, xmp=marks(studio, **face)), name)
 
     endpoint("face", of_a_face(face_file))
     endpoint("random_seed", studio.random_seed)

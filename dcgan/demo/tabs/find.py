@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 import numpy as np
@@ -14,8 +13,9 @@ from dcgan.demo import inversion, uploads
 from dcgan.demo.checkpoints import first_seeds
 from dcgan.demo.inversion import Found
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import KOREAN, PRIVATE, base64_text, refusals, served, uploaded, words
+from dcgan.demo.tabs import KOREAN, PRIVATE, base64_text, marks, refusals, served, uploaded, words
 from dcgan.pictures import Pixels, encoded, enlarged, picture
+from dcgan.provenance import face_link
 
 SHOWN = 256  # pixels: the side of a picture on the page
 PICTURE: dict[str, Any] = {"interactive": False, "buttons": [], "format": "png", "height": SHOWN}
@@ -119,7 +119,11 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """
         with refusals():
             for found in inversion.find(studio, uploaded(photo), checkpoint):
-                pictures = {name: base64_text(encoded(getattr(found, name))) for name in ("target", "face")}
+                made = marks(studio, checkpoint, origin=found.origin)
+                pictures = {
+                    "target": base64_text(encoded(found.target)),
+                    "face": base64_text(encoded(found.face, xmp=made)),
+                }
                 yield {"kind": "found", "checkpoint": checkpoint, **asdict(found), **pictures}
 
     gr.api(find, api_name="find", **QUEUE)
@@ -131,5 +135,4 @@ def _large(pixels: Pixels) -> Image.Image:
 
 def _link(checkpoint: str, origin: list[float]) -> str:
     """The address of a face in Explore, as explorer/address.js reads it."""
-    latent = ".".join(str(round(100 * value)) for value in origin)
-    return "#" + urlencode({"face": checkpoint, "seed": 0, "truncation": 1, "o": latent})
+    return "#" + face_link(checkpoint, origin=origin)

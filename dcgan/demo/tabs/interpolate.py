@@ -7,7 +7,7 @@ import gradio as gr
 
 from dcgan import pictures
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import answering, data_url, endpoint, served
+from dcgan.demo.tabs import answering, data_url, endpoint, marks, served
 from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded, grid
 
@@ -20,7 +20,10 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     @answering
     def animation(format: str, seconds: float, loop: bool, **path: Any) -> str:
         """An animation of `Studio.path`, as a data URL."""
-        return data_url(pictures.animation(studio.path(loop=loop, **path), format, seconds, loop), TYPES[format])
+        frames = studio.path(loop=loop, **path)
+        first = path.get("faces", (0,))[0]
+        made = marks(studio, path.get("checkpoint", ""), **(first if isinstance(first, dict) else {"seed": first}))
+        return data_url(pictures.animation(frames, format, seconds, loop, made), TYPES[format])
 
     component("interpolate", studio, checkpoint, [animation])
 
@@ -29,7 +32,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     ) -> gr.FileData:
         """The faces on the way through two to eight seeds side by side, as a PNG. `path` is "spherical" or "linear"."""
         faces = studio.path(seeds, path, frames, checkpoint)
-        return served(encoded(grid(faces, len(faces))), "faces.png")
+        return served(encoded(grid(faces, len(faces)), xmp=marks(studio, checkpoint, seed=seeds[0])), "faces.png")
 
     def animation_file(
         seeds: Sequence[int] = (0, 1),
@@ -42,7 +45,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     ) -> gr.FileData:
         """The way through two to eight seeds and back, or, with `loop`, on to the first, as "gif", "webp" or "mp4"."""
         faces = studio.path(seeds, path, frames, checkpoint, loop)
-        return served(pictures.animation(faces, format, seconds, loop), f"faces.{format}")
+        made = marks(studio, checkpoint, seed=seeds[0])
+        return served(pictures.animation(faces, format, seconds, loop, made), f"faces.{format}")
 
     endpoint("interpolate", strip_file)
     endpoint("interpolate_file", animation_file)

@@ -10,9 +10,10 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, answering, data_url, endpoint, refusals, served, uploaded, words
+from dcgan.demo.tabs import PRIVATE, answering, data_url, endpoint, marks, refusals, served, uploaded, words
 from dcgan.demo.tabs.component import component
-from dcgan.pictures import Pixels, encoded, grid
+from dcgan.pictures import GRID, Pixels, encoded, grid
+from dcgan.provenance import COMPOSITE
 
 KEPT = 3000  # seconds that a visitor's photos stay
 READING: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1, **PRIVATE, "queue": True}
@@ -72,13 +73,15 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     def grid_files(shuffle: int = 0, checkpoint: str = "") -> tuple[gr.FileData, gr.FileData, str]:
         """64 real images, 64 fakes of the seeds from 64 * shuffle on, and a sentence that says what they are."""
         real, fake, note = real_vs_fake.grids(studio, shuffle, checkpoint)
-        return served(encoded(real), f"real-{shuffle:.0f}.png"), served(encoded(fake), f"fake-{shuffle:.0f}.png"), note
+        fakes = encoded(fake, xmp=marks(studio, checkpoint, seed=int(shuffle) * GRID**2))
+        return served(encoded(real), f"real-{shuffle:.0f}.png"), served(fakes, f"fake-{shuffle:.0f}.png"), note
 
     def closest_file(seed: int = 0, count: int = 6, checkpoint: str = "") -> gr.FileData:
         """The face of a seed and the training images nearest to it side by side, as a PNG."""
         images, _ = studio.closest(seed, count, checkpoint)
         faces = np.concatenate([studio.face(seed, checkpoint)[None], images])
-        return served(encoded(grid(faces, len(faces))), f"nearest-{seed:.0f}.png")
+        made = marks(studio, checkpoint, COMPOSITE, seed=seed)
+        return served(encoded(grid(faces, len(faces)), xmp=made), f"nearest-{seed:.0f}.png")
 
     def likeness(seed: int = 0, checkpoint: str = "") -> dict[str, Any]:
         """How close the face of a seed comes to its nearest training images, and to what share of held-out ones."""
