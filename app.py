@@ -3,10 +3,10 @@
 The page is built in dcgan/demo/app.py, a tab a module of dcgan/demo/tabs.
 """
 
+import sys
 from pathlib import Path
 
-from dcgan.demo.app import opened_demo
+from dcgan.demo.command import main
 
 if __name__ == "__main__":
-    with opened_demo(home=Path(__file__).parent) as (demo, options):
-        demo.launch(**options)
+    sys.exit(main(home=Path(__file__).parent))

@@ -2,9 +2,13 @@
 
 import sys
 
-from dcgan.training.command import main
+from dcgan import __main__ as dcgan
 
-__all__ = ["main"]
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dcgan train` with these arguments, or those of the command line; returns the exit code."""
+    return dcgan.main(["train", *(sys.argv[1:] if argv is None else argv)])
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,10 +3,12 @@
 import sys
 from importlib import import_module
 
+from dcgan.cli import guarded, safe_output
+
 # The module whose `main(argv)` runs a command and returns its exit code, and what the command does.
 COMMANDS = {
     "train": ("dcgan.training.command", "train on a folder, a zip or a Hub data set of pictures"),
-    "demo": ("dcgan.demo.app", "open the demo in a browser"),
+    "demo": ("dcgan.demo.command", "open the demo in a browser"),
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
     "directions": ("dcgan.latent.directions", "fit the named directions of a checkpoint"),
@@ -18,6 +20,7 @@ COMMANDS = {
 }
 
 
+@guarded("dcgan", output_counts=False)  # the commands count theirs
 def main(argv: list[str] | None = None) -> int:
     """Run the command that `argv` begins with; the exit code is the command's, or 2 if there is no such command."""
     command, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
@@ -33,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def moved(command: str) -> None:
     """Run a command by its earlier spelling, `python -m dcgan.COMMAND`, after a line on stderr with today's; exit."""
-    print(f"python -m dcgan.{command} is now: python -m dcgan {command}", file=sys.stderr)
+    with safe_output():
+        print(f"python -m dcgan.{command} is now: python -m dcgan {command}", file=sys.stderr)
     sys.exit(main([command, *sys.argv[1:]]))
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,12 +18,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dcgan.direction import Direction, load_directions, save_directions
-from dcgan.files import reason, replacing, writing
+from dcgan.errors import UserError
+from dcgan.files import opened_tensors, reason, replacing, writing
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -41,6 +43,7 @@ FILES = (
     *(CONFIG, GENERATOR, DISCRIMINATOR, DIRECTIONS, HISTORY, CARD),
     *(f"{SNAPSHOTS}/*.webp", f"{MOMENTS}/*.safetensors"),
 )
+WEIGHTS = (".pth", ".pt", ".ckpt")  # suffixes of other programs' files
 STEP = ".step"  # suffix of the tensor that holds the step sizes of int8 kernels
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
@@ -48,9 +51,10 @@ MAX_TEXT = 16 * 2**20  # bytes of a JSON or Markdown file; 2,000 rows of a histo
 # Types of the fields of config.json; a missing or null field is the type's empty value.
 KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
 KINDS |= {"init": dict}  # what its training began from: name, images_seen, data and, if that too began from one, init
+DATA_KINDS = {"name": str, "count": int, "digest": str, "license": str, "limits": str, "hub": str, "source": str}
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """A checkpoint that is missing or cannot be read; the message is one line that says what to do."""
 
 
@@ -169,7 +173,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     """
     found = _self_or_run(Path(folder))
     if not found:
-        raise CheckpointError(f"no checkpoint at '{folder}': there is no {CONFIG} in it; train.py --out makes one")
+        raise no_checkpoint(Path(folder))
     folder = found[0].resolve()
     checkpoint_files(folder)
     try:
@@ -180,15 +184,28 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
             )
         known = {f.name for f in fields(ModelConfig)}
         model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
-        for key, kind in KINDS.items():
-            if not isinstance(config.get(key) or kind(), kind):
-                raise ValueError(f"{key} is no {kind.__name__}")
+        for part, kinds in ((config, KINDS), (config.get("data") or {}, DATA_KINDS)):
+            for key, kind in kinds.items():
+                if not isinstance(part.get(key) or kind(), kind):
+                    raise ValueError(f"{key} is no {kind.__name__}")
         origins(config)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise CheckpointError(
             f"'{folder / CONFIG}' is damaged ({reason(error)}); train again or fetch it anew"
         ) from None
     return Checkpoint(folder, config, model, load_net(Generator, model, folder / GENERATOR))
+
+
+def no_checkpoint(path: Path) -> CheckpointError:
+    """The error of a path where no checkpoint is: it says what is there instead, and what makes one of that."""
+    if path.is_file() and (path.parent / CONFIG).is_file():
+        return CheckpointError(f"'{path}' is a part of a checkpoint: give its folder, '{path.parent}'")
+    inside = sorted(path.glob("*.pth"), key=lambda file: "g" not in file.stem.lower())  # netG.pth before netD.pth
+    for weights in (path, *inside):
+        if weights.suffix in WEIGHTS and weights.is_file():
+            command = f"python -m dcgan import {shlex.quote(str(weights))} OUT"
+            return CheckpointError(f"no checkpoint at '{path}', but weights of another program: {command} makes one")
+    return CheckpointError(f"no checkpoint at '{path}': there is no {CONFIG} in it; train.py --out makes one")
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -214,7 +231,7 @@ def read_text(path: Path) -> str:
     """The text of a JSON or Markdown file. Raises ValueError if it has more than 16 MiB."""
     if (size := path.stat().st_size) > MAX_TEXT:
         raise ValueError(f"it has {size / 2**20:,.0f} MiB, and such files have less than {MAX_TEXT / 2**20:,.0f}")
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8-sig")  # editors may write a byte-order mark
 
 
 def find_checkpoints(folder: str | Path) -> list[Path]:
@@ -262,7 +279,7 @@ def save_checkpoint(
         for moment in moments:
             (new / MOMENTS).mkdir(exist_ok=True)
             _link(moment.path, new / MOMENTS / moment.path.name)
-        (new / CARD).write_text(readme, encoding="utf-8")
+        (new / CARD).write_text(readme, encoding="utf-8", errors="replace")
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         whole = {"format": FORMAT, **config, "versions": versions}
         (new / CONFIG).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
@@ -273,7 +290,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -355,7 +372,8 @@ def save_net(net: nn.Module, path: Path) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     save_file(state, path, {"fingerprint": fingerprint(net)})
-    path.chmod(0o644)  # safetensors writes 0o600
+    with suppress(OSError):  # a disk without permissions
+        path.chmod(0o644)  # safetensors writes 0o600
 
 
 def load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
@@ -369,7 +387,7 @@ def load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
         net = kind(model)
     expected = net.state_dict()
     try:
-        with safe_open(path, "pt") as file:
+        with opened_tensors(path) as file:
             known = (file.metadata() or {}).get("fingerprint")
             state: dict[str, Tensor] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  # it is no dict
         sizes = {k.removesuffix(STEP): state.pop(k) for k in list(state) if k.endswith(STEP)}

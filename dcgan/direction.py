@@ -3,16 +3,17 @@
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dcgan.files import reason, writing
+from dcgan.files import opened_tensors, reason, writing
 from dcgan.model import Generator, fingerprint
 
 FORMAT = 1
@@ -60,7 +61,8 @@ def save_directions(path: Path, directions: tuple[Direction, ...], generator: Ge
     metadata = {"format": str(FORMAT), "generator": fingerprint(generator), "directions": json.dumps(about)}
     with writing(path) as temporary:
         save_file({"vectors": torch.vstack(vectors)}, temporary, metadata)
-        temporary.chmod(0o644)
+        with suppress(OSError):  # a disk without permissions
+            temporary.chmod(0o644)  # safetensors writes 0o600
 
 
 def load_directions(path: Path, generator: Generator) -> tuple[Direction, ...]:
@@ -69,7 +71,7 @@ def load_directions(path: Path, generator: Generator) -> tuple[Direction, ...]:
     Raises ValueError, in one line, if the file is damaged, of a newer format, or was fitted for other weights.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with opened_tensors(path) as file:
             metadata, vectors = file.metadata(), file.get_tensor("vectors").float()
         version = metadata["format"]
         if version == str(FORMAT) and metadata["generator"] == fingerprint(generator):

@@ -4,15 +4,15 @@ The file takes z, float32 [N, nz, 1, 1], and returns images, float32 [N, nc, S, 
 """
 
 import argparse
-import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from dcgan.checkpoint import CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, user_path
+from dcgan.checkpoint import load_checkpoint
+from dcgan.cli import guarded, user_path, user_source
+from dcgan.errors import UserError
 from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.model import Generator
@@ -26,7 +26,8 @@ def export(generator: Generator, path: Path, format: str = "onnx") -> None:
     z = torch.zeros(2, generator.config.nz, 1, 1)
     with writing(path) as temporary, warnings.catch_warnings(action="ignore"):  # about the age of torch.jit
         if format == "torchscript":
-            torch.jit.save(torch.jit.trace(generator, z), temporary)
+            with temporary.open("wb") as file:  # torch takes no path that is not UTF-8
+                torch.jit.save(torch.jit.trace(generator, z), file)
             return
         for package in ("onnx", "onnxscript"):
             if not find_spec(package):
@@ -44,23 +45,22 @@ def export(generator: Generator, path: Path, format: str = "onnx") -> None:
         program.save(temporary)
 
 
-@interruptible("export: stopped")
+@guarded("export", output_counts=False)
 def main(argv: list[str] | None = None) -> int:
-    """Export a checkpoint's generator. Exit code 2, after one line on stderr, for what the user can mend."""
+    """Export a checkpoint's generator."""
     parser = argparse.ArgumentParser(prog="python -m dcgan export", description="Write a generator for other programs.")
-    parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
+    parser.add_argument(
+        "checkpoint", type=user_source, help="checkpoint folder, run folder or owner/name[@revision] on the Hub"
+    )
     parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="default: onnx")
     parser.add_argument("out", type=user_path, help="file to write")
     flags = parser.parse_args(argv)
+    generator = load_checkpoint(local_folder(flags.checkpoint)).generator
     try:
-        generator = load_checkpoint(local_folder(flags.checkpoint)).generator
         flags.out.parent.mkdir(parents=True, exist_ok=True)
         export(generator, flags.out, flags.format)
-    except (CheckpointError, ModuleNotFoundError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
     except (OSError, RuntimeError) as error:
-        print(f"export: '{flags.out}' cannot be written ({getattr(error, 'strerror', None) or error})", file=sys.stderr)
-        return 2
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"'{flags.out}' cannot be written ({why})") from None
     print(f"wrote {flags.out}")
     return 0

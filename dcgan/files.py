@@ -1,10 +1,13 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and tensors read from a file of any name."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
 
 
 @contextmanager
@@ -47,6 +50,17 @@ def writing(path: Path, durable: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened_tensors(path: Path) -> Iterator[Any]:
+    """Open a safetensors file as `safe_open` does, which takes no path that is not UTF-8."""
+    with path.open("rb") as file:
+        name = str(path)
+        if name.encode(errors="replace") != os.fsencode(path):
+            name = f"/dev/fd/{file.fileno()}"
+        with safe_open(name, "pt") as tensors:
+            yield tensors
 
 
 def reason(error: Exception) -> str:

@@ -3,7 +3,6 @@
 import argparse
 import math
 import re
-import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dcgan.checkpoint import CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, user_path
+from dcgan.checkpoint import load_checkpoint
+from dcgan.cli import guarded, user_path, user_source
 from dcgan.direction import Direction
+from dcgan.errors import UserError
 from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.latents import MAX_SEED
@@ -91,11 +91,13 @@ def _has_only_faces(out: Path) -> bool:
         return False
 
 
-@interruptible("generate: stopped")
+@guarded("generate", ValueError, output_counts=False)
 def main(argv: list[str] | None = None) -> int:
-    """Write a PNG for each seed. Exit code 2, after one line on stderr, for what the user can mend."""
+    """Write a PNG for each seed."""
     parser = argparse.ArgumentParser(prog="python -m dcgan generate", description="Write a PNG for each seed.")
-    parser.add_argument("checkpoint", help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
+    parser.add_argument(
+        "checkpoint", type=user_source, help="checkpoint folder, run folder or owner/name[@revision] on the Hub"
+    )
     parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
     parser.add_argument("--out", type=user_path, required=True, help="folder, or a name that ends in .zip")
     parser.add_argument(
@@ -114,16 +116,16 @@ def main(argv: list[str] | None = None) -> int:
         help="leave out the mark that says a machine made the picture, with checkpoint, terms and seed",
     )
     flags = parser.parse_args(argv)
+    ranges = parse_seeds(flags.seeds)
+    checkpoint = load_checkpoint(local_folder(flags.checkpoint))
+    shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
+    moved: dict[str, float] = {}
+    for name, _, amount in (move.rpartition("=") for move in flags.move):
+        moved[name] = moved.get(name, 0.0) + float(amount)
+    digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
+    seeds = chain(*ranges)
+    pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
     try:
-        ranges = parse_seeds(flags.seeds)
-        checkpoint = load_checkpoint(local_folder(flags.checkpoint))
-        shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
-        moved: dict[str, float] = {}
-        for name, _, amount in (move.rpartition("=") for move in flags.move):
-            moved[name] = moved.get(name, 0.0) + float(amount)
-        digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
-        seeds = chain(*ranges)
-        pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
         with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
             for images in pieces:
                 for image, seed in zip(images.numpy(), seeds, strict=False):
@@ -133,12 +135,8 @@ def main(argv: list[str] | None = None) -> int:
                         encoded(image, xmp=b"" if flags.no_metadata else xmp(checkpoint, link)),
                     )
                 bar.update(len(images))
-    except (CheckpointError, ValueError) as error:
-        print(f"generate: {error}", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(f"generate: '{flags.out}' cannot be written ({error.strerror})", file=sys.stderr)
-        return 2
+        raise UserError(f"'{flags.out}' cannot be written ({error.strerror})") from None
     return 0
 
 

@@ -14,12 +14,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from dcgan.errors import UserError
+
 LOG_IN = "`hf auth login`, or set HF_TOKEN"
 # Raised by huggingface_hub for faults of the network, the Hub, the disk or a name.
 HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 
-class HubError(Exception):
+class HubError(UserError):
     """An upload, a Space or a page that cannot be made; the message is one line that says what to do.
 
     status: that of the Hub's answer, 0 where there is none.

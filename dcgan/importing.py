@@ -7,7 +7,6 @@ pytorch/examples. It is read with `weights_only=True`: no code in it is run.
 import argparse
 import re
 import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dcgan.checkpoint import Net, save_checkpoint
-from dcgan.cli import interruptible, user_path
+from dcgan.cli import guarded, user_path
 from dcgan.files import reason
 from dcgan.model import Discriminator, Generator, ModelConfig
 
@@ -109,17 +108,13 @@ def import_weights(paths: list[Path], out: Path) -> None:
     save_checkpoint(out, generator, discriminator, config, [], out / "none", card)
 
 
-@interruptible("import: stopped")
+@guarded("import", ValueError)
 def main(argv: list[str] | None = None) -> int:
-    """Import weights. Exit code 2, after one line on stderr, for what the user can mend."""
+    """Import weights."""
     parser = argparse.ArgumentParser(prog="python -m dcgan import", description=__doc__)
     parser.add_argument("weights", type=user_path, nargs="+", help="netG.pth and, if you have it, netD.pth")
     parser.add_argument("out", type=user_path, help="checkpoint folder to make")
     flags = parser.parse_args(argv)
-    try:
-        import_weights(flags.weights, flags.out)
-    except (ValueError, OSError) as error:
-        print(f"import: {error}", file=sys.stderr)
-        return 2
+    import_weights(flags.weights, flags.out)
     print(f"{flags.out} is made; look at it with:  python app.py --checkpoints {shlex.quote(str(flags.out))}")
     return 0

@@ -218,6 +218,25 @@ def test_a_checkpoint_a_run_or_a_folder_of_them_is_found_and_what_is_none_is_nam
         assert f"no checkpoint at '{tmp_path / name}'" in error_of(tmp_path / name)
 
 
+def test_what_is_given_in_place_of_a_checkpoint_is_named_with_the_way_to_one(folder, tmp_path):
+    weights = tmp_path / "the tutorial's"
+    weights.mkdir()
+    for name in ("netD_epoch_4.pth", "netG_epoch_4.pth"):
+        (weights / name).write_bytes(b"PK")
+    for path in (weights, weights / "netG_epoch_4.pth"):
+        line = error_of(path)
+        assert "netG_epoch_4.pth" in line.partition("python -m dcgan import")[2]
+    assert f"give its folder, '{folder}'" in error_of(folder / "generator.safetensors")
+
+
+def test_a_byte_order_mark_in_any_text_is_no_part_of_it(folder):
+    for name in ("config.json", "README.md", "history.jsonl"):
+        (folder / name).write_text((folder / name).read_text(), encoding="utf-8-sig")
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.card.startswith("#")
+    assert checkpoint.history
+
+
 # History and snapshots
 
 

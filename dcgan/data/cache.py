@@ -25,10 +25,12 @@ OWN = re.compile(r".+-\d+-[0-9a-f]{12}(\.new|\.old|-\w{8})?|.+--.+-[0-9a-f]{12}-
 
 
 def cache_directory() -> Path:
-    """The cache: $DCGAN_CACHE, else `dcgan` in the user's cache directory."""
-    if named := os.environ.get("DCGAN_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcgan"
+    """The cache: $DCGAN_CACHE, else `dcgan` in the user's cache directory. Raises DataError if there is none."""
+    named = os.environ.get("DCGAN_CACHE") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/dcgan"
+    path = Path(os.path.expanduser(named))  # noqa: PTH111  # pathlib fails where there is no home
+    if path.parts[0] == "~":
+        raise DataError("there is no folder for the image cache: set HOME, or DCGAN_CACHE to a folder")
+    return path
 
 
 def cache_size() -> int:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dcgan.data import avatars
 from dcgan.data.crop import turned
+from dcgan.errors import UserError
 from dcgan.files import reason
 
 SUFFIXES = (
@@ -28,7 +29,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
 
 
-class DataError(Exception):
+class DataError(UserError):
     """Images that cannot be had. The message is one line that says what was looked for, what was found, what to do."""
 
 
@@ -150,7 +151,7 @@ def open_source(source: str, limit: int | None = None) -> Source:
         return HubSource(source, limit)  # type: ignore[return-value]  # its names are a cached_property
     if is_drawn(source):
         return DrawnSource()
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # noqa: PTH111  # pathlib fails where there is no such user
     if path.is_dir():
         return FolderSource(path)
     if path.is_file():

@@ -1,14 +1,11 @@
-"""The demo: explore what a checkpoint can draw, on http://127.0.0.1:7860."""
+"""The page of the demo: its tabs, how Gradio serves it, and what it leaves behind."""
 
-import argparse
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,13 @@ import gradio as gr
 from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
-from dcgan.checkpoint import CheckpointError
-from dcgan.data.sources import DataError
+from dcgan.cli import ENDING, handling
 from dcgan.demo.explorer.files import page_head, write_moments, write_page
 from dcgan.demo.limits import BodyLimit
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import about, explore, find, interpolate, lab, real_vs_fake, replay, shell, words
 from dcgan.demo.tabs.theme import THEME
+from dcgan.hub.card import parsed_card
 
 TABS = {
     "explore": ("Explore", explore),
@@ -91,46 +88,22 @@ def delete_leftovers(age: float = 3600.0) -> None:
 
 def default_checkpoints(home: Path) -> str | Path:
     """home/checkpoints; in a Space made for a model on the Hub, that model, which its README names."""
-    if not (home / "checkpoints").exists() and (home / "README.md").exists():
-        models = SpaceCard.load(home / "README.md").data.get("models")
-        return models[0] if models else home / "checkpoints"
+    readme = home / "README.md"
+    if not (home / "checkpoints").exists() and readme.exists():
+        models = parsed_card(SpaceCard, readme.read_text(encoding="utf-8"), readme).data.get("models")
+        if models and isinstance(models, list):
+            return str(models[0])
     return home / "checkpoints"
 
 
-@contextmanager
-def opened_demo(argv: list[str] | None = None, home: Path = Path()) -> Iterator[tuple[gr.Blocks, dict[str, Any]]]:
-    """The page that a command line asks for, and the options to launch it with until Ctrl-C or SIGTERM.
+def serve(source: str | Path, dataroot: str | None = None) -> None:
+    """Serve the page of the checkpoints at `source` until Ctrl-C, SIGTERM or the end of the terminal.
 
-    home: the folder of the default checkpoints. What the user can mend ends the program with one line and status 2.
+    dataroot: the real images. Raises CheckpointError, DataError, or OSError: the port is taken, say.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m dcgan demo", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--checkpoints",
-        default=default_checkpoints(home),
-        help="a run, a checkpoint folder, a folder of them, or owner/name[@revision] on the Hub",
-    )
-    parser.add_argument(
-        "--dataroot", help="the real images that the checkpoints learned from: folder, zip or hf://datasets/OWNER/NAME"
-    )
-    arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    delete_leftovers()
-    try:
-        studio = Studio(arguments.checkpoints, arguments.dataroot)
+    with handling(signal.default_int_handler, *ENDING), suppress(KeyboardInterrupt):  # before Gradio waits for it
+        delete_leftovers()
+        studio = Studio(source, dataroot)
         studio.warm_up()
         with closing(studio), tempfile.TemporaryDirectory(prefix="dcgan-page-", ignore_cleanup_errors=True) as files:
-            yield build_demo(studio), launch_options(studio, Path(files))
-    except (CheckpointError, DataError, OSError) as error:  # OSError: the port is taken, say
-        print(f"demo: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:  # before Gradio waits for it
-        sys.exit(0)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Serve the demo: `dcgan demo`."""
-    with opened_demo(argv) as (demo, options):
-        demo.launch(**options)
-    return 0
+            build_demo(studio).launch(**launch_options(studio, Path(files)))

@@ -11,7 +11,15 @@ import numpy as np
 from torch import Tensor
 
 from dcgan import latents, provenance
-from dcgan.checkpoint import Checkpoint, CheckpointError, Snapshot, find_checkpoints, load_checkpoint, thin_history
+from dcgan.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    Snapshot,
+    find_checkpoints,
+    load_checkpoint,
+    no_checkpoint,
+    thin_history,
+)
 from dcgan.demo import requests
 from dcgan.demo.sentences import Sentences, spelled
 from dcgan.hub.pull import local_folder
@@ -53,7 +61,7 @@ class Checkpoints:
                 name, number = f"{checkpoint.name} ({number})", number + 1
             self._by_name[name] = checkpoint
         if not self._by_name:
-            raise CheckpointError("; ".join(self.broken) or f"no checkpoint at '{source}': train.py --out makes one")
+            raise CheckpointError("; ".join(self.broken)) if self.broken else no_checkpoint(source)
 
     def _leave_out(self, error: CheckpointError, folder: Path) -> None:
         self.broken.append(str(error).replace(f"{folder.parent}{os.sep}", ""))  # without the machine's paths

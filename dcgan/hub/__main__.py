@@ -3,7 +3,9 @@
 import sys
 
 from dcgan.__main__ import main
+from dcgan.cli import safe_output
 
 if __name__ == "__main__":
-    print(f"python -m dcgan.hub is now: python -m dcgan {' '.join(sys.argv[1:2])}", file=sys.stderr)
+    with safe_output():
+        print(f"python -m dcgan.hub is now: python -m dcgan {' '.join(sys.argv[1:2])}", file=sys.stderr)
     sys.exit(main())

@@ -2,22 +2,38 @@
 
 import math
 import re
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub import EvalResult, ModelCard, RepoCard
 
-from dcgan.checkpoint import Checkpoint
+from dcgan.checkpoint import CARD, Checkpoint
+from dcgan.files import reason
+from dcgan.hub_errors import HubError
 
 TASK = "unconditional-image-generation"
+
+Card = TypeVar("Card", bound=RepoCard)
+
+
+def parsed_card(kind: type[Card], text: str, file: Path) -> Card:
+    """Parse the text of a card. Raises HubError, which names `file`, if the Hub would not read its front matter."""
+    try:
+        return kind(text)
+    except Exception as error:  # whatever odd YAML makes its parsers raise
+        raise HubError(
+            f"the front matter of '{file}' cannot be read ({reason(error)}): mend the lines between its two ---"
+        ) from None
 
 
 def complete_card(checkpoint: Checkpoint, repo: str, license: str | None = None) -> str:
     """Return the model card with library, task, tags, data set, licence and metrics filled in where they are missing.
 
     repo: owner/name of the model, which the card's example code will name. license: an identifier that replaces the
-    card's; by default the terms of the data fill a missing one.
+    card's; by default the terms of the data fill a missing one. Raises HubError.
     """
-    card = ModelCard(checkpoint.card or f"---\n{{}}\n---\n# {checkpoint.name}\n")
+    text = checkpoint.card or f"---\n{{}}\n---\n# {checkpoint.name}\n"
+    card = parsed_card(ModelCard, text, checkpoint.folder / CARD)
     card.text = card.text.replace('load_checkpoint("PATH")', f'load_checkpoint("{repo}")')
     if license or not card.data.get("license"):
         terms = license or ("" if len(checkpoint.licenses) > 1 else checkpoint.licenses[0])

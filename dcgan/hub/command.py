@@ -3,15 +3,12 @@
 import argparse
 import re
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from huggingface_hub.utils import logging
-
-from dcgan.checkpoint import Checkpoint, CheckpointError
-from dcgan.data.sources import DataError
+from dcgan.checkpoint import Checkpoint
+from dcgan.cli import message
 from dcgan.hub_errors import HubError
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.provenance import xmp
@@ -31,17 +28,6 @@ def save_thumbnail(checkpoint: Checkpoint, file: Path) -> None:
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(file, quality=88, xmp=xmp(checkpoint))
 
 
-def run_command(name: str, work: Callable[[], str]) -> int:
-    """Print the result of `work` and return exit code 0, or its error in one line on stderr and exit code 2."""
-    logging.set_verbosity_error()  # the library would report the same trouble at length
-    try:
-        print(work())
-    except (CheckpointError, DataError, HubError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Create a folder, yield it, and delete it if the block fails.
@@ -57,4 +43,4 @@ def new_folder(out: Path) -> Iterator[Path]:
             yield out
             failed.pop_all()
     except OSError as error:
-        raise HubError(f"'{out}' cannot be written ({error.strerror})") from None
+        raise HubError(f"'{out}' cannot be written ({message(error)})") from None

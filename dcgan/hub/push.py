@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceHardware
+from huggingface_hub.utils import logging
 
 from dcgan.checkpoint import CARD, FILES, checkpoint_files, load_checkpoint
-from dcgan.cli import interruptible
+from dcgan.cli import guarded, user_source
 from dcgan.hub.card import complete_card
-from dcgan.hub.command import repo_id, run_command
+from dcgan.hub.command import repo_id
 from dcgan.hub.pull import local_folder
 from dcgan.hub_errors import HUB_ERRORS, HubError, error_message, http_status
 
@@ -60,6 +61,7 @@ def upload(
     leaves it as it is. Raises HubError.
     """
     kind = "space" if sdk else "model"
+    logging.set_verbosity_error()  # the library would report an error at length
     api = HfApi(token=True)  # the token of the user who is logged in, also where reading needs none
     try:
         url = api.create_repo(
@@ -76,13 +78,14 @@ def upload(
     return str(url)
 
 
-@interruptible("push: stopped")
+@guarded("push")
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code; 2, after one line on stderr, for an error that the user can mend."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m dcgan push", description="Put a checkpoint on the Hub.")
-    parser.add_argument("run", help="run folder or checkpoint folder")
+    parser.add_argument("run", type=user_source, help="run folder or checkpoint folder")
     parser.add_argument("repo", type=repo_id, help="owner/name of the model on the Hub; made if it is not there")
     parser.add_argument("--private", action="store_true", help="make it private (only when it is made)")
     parser.add_argument("--license", help="licence in the card, e.g. mit or cc-by-nc-4.0 (default: the data's terms)")
     flags = parser.parse_args(argv)
-    return run_command("push", lambda: push(flags.run, flags.repo, flags.private, flags.license))
+    print(push(flags.run, flags.repo, flags.private, flags.license))
+    return 0

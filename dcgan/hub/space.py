@@ -9,11 +9,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCard, SpaceHardware
 
-from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint
-from dcgan.cli import interruptible, nonempty, user_path
+from dcgan.checkpoint import Checkpoint, find_checkpoints, load_checkpoint, no_checkpoint
+from dcgan.cli import guarded, nonempty, user_path, user_source
 from dcgan.demo.checkpoints import about
-from dcgan.hub.card import dataset_id
-from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail
+from dcgan.hub.card import dataset_id, parsed_card
+from dcgan.hub.command import new_folder, repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import copy_checkpoint, upload
 from dcgan.hub_errors import HUB_ERRORS, HubError
@@ -37,7 +37,7 @@ def write_space(
     """
     checkpoints = [load_checkpoint(found) for found in find_checkpoints(local_folder(source))]
     if not checkpoints:
-        raise CheckpointError(f"no checkpoint at '{source}': train.py --out makes one")
+        raise no_checkpoint(Path(source))
     model = None if Path(source).exists() or "@" in source else source
     copy_program(folder)
     if model is None:
@@ -47,7 +47,8 @@ def write_space(
             copy_checkpoint(checkpoint.folder, folder / "checkpoints" / f"{number}-{name}")
     save_thumbnail(checkpoints[0], folder / "thumbnail.jpg")
 
-    card = SpaceCard.load(ROOT / "README.md")
+    readme = ROOT / "README.md"
+    card = parsed_card(SpaceCard, readme.read_text(encoding="utf-8"), readme)
     card.data["title"] = title or card.data["title"]
     if hardware:
         card.data["suggested_hardware"] = hardware.value
@@ -90,13 +91,14 @@ def description(title: str, checkpoints: list[Checkpoint], model: str | None) ->
     return "\n".join([heading, *shown, "", source if model else ""])
 
 
-@interruptible("space: stopped")
+@guarded("space")
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code; 2, after one line on stderr, for an error that the user can mend."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m dcgan space", description="Make a Gradio Space of the demo.")
     parser.add_argument("repo", type=repo_id, help="owner/name of the Space; made if it is not there")
     parser.add_argument(
         "--checkpoint",
+        type=user_source,
         default="checkpoints",
         help="run, checkpoint folder or a folder of them, which are copied; or owner/name on the Hub, which the Space "
         "downloads when it is built (default: checkpoints)",
@@ -112,26 +114,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--private", action="store_true", help="make it private (only when it is made)")
     parser.add_argument("--out", type=user_path, help="write the Space to this folder instead of uploading it")
     flags = parser.parse_args(argv)
-
-    def work() -> str:
-        if flags.out:
-            with new_folder(flags.out) as folder:
-                write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
-            return f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py"
-        with tempfile.TemporaryDirectory() as temporary:
-            write_space(Path(temporary), flags.repo, flags.checkpoint, flags.title, flags.hardware)
-            try:
-                return upload(
-                    Path(temporary), flags.repo, "The demo", PATTERNS, flags.private, "gradio", flags.hardware
-                )
-            except HubError as error:
-                if error.status not in (402, 403):
-                    raise
-                what = f"--checkpoint {shlex.quote(flags.checkpoint)}"
-                raise HubError(
-                    f"{error}; free are a page without a server,  python -m dcgan static OUT {what} --push "
-                    f"{flags.repo}  and a Space on ZeroGPU,  python -m dcgan space {flags.repo} {what} --hardware "
-                    "zero-a10g"
-                ) from None
-
-    return run_command("space", work)
+    if flags.out:
+        with new_folder(flags.out) as folder:
+            write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
+        print(f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py")
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        write_space(Path(temporary), flags.repo, flags.checkpoint, flags.title, flags.hardware)
+        try:
+            print(upload(Path(temporary), flags.repo, "The demo", PATTERNS, flags.private, "gradio", flags.hardware))
+        except HubError as error:
+            if error.status not in (402, 403):
+                raise
+            what = f"--checkpoint {shlex.quote(flags.checkpoint)}"
+            raise HubError(
+                f"{error}; free are a page without a server,  python -m dcgan static OUT {what} --push "
+                f"{flags.repo}  and a Space on ZeroGPU,  python -m dcgan space {flags.repo} {what} --hardware "
+                "zero-a10g"
+            ) from None
+    return 0

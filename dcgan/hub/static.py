@@ -12,13 +12,13 @@ from huggingface_hub import SpaceCard, SpaceCardData
 from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, nonempty, user_path
+from dcgan.cli import guarded, nonempty, user_path, user_source
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import write_page
-from dcgan.hub.command import new_folder, repo_id, run_command, save_thumbnail
+from dcgan.hub.command import new_folder, repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
 from dcgan.latent.arithmetic import response
@@ -89,20 +89,22 @@ def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str | None) -> dic
     return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} photos."}
 
 
-@interruptible("static: stopped")
+@guarded("static")
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code; 2, after one line on stderr, for an error that the user can mend."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m dcgan static", description="Make a page of plain files, for a static Space."
     )
     parser.add_argument("out", type=user_path, help="folder to write; it must be new or empty")
     parser.add_argument(
         "--checkpoint",
+        type=user_source,
         default="checkpoints/faces",
         help="run, checkpoint folder or owner/name on the Hub (default: checkpoints/faces)",
     )
     parser.add_argument(
         "--dataroot",
+        type=user_source,
         help="folder, zip or hf://datasets/OWNER/NAME, of which 256 pictures are published beside the fakes (default: "
         "none; the drawn faces for a checkpoint that was trained on them)",
     )
@@ -110,16 +112,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--push", type=repo_id, metavar="OWNER/NAME", help="upload it, too, as this static Space")
     parser.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
     flags = parser.parse_args(argv)
-
-    def work() -> str:
-        with new_folder(flags.out) as folder:
-            write_static(folder, flags.checkpoint, flags.title, flags.dataroot)
-        if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
-            large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
-            print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
-        if flags.push:
-            return upload(flags.out, flags.push, "The page", PATTERNS, flags.private, "static")
+    with new_folder(flags.out) as folder:
+        write_static(folder, flags.checkpoint, flags.title, flags.dataroot)
+    if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
+        large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
+        print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
+    if flags.push:
+        print(upload(flags.out, flags.push, "The page", PATTERNS, flags.private, "static"))
+    else:
         server = f"python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(flags.out))}"
-        return f"wrote {flags.out}; try it with:  {server}"
-
-    return run_command("static", work)
+        print(f"wrote {flags.out}; try it with:  {server}")
+    return 0

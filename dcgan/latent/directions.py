@@ -5,7 +5,6 @@ python -m dcgan directions checkpoints/faces --dataroot my_photos
 
 import argparse
 import math
-import sys
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 from tqdm import tqdm
 
-from dcgan.checkpoint import DIRECTIONS, Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, nonempty
+from dcgan.checkpoint import DIRECTIONS, Checkpoint, load_checkpoint
+from dcgan.cli import guarded, user_source
 from dcgan.data.images import division, load_images
-from dcgan.data.sources import DataError
 from dcgan.direction import REACH, Direction, save_directions
+from dcgan.errors import UserError
 from dcgan.files import reason
 from dcgan.hub.pull import local_folder
 from dcgan.metrics.attributes import Attribute, AttributeNet, attribute_net
@@ -264,31 +263,27 @@ def table(directions: tuple[Direction, ...]) -> str:
     return "\n".join(lines)
 
 
-@interruptible("directions: stopped")
+@guarded("directions")
 def main(argv: list[str] | None = None) -> int:
-    """Fit and save directions. Exit code 2, after one line on stderr, for what the user can mend."""
+    """Fit and save directions."""
     parser = argparse.ArgumentParser(prog="python -m dcgan directions", description="Fit directions for a checkpoint.")
-    parser.add_argument("checkpoint", help="checkpoint folder or run folder")
-    parser.add_argument("--dataroot", type=nonempty, help="its images, with labels (else principal directions only)")
+    parser.add_argument("checkpoint", type=user_source, help="checkpoint folder or run folder")
+    parser.add_argument("--dataroot", type=user_source, help="its images, with labels (else principal directions only)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faces that are looked at (default: 0)")
     flags = parser.parse_args(argv)
+    checkpoint = load_checkpoint(local_folder(flags.checkpoint))
+    model, net = checkpoint.model, None
+    if flags.dataroot:
+        images = load_images(flags.dataroot, model.image_size, model.nc)
+        net = attribute_net(images.divided(*division(checkpoint.data)))
+        if net is None:
+            print(f"no labels in '{flags.dataroot}': principal directions only")
+    directions = fit_directions(checkpoint, net, seed=flags.seed)
+    path = checkpoint.folder / DIRECTIONS
     try:
-        checkpoint = load_checkpoint(local_folder(flags.checkpoint))
-        model, net = checkpoint.model, None
-        if flags.dataroot:
-            images = load_images(flags.dataroot, model.image_size, model.nc)
-            net = attribute_net(images.divided(*division(checkpoint.data)))
-            if net is None:
-                print(f"no labels in '{flags.dataroot}': principal directions only")
-        directions = fit_directions(checkpoint, net, seed=flags.seed)
-        path = checkpoint.folder / DIRECTIONS
         save_directions(path, directions, checkpoint.generator)
-    except (CheckpointError, DataError) as error:
-        print(f"directions: {error}", file=sys.stderr)
-        return 2
     except (OSError, SafetensorError) as error:
-        print(f"directions: '{flags.checkpoint}' cannot be written ({reason(error)})", file=sys.stderr)
-        return 2
+        raise UserError(f"'{flags.checkpoint}' cannot be written ({reason(error)})") from None
     print(table(directions))
     print(f"saved {path}")
     return 0

@@ -12,16 +12,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations, groupby
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import interruptible, nonempty
-from dcgan.data import DataError, Images, load_images
+from dcgan.checkpoint import Checkpoint, load_checkpoint
+from dcgan.cli import guarded, user_path, user_source
+from dcgan.data import Images, load_images
 from dcgan.data.images import division
 from dcgan.data.sources import printable
 from dcgan.hub.pull import local_folder
@@ -246,23 +245,26 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-@interruptible("evaluate: stopped")
+@guarded("evaluate")
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 2, after one line on stderr, for what the user can mend."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m dcgan evaluate", description="Say how good checkpoints are.")
-    parser.add_argument("checkpoint", nargs="+", help="checkpoint folder or run folder; several are set side by side")
     parser.add_argument(
-        "--dataroot", type=nonempty, required=True, help="what it was trained on: folder or zip of images, or avatars"
+        "checkpoint", type=user_source, nargs="+", help="checkpoint folder or run folder; several are set side by side"
+    )
+    parser.add_argument(
+        "--dataroot",
+        type=user_source,
+        required=True,
+        help="what it was trained on: folder or zip of images, or avatars",
     )
     parser.add_argument("--num", type=int, default=10_000, help="samples of each (default: 10000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
-    parser.add_argument("--inception", type=Path, metavar="PATH", help="Inception's weights, where there is no network")
+    parser.add_argument(
+        "--inception", type=user_path, metavar="PATH", help="Inception's weights, where there is no network"
+    )
     flags = parser.parse_args(argv)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the figures alone
-            result = measure(flags)
-    except (CheckpointError, DataError, MetricError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for the figures alone
+        result = measure(flags)
     print(json.dumps(result, indent=2) if flags.json else "\n".join(report(result)).rstrip())
     return 0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
 
+from dcgan.errors import UserError
 from dcgan.files import reason
 from dcgan.pictures import normalised
 
@@ -21,7 +22,7 @@ FILTER = 7  # pixels: the side of a filter
 PIECE = 256  # images that are worked on at once
 
 
-class MetricError(Exception):
+class MetricError(UserError):
     """A measurement that cannot be taken; the message is one line that says why."""
 
 

@@ -12,44 +12,47 @@ import shlex
 import sys
 import time
 from dataclasses import asdict, fields, replace
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from dcgan.checkpoint import Checkpoint
-from dcgan.cli import interruptible, nonempty, user_path
+from dcgan.cli import guarded, user_path, user_source
 from dcgan.data import avatars
 from dcgan.data.images import load_images
-from dcgan.data.sources import DataError, DrawnSource, is_drawn
+from dcgan.data.sources import DrawnSource, is_drawn, printable
+from dcgan.errors import UserError
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.training.distributed import join, launch, launched, leave
 from dcgan.training.init import check_shape, open_init
 from dcgan.training.loop import train
-from dcgan.training.resume import TrainingError, check_folder, divided_as_before, read_settings
+from dcgan.training.resume import STATE, TrainingError, check_folder, divided_as_before, read_settings
 from dcgan.training.signals import ending_well
 
 INIT = "begin from its networks, and at their sizes: a checkpoint folder, a run, or owner/name[@revision] on the Hub"
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 
 
+@guarded(
+    "train.py", ValueError, stopped="stopped at once; the last save, if there was one, stands", output_counts=False
+)
 def main(argv: list[str] | None = None) -> int:
     """Run the command line. Returns the exit code: 2, after one line on stderr, for an error that the user can mend."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be of any bytes
-    with ending_well(), interruptible("train.py: stopped at once; the last save, if there was one, stands"):
-        try:
+    try:
+        with ending_well():
             return run_training(sys.argv[1:] if argv is None else argv)
-        except (DataError, TrainingError, ValueError, OSError) as error:
-            if os.environ.get("LOCAL_RANK", "0") == "0":  # of several ranks, which all stop, one says why
-                print(f"train.py: {error}", file=sys.stderr)
-            return 2
+    except (UserError, ValueError, OSError):
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            raise
+        return 2  # of several ranks, which all stop, one says why
 
 
 def run_training(argv: list[str]) -> int:
     """Read flags, settings and images, and train. Returns the exit code."""
     flags = build_parser().parse_args(argv)
     run = flags.out or Path(time.strftime("runs/%Y%m%d-%H%M%S"))
+    if flags.resume and not flags.out:
+        raise TrainingError(f"--resume goes on with a run: name it with --out{latest_run()}")
     check_folder(run, flags.resume)
     saved = read_settings(run) if flags.resume else {}
     if flags.init and saved and not saved.get("init"):
@@ -61,10 +64,10 @@ def run_training(argv: list[str]) -> int:
     ranks = join(config.ngpu, config.batch_size, config.device)
     data = saved.get("data", {})
     dataroot, limit = flags.dataroot or data.get("dataroot", avatars.SOURCE), flags.limit or data.get("limit")
-    drawn, path = is_drawn(dataroot) if flags.dataroot else dataroot == avatars.SOURCE, Path(dataroot).expanduser()
+    drawn, path = is_drawn(dataroot) if flags.dataroot else dataroot == avatars.SOURCE, Path(dataroot)
     if saved and not (flags.dataroot or drawn or dataroot.startswith("hf://") or path.exists()):
         raise TrainingError(f"cannot resume: the images are no longer at '{dataroot}'. Say where with --dataroot")
-    if not drawn and path.resolve() == run.resolve():
+    if not drawn and os.path.realpath(path) == os.path.realpath(run):  # Path.resolve fails at links in a circle
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
     if ranks.first:
         print(f"{model}\n{config}\nRandom Seed: {config.seed}")
@@ -94,16 +97,26 @@ def run_training(argv: list[str]) -> int:
     return 0
 
 
+def latest_run() -> str:
+    """The run in runs/ that was last written to, as an example in a message; empty if there is none."""
+    runs = sorted(Path("runs").glob(f"*/{STATE}"), key=lambda path: path.stat().st_mtime)
+    return f", such as --out {shlex.quote(str(runs[-1].parents[1]))}" if runs else ""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
     parser = argparse.ArgumentParser(
         prog="python -m dcgan train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--dataroot", type=nonempty, help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (the default)")
+    add(
+        "--dataroot",
+        type=user_source,
+        help="folder or zip of images, hf://datasets/OWNER/NAME, or avatars (the default)",
+    )
     add("--out", type=user_path, help="run folder (default: runs/ and the time)")
     add("--resume", action="store_true", help="go on with the run in --out, with its settings")
-    add("--init", type=nonempty, metavar="CHECKPOINT", help=INIT)
+    add("--init", type=user_source, metavar="CHECKPOINT", help=INIT)
     add("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
     add("--limit", type=positive, help="use only the first so many images")
     add("--keep-duplicates", action="store_true", default=None, help="use images that show the same as others, too")
@@ -126,7 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def one_line(text: str) -> str:
     """A flag's text, for a line of the model card."""
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def hub_name(text: str) -> str:

@@ -19,8 +19,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dcgan.cli import ENDING, handling
 from dcgan.device import CPU, find_device
-from dcgan.training.signals import handling
 
 PATIENCE = timedelta(days=2)  # for a rank that decodes, measures or saves alone; one that died ends the others at once
 LAST_WORDS = 10  # seconds that the others get when one rank has died
@@ -102,8 +102,9 @@ def leave() -> None:
 def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
     """Run `main(argv)` in a rank for each of this machine's first `ngpu` GPUs. Returns their exit code.
 
-    SIGTERM is passed on; Ctrl-C reaches the ranks by itself. If one fails the others are ended, and a line on stderr
-    names it unless it has printed its error (exit code 2). Raises ValueError if there are fewer GPUs.
+    SIGTERM and SIGHUP are passed on, as SIGTERM; Ctrl-C reaches the ranks by itself. If one fails the others are
+    ended, and a line on stderr names it unless it has printed its error (exit code 2). Raises ValueError if there are
+    fewer GPUs.
     """
     if ngpu > (gpus := torch.cuda.device_count()):
         raise ValueError(f"--ngpu {ngpu}, but this machine has {gpus} GPUs")
@@ -116,10 +117,10 @@ def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
 
     def pass_on(number: int, _frame: object) -> None:
         stopped.append(number)
-        for rank in ranks if number == signal.SIGTERM else ():
+        for rank in ranks if number in ENDING else ():
             rank.terminate()
 
-    with handling(pass_on, signal.SIGTERM, signal.SIGINT):
+    with handling(pass_on, signal.SIGINT, *ENDING):
         for rank in ranks:
             rank.start()
         while not any(rank.exitcode for rank in ranks) and (alive := [r.sentinel for r in ranks if r.is_alive()]):
@@ -131,7 +132,7 @@ def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
             rank.join(LAST_WORDS)
             rank.kill()
     code, number = min(failed, default=(0, 0))  # a rank that was killed before those that noticed
-    if signal.SIGTERM in stopped and code == -signal.SIGTERM:  # before there was anything to save
+    if not set(stopped).isdisjoint(ENDING) and code == -signal.SIGTERM:  # before there was anything to save
         return 0
     if code not in (0, 2, 130):
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,5 +1,6 @@
 """The training loop: two networks against each other, over images that come without end."""
 
+import os
 import signal
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.checkpoint import Checkpoint
+from dcgan.cli import ENDING, handling
 from dcgan.data.images import COPIES, Images
+from dcgan.data.sources import printable
 from dcgan.model import ModelConfig
 from dcgan.training.adaptive import adapt
 from dcgan.training.config import TrainConfig
@@ -21,7 +24,7 @@ from dcgan.training.networks import Networks
 from dcgan.training.resume import TrainingError, origin, restore
 from dcgan.training.run import Run, rounded
 from dcgan.training.schedule import crossed, iterations, penalty_due, rate, snapshot_due
-from dcgan.training.signals import Stop, handling
+from dcgan.training.signals import Stop
 from dcgan.training.step import STATS, capable, check_penalty, stepper
 
 STATS_EVERY = 50  # iterations between two printed lines, as in the tutorial
@@ -46,8 +49,8 @@ def train(
     about_data: entries of config.json about the data besides name, count and digest (license, hub, source).
     private: settings of the data that the run folder keeps, but not the checkpoint (dataroot, limit).
     init: a checkpoint with networks of this shape to begin from; resuming needs it no more.
-    Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C and SIGTERM save and return early,
-    SIGTERM without the figures.
+    Prints the tutorial's statistics; saves at every tick and at the end. Ctrl-C, SIGTERM and SIGHUP save and return
+    early, the latter two without the figures.
     Raises TrainingError or DataError, before anything is written, if it cannot start, and TrainingError if losses or
     weights are no longer finite or the disk is full: the last save then stands.
     """
@@ -63,7 +66,8 @@ def train(
     batches = images.batches(*order, ranks.device, ranks.rank, ranks.world)  # uint8 [B, nc, S, S] on the device
     step, doctor, stop, iteration = stepper(nets), Doctor(), Stop(), 0
     pending: list[tuple[int, Tensor]] = []  # images seen and the step's figures, still on the device
-    settings = {"name": name or run.name, "model": asdict(model), "train": asdict(config), "data": about_data or {}}
+    name = name or printable(Path(os.path.realpath(run)).name)
+    settings = {"name": name, "model": asdict(model), "train": asdict(config), "data": about_data or {}}
     settings |= {"init": began} if began else {}
     out = Run(run, nets, images, settings)
     say = tqdm.write if ranks.first else lambda line: None
@@ -71,7 +75,7 @@ def train(
     with (
         out.open(seen, private or {}, resume),
         tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0, disable=not ranks.first) as bar,
-        handling(stop.note, signal.SIGINT, signal.SIGTERM),
+        handling(stop.note, signal.SIGINT, *ENDING),
     ):
         for line in warnings(images, seen, target, resume):
             say(line)

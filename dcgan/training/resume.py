@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dcgan.checkpoint import CONFIG, MOMENTS
 from dcgan.data.images import Images, division
 from dcgan.data.sources import SETTINGS
 from dcgan.device import set_random_state
+from dcgan.errors import UserError
 from dcgan.files import reason, writing
 from dcgan.training.networks import Networks
 
@@ -25,7 +27,7 @@ FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png
 WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """Training that cannot start or go on; the message is one line that says what to do."""
 
 
@@ -59,6 +61,8 @@ def locked(folder: Path) -> Iterator[None]:
 def check_folder(run: Path, resume: bool) -> None:
     """Raise TrainingError if a new run would overwrite anything, or there is nothing to resume."""
     started = (run / SETTINGS).is_file()
+    if run.name in WRITTEN and (run.parent / SETTINGS).is_file():
+        raise TrainingError(f"'{run}' is a part of the run '{run.parent}': give --out {shlex.quote(str(run.parent))}")
     if (run / "checkpoint" / CONFIG).exists() and not started:
         raise TrainingError(
             f"'{run}' holds a checkpoint, but not what resuming needs ({SETTINGS.parent}/): choose another --out"
@@ -81,7 +85,7 @@ def _has_content(path: Path) -> bool:
 def read_settings(run: Path) -> dict[str, Any]:
     """Return the settings of a run: name, model, train and data. Raises TrainingError if they are damaged."""
     try:
-        settings = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
+        settings = json.loads((run / SETTINGS).read_text(encoding="utf-8-sig"))
         for part, kind in {"name": str, "model": dict, "train": dict, "data": dict}.items():
             if not isinstance(settings[part], kind):
                 raise ValueError(f"its {part} is none")

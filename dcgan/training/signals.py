@@ -1,13 +1,14 @@
-"""Ctrl-C and SIGTERM, which a cluster sends before it takes a machine away: training saves and ends."""
+"""Ctrl-C, SIGTERM and SIGHUP: training saves and ends."""
 
 import contextlib
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+from dcgan.cli import ENDING, handling
 
 Result = TypeVar("Result")
 
@@ -28,8 +29,8 @@ class Stop:
 
     @property
     def hurried(self) -> bool:
-        """Whether SIGTERM was among them: the machine may be gone seconds later."""
-        return signal.SIGTERM in self.signals
+        """Whether SIGTERM or SIGHUP was among them: the machine may be gone seconds later."""
+        return not set(self.signals).isdisjoint(ENDING)
 
     def note(self, number: int, _frame: Any) -> None:
         """The signals' handler. A second Ctrl-C raises KeyboardInterrupt."""
@@ -53,24 +54,11 @@ class Stop:
 
 @contextlib.contextmanager
 def ending_well() -> Iterator[None]:
-    """SIGTERM ends the process with exit code 0 and one line on stderr: there is nothing yet to save."""
+    """SIGTERM or SIGHUP ends the process with exit code 0 and one line on stderr: there is nothing yet to save."""
 
     def end(*_: Any) -> None:
         print("train.py: stopped; nothing was under way that had to be saved", file=sys.stderr)
         sys.exit(0)
 
-    with handling(end, signal.SIGTERM):
+    with handling(end, *ENDING):
         yield
-
-
-@contextlib.contextmanager
-def handling(handler: Callable[[int, Any], None], *numbers: int) -> Iterator[None]:
-    """Install the handler for these signals within the block. Does nothing outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        numbers = ()
-    previous = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)

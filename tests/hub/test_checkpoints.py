@@ -200,6 +200,18 @@ def test_what_cannot_be_pushed_is_one_line(hub: Hub, run: Path, command: Command
         with pytest.raises(SystemExit):
             command(*arguments)
     assert hub.requests == []
+    for odd in (
+        "[1, 2]",
+        "a: b: c",
+        "1: 2",
+        "!!python/object:os.system x",
+        "tags: {a: [}",
+        "&a [*a]",
+        "model-index: [5]",
+    ):
+        (run / "checkpoint" / "README.md").write_text(f"---\n{odd}\n---\n")
+        assert "the front matter of" in command("push", run, "maker/faces")[1], odd
+    assert hub.requests == []
     (run / "checkpoint" / "README.md").write_text("---\nlicense: [1, 2]\n---\n")
     assert '"license" must be a string' in command("push", run, "maker/faces")[1]
 

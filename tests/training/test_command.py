@@ -206,6 +206,16 @@ def test_a_run_or_a_checkpoint_that_is_there_is_not_overwritten(original, tmp_pa
     assert load_checkpoint(tmp_path / "run").images_seen == 16
 
 
+def test_resuming_says_which_run_it_wants(original, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert refused(capsys, "--resume").endswith("goes on with a run: name it with --out\n")
+    shutil.copytree(original, "runs/the last")
+    assert refused(capsys, "--resume").endswith("such as --out 'runs/the last'\n")
+    for name in ("checkpoint", "state"):
+        assert refused(capsys, "--resume", "--out", str(original / name)).endswith(f"give --out {original}\n")
+        assert f"give --out {original}" in refused(capsys, "--out", str(original / name))
+
+
 @pytest.mark.parametrize(
     "name", ["checkpoint.old/mine", "generators/0000000009.safetensors", "state/mine", "history.jsonl", "loss.png"]
 )

@@ -389,8 +389,13 @@ def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_photos_in_a_folder_whose_name_is_not_utf_8_are_trained_on(tmp_path, photos):
+def test_photos_in_a_folder_whose_name_is_not_utf_8_are_trained_on(tmp_path, photos, monkeypatch):
     folder = shutil.copytree(photos, Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")))
-    flags = ["--dataroot", str(folder), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY_FLAGS]
-    assert command.main(flags) == 0
-    assert load_checkpoint(tmp_path / "run").data["name"] == "caf\ufffd"
+    for run, name in ((folder / "run \udcff", "run \ufffd"), (Path(), tmp_path.name)):
+        monkeypatch.chdir(tmp_path)
+        flags = ["--dataroot", str(folder), "--out", str(run), "--max-images", "8", *TINY_FLAGS]
+        assert command.main([*flags, "--data-license", "\udcff"]) == 0
+        assert command.main(["--out", str(run), "--resume", "--max-images", "16"]) == 0
+        checkpoint = load_checkpoint(run)
+        assert (checkpoint.images_seen, checkpoint.name, checkpoint.data["name"]) == (16, name, "caf\ufffd")
+        assert checkpoint.card.count("\ufffd") == 2 + name.count("\ufffd")
