@@ -51,6 +51,7 @@ MAX_TEXT = 16 * 2**20  # bytes of a JSON or Markdown file; 2,000 rows of a histo
 # Types of the fields of config.json; a missing or null field is the type's empty value.
 KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
 KINDS |= {"init": dict}  # what its training began from: name, images_seen, data and, if that too began from one, init
+KINDS |= {"seeds": list}  # of faces to begin with
 DATA_KINDS = {"name": str, "count": int, "digest": str, "license": str, "limits": str, "hub": str, "source": str}
 
 
@@ -263,10 +264,14 @@ def save_checkpoint(
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
     snapshots: a folder with those of the run so far. moments: generators to keep, files of `save_net`. config: the
-    model, train and data settings, images_seen and metrics; format and versions are added. Directions of the older
-    checkpoint stay if its generator had the same weights.
+    model, train and data settings, images_seen and metrics; format and versions are added. Directions, and seeds to
+    begin with, of the older checkpoint stay if its generator had the same weights.
     """
     with replacing(folder) as new:
+        with suppress(CheckpointError):  # there is none, or none that can be read
+            old = load_checkpoint(folder)
+            if "seeds" in old.config and fingerprint(old.generator) == fingerprint(generator):
+                config = {"seeds": old.config["seeds"], **config}
         save_net(generator, new / GENERATOR)
         with suppress(ValueError):  # there are none, or they were fitted for other weights
             save_directions(new / DIRECTIONS, load_directions(folder / DIRECTIONS, generator), generator)
@@ -281,8 +286,18 @@ def save_checkpoint(
             _link(moment.path, new / MOMENTS / moment.path.name)
         (new / CARD).write_text(readme, encoding="utf-8", errors="replace")
         versions = {"python": platform.python_version(), "torch": torch.__version__}
-        whole = {"format": FORMAT, **config, "versions": versions}
-        (new / CONFIG).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+        _write_config(new / CONFIG, {"format": FORMAT, **config, "versions": versions})
+
+
+def save_seeds(checkpoint: Checkpoint, seeds: list[int]) -> None:
+    """Write the seeds to begin with into a checkpoint's config.json."""
+    checkpoint.config["seeds"] = seeds
+    with writing(checkpoint.folder / CONFIG) as temporary:
+        _write_config(temporary, checkpoint.config)
+
+
+def _write_config(path: Path, config: dict[str, Any]) -> None:
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

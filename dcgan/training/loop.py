@@ -124,6 +124,7 @@ def train(
             out.snapshot(seen)
             out.save(seen)
         if not stop.hurried:
+            out.choose_seeds()
             out.draw_figures()
     ranks.any(False)  # so that none ends before the first has written
     return run / "checkpoint"

@@ -23,9 +23,11 @@ from dcgan.checkpoint import (
     MOMENTS,
     list_moments,
     list_snapshots,
+    load_checkpoint,
     read_history,
     save_checkpoint,
     save_net,
+    save_seeds,
     thin_moments,
     write_history,
 )
@@ -34,7 +36,8 @@ from dcgan.data.sources import SETTINGS
 from dcgan.device import CPU, own_randomness, random_state
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
-from dcgan.metrics.distances import MIN_IMAGES, Quality
+from dcgan.metrics.distances import MIN_IMAGES, MIN_REFERENCE, Quality
+from dcgan.metrics.opening import opening_seeds
 from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
@@ -193,6 +196,15 @@ class Run:
         if self.quality is None:
             return {}
         return {"n": len(self.quality.real), **{name: rounded(value) for name, value in self.quality.floor.items()}}
+
+    def choose_seeds(self) -> None:
+        """Choose the checkpoint's seeds to begin with, if its quality was measured against enough images."""
+        if not (self.writes and self.quality and len(self.quality.real) >= MIN_REFERENCE):
+            return
+        with self._writing("all is saved but the seeds to begin with and the figures; make room, then --resume"):
+            checkpoint = load_checkpoint(self.folder / "checkpoint")
+            seeds = opening_seeds(checkpoint.generator, self.quality.features, self.quality.real)
+            save_seeds(checkpoint, seeds)
 
     def draw_figures(self) -> None:
         """Draw the tutorial's figures: losses, animation, real beside fake."""
