@@ -3,24 +3,39 @@
     python benchmarks/ablation.py --dataroot PHOTOS --out runs/ablation                       (32 px, to screen)
     python benchmarks/ablation.py --dataroot PHOTOS --out runs/finalists --image-size 64 --ngf 64 --ndf 64 \\
         --images 200000 --seeds 0 1 2 --only tutorial best lsgan
+    python benchmarks/ablation.py --dataroot UTKFACE --out runs/finetune --images 20000 --photos 200
 
+With --photos, so many photos of children are learned by networks that have learned adults before (or those of --init,
+and any pictures), and the checkpoints are compared with photos of other children.
 Every run can be interrupted: the same command goes on with it, and leaves finished ones alone. The table is printed
 at the end, or at any time with --table. The quality of `tutorial` is that of its generator as trained, in eval mode.
 """
 
 import argparse
 import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.checkpoint import read_history
-from dcgan.data.images import load_images
+from dcgan.checkpoint import Checkpoint, load_checkpoint, read_history
+from dcgan.data.images import Images, load_images
+from dcgan.latents import latents
+from dcgan.metrics.distances import FIRST_SEED, Quality, frechet_distance
+from dcgan.metrics.features import Features, filter_features
+from dcgan.sampling import render
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.loop import train
 from dcgan.training.resume import STATE
 
+Judge = Callable[[Tensor], dict[str, float]]  # the figures of pictures
 FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}
 AVERAGE = {**TUTORIAL, "ema": 10_000}
@@ -45,6 +60,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cutout": {**BASE, "augment": "cutout"},
     "color": {**BASE, "augment": "color"},
 }
+# With --photos: all but the first begin from --init.
+FINETUNE = RECIPES["finetune"]
+FINETUNINGS: dict[str, dict[str, Any]] = {
+    "from nothing": {**FINETUNE, "recipe": "best"},
+    "finetune": FINETUNE,
+    "tutorial": {**TUTORIAL, "drop_last": True},
+    "rate 2e-4": {**FINETUNE, "lr": 2e-4},
+    "rate 1e-4": {**FINETUNE, "lr": 1e-4},
+    "rate 5e-5": {**FINETUNE, "lr": 5e-5},
+    "R1": {**FINETUNE, "r1": 1.0},
+    "always altered": {**FINETUNE, "adapt": 0.0},
+    "never altered": {**FINETUNE, "augment": ""},
+}
+ADULT = 13  # years
+BASE_IMAGES = 100_000  # images that the networks have learned adults from
+SAMPLES = 1_000  # of each checkpoint
+LARGEST = 2_000  # photos at most that are learned: the others are what all are compared with
 
 
 def main() -> None:
@@ -56,23 +88,69 @@ def main() -> None:
     parser.add_argument("--ngf", type=int, default=32)
     parser.add_argument("--ndf", type=int, default=32)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument("--photos", type=int, default=0, help="learn so many from what --init has learned")
+    parser.add_argument("--init", help="checkpoint to begin from (default: one that learns the adults now)")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     flags = parser.parse_args()
+    variants = FINETUNINGS if flags.photos else VARIANTS
+    flags.only = flags.only or list(variants)
     size = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
+    images, init, judge = load_images(flags.dataroot, flags.image_size), None, None
+    out = flags.out / str(flags.photos or "")
+    if flags.photos:
+        images, init, judge = finetuning(images, flags, size)
     for seed in () if flags.table else flags.seeds:
         for name in flags.only:
-            run = folder(flags.out, name, seed)
-            if read_history(run / "history.jsonl")[-1:] and seen(run) >= flags.images:
-                continue
-            print(f"\n{name}, seed {seed}: {run}", flush=True)
+            start = None if name == "from nothing" else init
             budget = {"epochs": 0, "max_images": flags.images, "seed": seed, "quality": 1}
-            model, config = configure({**VARIANTS[name], **size, **budget})
-            images = load_images(flags.dataroot, flags.image_size)
-            train(model, config, images, run, resume=(run / STATE).exists())
-            if seen(run) < flags.images:
-                raise SystemExit("stopped: the same command goes on")
-    table(flags)
+            shape = asdict(init.model) if init else size
+            learn({**variants[name], **shape, **budget}, images, folder(out, name, seed), start)
+    if judge:
+        judged_table(flags, judge)
+    else:
+        table(flags)
+
+
+def learn(settings: dict[str, Any], images: Images, run: Path, init: Checkpoint | None = None) -> None:
+    """Train, or go on with, a run; nothing if it has ended."""
+    if read_history(run / "history.jsonl")[-1:] and seen(run) >= settings["max_images"]:
+        return
+    print(f"\n{run}", flush=True)
+    model, config = configure(settings)
+    train(model, config, images, run, resume=(run / STATE).exists(), init=init)
+    if seen(run) < settings["max_images"]:
+        raise SystemExit("stopped: the same command goes on")
+
+
+def part(images: Images, out: Path, name: str, indices: np.ndarray) -> Images:
+    """Some of the images, as a set of its own, with a folder in `out`."""
+    (out / name).mkdir(parents=True, exist_ok=True)
+    names = [images.names[i] for i in indices]
+    return Images(name, images.pixels[indices], names, [], f"{images.digest}-{name}-{len(names)}", out / name)
+
+
+def finetuning(images: Images, flags: argparse.Namespace, size: dict[str, int]) -> tuple[Images, Checkpoint, Judge]:
+    """The photos to learn, the checkpoint to begin from and the judge of what was learned."""
+    new, base = np.arange(len(images)), flags.out / "base"
+    if not flags.init:
+        ages = np.array([int(Path(name).name.partition("_")[0]) for name in images.names])
+        new, adults = np.flatnonzero(ages < ADULT), part(images, flags.out, "adults", np.flatnonzero(ages >= ADULT))
+        learn({**RECIPES["best"], **size, "max_images": BASE_IMAGES}, adults, base)
+    new = np.array(sorted(new, key=lambda i: zlib.crc32(b"order" + images.names[i].encode())))
+    keys = np.arange(len(images), dtype=np.uint64)
+    divided = {"keys": keys, "first": keys.astype(int), "known": (keys, np.isin(keys, new[LARGEST:]))}
+    # By another name drawn faces have no labels, which would take many minutes to learn, and are compared by FD alone.
+    quality = Quality(replace(images, name="judged", folder=flags.out, **divided))
+    learned = part(images, flags.out, f"photos-{flags.photos}", new[: flags.photos])
+    judge = partial(judged, quality, filter_features(quality.real))
+    print("other photos instead:", judge(images.batch(new[:SAMPLES])))
+    return learned, load_checkpoint(flags.init or base), judge
+
+
+def judged(quality: Quality, features: Features, pictures: Tensor) -> dict[str, float]:
+    """The figures of pictures against those that `quality` holds."""
+    return {"fd": frechet_distance(features(pictures), features(quality.real)), **quality.compare(pictures)}
 
 
 def folder(out: Path, name: str, seed: int) -> Path:
@@ -105,6 +183,21 @@ def table(flags: argparse.Namespace) -> None:
             found = [[rows[-1][figure] for rows in ended] for figure in FIGURES]
             found.append([min(row["ffd"] for row in rows) for rows in ended])
             print(f"| {name} | {len(ended)} | " + " | ".join(map(spread, found)) + " |")
+
+
+def judged_table(flags: argparse.Namespace, judge: Judge) -> None:
+    """A line for each finetuning: the figures of its checkpoint, as `table` has them."""
+    for name in flags.only:
+        runs = [folder(flags.out / str(flags.photos), name, seed) for seed in flags.seeds]
+        ended = [load_checkpoint(run) for run in runs if (run / "checkpoint").exists()]
+        faces = [render(c.generator, latents(range(FIRST_SEED, FIRST_SEED + SAMPLES), c.model.nz)) for c in ended]
+        found = [judge(pictures) for pictures in faces]
+        if found and name == flags.only[0]:
+            print("\n| | runs | " + " | ".join(found[0]) + " |\n" + "|---" * (len(found[0]) + 2) + "|")
+        if found:
+            print(
+                f"| {name} | {len(found)} | " + " | ".join(spread([f[key] for f in found]) for key in found[0]) + " |"
+            )
 
 
 def spread(values: list[float]) -> str:

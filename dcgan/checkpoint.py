@@ -95,7 +95,7 @@ class Checkpoint:
     def licenses(self) -> list[str]:
         """The terms of all data that it was trained on: of its own and of what it began from; "" where not stated."""
         data = self.data, *(init["data"] for init in origins(self.config))
-        return list(dict.fromkeys(facts.get("license") or "" for facts in data))
+        return list(dict.fromkeys(str(facts.get("license") or "") for facts in data))
 
     @property
     def is_drawn(self) -> bool:

@@ -46,6 +46,8 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the hardware computes in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False  # not tried
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of PyTorch do not say
     return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 

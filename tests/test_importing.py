@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
+from dcgan.demo.checkpoints import Checkpoints, about, replay
 from dcgan.importing import main
 
 
@@ -43,6 +44,13 @@ def test_both_networks_compute_what_they_did_whatever_their_prefix_and_order(net
     logits = checkpoint.discriminator(images)
     assert torch.allclose(logits.sigmoid(), nets[1].main(images).flatten(), atol=1e-2)
     assert (checkpoint.snapshots, checkpoint.history) == ([], [])
+
+
+def test_the_demo_opens_a_generator_alone_and_claims_nothing_of_its_training(nets, tmp_path):
+    assert main([saved(tmp_path, "netG.pth", nets[0].state_dict()), str(tmp_path / "out")]) == 0
+    checkpoint = Checkpoints(tmp_path / "out").get("")
+    assert "Nothing is known of its training" in about(checkpoint)
+    assert replay(checkpoint)["frames"] == []
 
 
 @pytest.mark.parametrize("convert", [lambda value: value.half(), lambda value: value.double()])

@@ -71,6 +71,8 @@ def run_training(argv: list[str]) -> int:
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
     if ranks.first:
         print(f"{model}\n{config}\nRandom Seed: {config.seed}")
+        if init:
+            print(f"begins from {init.name}, after {init.images_seen:,} images; the terms of their data hold too")
     # Of the ranks of a machine one decodes the images; the others wait, and find them packed.
     source = DrawnSource() if drawn else dataroot
     images = load_images(source, model.image_size, model.nc, config.workers, limit, progress=ranks.local == 0)

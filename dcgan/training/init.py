@@ -1,24 +1,30 @@
 """A training that begins from the networks of a checkpoint, in place of random ones."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dcgan.checkpoint import DISCRIMINATOR, Checkpoint, CheckpointError, load_checkpoint
 from dcgan.hub.pull import local_folder
 from dcgan.training.networks import Networks
 from dcgan.training.resume import TrainingError
 
 
-def open_init(source: str) -> Checkpoint:
+def open_init(source: str | Path) -> Checkpoint:
     """Open what --init names: a checkpoint folder, a run, or owner/name[@revision] on the Hub.
 
     Raises TrainingError if it cannot be read or has no discriminator.
     """
     try:
         checkpoint = load_checkpoint(local_folder(source))
-        _ = checkpoint.discriminator
+        if not (checkpoint.folder / DISCRIMINATOR).is_file():
+            raise TrainingError(
+                f"--init: '{source}' has no discriminator, which training goes on with: begin from a checkpoint with "
+                "both networks (dcgan import takes netD.pth too)"
+            )
+        _ = checkpoint.discriminator  # is read
     except CheckpointError as error:
-        raise TrainingError(f"--init {source}: {error}") from None
+        raise TrainingError(f"--init: {error}") from None
     return checkpoint
 
 

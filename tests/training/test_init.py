@@ -65,7 +65,7 @@ def test_a_checkpoint_that_is_none_or_has_no_discriminator_is_one_line(base, pho
     assert "no checkpoint at" in refused(capsys, photos, tmp_path / "run", "--init", str(tmp_path / "none"))
     alone = shutil.copytree(base / "checkpoint", tmp_path / "alone")
     (alone / "discriminator.safetensors").unlink()
-    assert "discriminator" in refused(capsys, photos, tmp_path / "run", "--init", str(alone))
+    assert "no discriminator" in refused(capsys, photos, tmp_path / "run", "--init", str(alone))
 
 
 def test_finetuning_wants_something_to_begin_from(photos, tmp_path, capsys):
