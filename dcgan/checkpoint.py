@@ -103,6 +103,11 @@ class Checkpoint:
         return self.data.get("source") == "avatars"
 
     @property
+    def crop(self) -> str:
+        """What of the pictures it was trained on: "face", each face in them, or "centre"."""
+        return "face" if self.data.get("crop") == "face" else "centre"
+
+    @property
     def hub(self) -> str | None:
         """Address of the training data on the Hub, OWNER/NAME[@revision][/file]; None if it is not there."""
         return (self.data.get("hub") or "").removeprefix("hf://datasets/") or None

@@ -1,9 +1,13 @@
-"""A picture as training sees it: upright, opaque, resized and cropped to a square."""
+"""A picture as training sees it: upright, opaque, resized and cropped to a square, or to one around each face."""
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from dcgan.data.faces import find_faces, framed, side
+
 CROP_VERSION = 4  # part of a packed set's key: raise it when the same file gives other pixels
+CROPS = ("centre", "face")
+SOFT = 2  # faces that would be enlarged by more are left out: strangers far behind
 MAX_ASPECT = 4
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -15,6 +19,18 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 METADATA = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")  # where Pillow looks for an orientation
+
+
+def squares(image: Image.Image, size: int, nc: int, crop: str) -> np.ndarray:
+    """What of a picture is trained on, uint8 [N, nc, size, size]: its centre, or each of its faces (perhaps none).
+
+    crop: one of CROPS. Raises NoDetector.
+    """
+    if crop == "centre":
+        return square(image, size, nc)[None]
+    image = upright(image, 3)
+    faces = [framed(image, face, size) for face in find_faces(image) if SOFT * side(face) >= size]
+    return np.stack([square(face, size, nc) for face in faces]) if faces else np.empty((0, nc, size, size), np.uint8)
 
 
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:

@@ -27,8 +27,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dcgan.data.cache import alone, cache_directory, cache_size, make_room, mark_used
-from dcgan.data.crop import CROP_VERSION, square
+from dcgan.data.crop import CROP_VERSION, squares
 from dcgan.data.duplicates import first_alike
+from dcgan.data.faces import NoDetector
 from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
 from dcgan.files import reason, replacing, writing
 
@@ -41,12 +42,14 @@ RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 class Images:
     """A set of images, all of one size.
 
-    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: in the source. skipped: names of files that could
-    not be read, with reasons. digest: of all pixels. folder: where they are packed, and where a network that is
+    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: of their files in the source; several faces of a
+    photo have one. skipped: names of files that could not be read, with reasons. faceless: of photos in which faces
+    were looked for and not found. digest: of all pixels. folder: where they are packed, and where a network that is
     trained on them may be kept. pending: the skipped files whose reason may pass.
-    keys: uint64 [N], a hash of each image's pixels; None: a tenth is held out by name, as earlier versions did it.
-    first: int [N], of each image the first that shows the same. Only that one is used, unless `keep_duplicates`, and
-    all of them are held out, or none. known: the keys of images that were divided before, and which were held out.
+    keys: uint64 [N], a hash of each file's pixels, so that all faces of a photo are held out, or none; None: a tenth
+    is held out by name, as earlier versions did it. first: int [N], of each image the first that shows the same. Only
+    that one is used, unless `keep_duplicates`, and all of them are held out, or none. known: the keys of images that
+    were divided before, and which were held out.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Images:
     first: np.ndarray | None = None
     keep_duplicates: bool = False
     known: tuple[np.ndarray, np.ndarray] | None = None
+    faceless: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -206,12 +210,13 @@ def load_images(
     limit: int | None = None,
     cache: Path | None = None,
     progress: bool = True,
+    crop: str = "centre",
 ) -> Images:
     """The images of a source at `image_size`, from the cache or decoded now.
 
     source: a folder, a zip, "avatars" for the drawn faces, hf://datasets/OWNER/NAME, or one that is open.
     workers: processes that decode. limit: only the first so many. cache: by default that of the user. progress: False
-    prints nothing.
+    prints nothing. crop: "centre", or "face" for an image of each face.
     Of several processes that load the same images one decodes them; the others wait, and find them packed.
     Raises DataError if there is nothing to read, or no room for the cache.
     """
@@ -229,19 +234,34 @@ def load_images(
         )
     if kinds and progress and not source.startswith("hf://"):
         print(f"left out as no pictures: {kinds}")
-    images = _packed(found, image_size, nc, workers, cache or cache_directory(), progress)
+    images = _packed(found, image_size, nc, crop, workers, cache or cache_directory(), progress)
     if images.skipped and progress:
         shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
         more = f" and {len(images.skipped) - 3} more, listed in {images.folder}/index.json" * (len(images.skipped) > 3)
         print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")
+    if crop == "face" and progress:
+        print(faces_found(images))
+    if images.faceless and not images:
+        raise DataError(f"no face was found in any of the {len(found.names)} images in '{source}': try --crop centre")
     if not images:
         raise DataError(f"none of the {len(found.names)} images in '{source}' can be read: {images.skipped[0][1]}")
     return images
 
 
-def _packed(source: Source, size: int, nc: int, workers: int, cache: Path, progress: bool) -> Images:
+def faces_found(images: Images) -> str:
+    """How many faces there are in how many photos, and in which there is none, in one line."""
+    photos = len(set(images.names)) + len(images.faceless)
+    line = f"{len(images)} faces in {len(set(images.names))} of {photos} photos"
+    if not images.faceless:
+        return line
+    shown = ", ".join(map(printable, images.faceless[:3]))
+    more = f" and {len(images.faceless) - 3} more, listed in {images.folder}/index.json" * (len(images.faceless) > 3)
+    return f"{line}; none in {shown}{more}"
+
+
+def _packed(source: Source, size: int, nc: int, crop: str, workers: int, cache: Path, progress: bool) -> Images:
     """The images of a source as the cache has them; packed now if it lacks any that can be read. Raises DataError."""
-    key = digest(f"{source.fingerprint} {len(source.names)} {size} {nc} {CROP_VERSION}")
+    key = digest(f"{source.fingerprint} {len(source.names)} {size} {nc} {CROP_VERSION}{crop.removeprefix('centre')}")
     folder = cache / f"{os.fsdecode(os.fsencode(source.name)[:100])}-{size}-{key}"  # of a length that disks take
     need = len(source.names) * nc * size**2
     images = None
@@ -249,11 +269,11 @@ def _packed(source: Source, size: int, nc: int, workers: int, cache: Path, progr
         cache.mkdir(parents=True, exist_ok=True)
         with alone(cache / f".{folder.name}.lock"):
             images = _open_packed(folder, source, size, nc)
-            if images is None or _readable_now(source, images):
+            if images is None or _readable_now(source, images, crop):
                 make_room(cache, need, keep=source.fingerprint)  # a zip from the Hub is named by it
                 if need > (free := shutil.disk_usage(cache).free):
                     raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
-                _pack(source, size, nc, workers, folder, progress)
+                _pack(source, size, nc, crop, workers, folder, progress)
                 images = _open_packed(folder, source, size, nc)
     except OSError as error:
         if images is None:
@@ -269,7 +289,7 @@ def _packed(source: Source, size: int, nc: int, workers: int, cache: Path, progr
 
 
 class Decoded(NamedTuple):
-    """A file's pixels, uint8 [nc, size, size], or the reason why it cannot be read."""
+    """What of a file is trained on, uint8 [N, nc, size, size], or the reason why it cannot be read."""
 
     pixels: np.ndarray | None
     reason: str = ""
@@ -277,28 +297,33 @@ class Decoded(NamedTuple):
     enlarged: bool = False
 
 
-def decode(source: Source, size: int, nc: int, indices: list[int]) -> list[Decoded]:
-    """Decode some files of a source. Whatever a broken one makes a decoder raise, the others go on."""
+def decode(source: Source, size: int, nc: int, crop: str, indices: list[int]) -> list[Decoded]:
+    """Decode some files of a source. Whatever a broken one makes a decoder raise, the others go on.
+
+    Raises DataError where faces cannot be looked for.
+    """
     decoded = []
     for index in indices:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with source.open(index) as image:
-                    decoded.append(Decoded(square(image, size, nc), enlarged=min(image.size) < size))
+                    decoded.append(Decoded(squares(image, size, nc, crop), enlarged=min(image.size) < size))
+        except NoDetector as error:
+            raise DataError(str(error)) from None
         except Exception as error:
             may_pass = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
             decoded.append(Decoded(None, reason(error), may_pass))
     return decoded
 
 
-def _decoded(source: Source, size: int, nc: int, workers: int) -> Iterator[Decoded]:
+def _decoded(source: Source, size: int, nc: int, crop: str, workers: int) -> Iterator[Decoded]:
     """Decode all files of a source, in processes. Raises DataError if a process is not started, or is killed."""
     loader: DataLoader = DataLoader(
         range(len(source.names)),  # type: ignore[arg-type]  # a sequence is a data set
         batch_size=64,
         num_workers=workers,
-        collate_fn=partial(decode, source, size, nc),
+        collate_fn=partial(decode, source, size, nc, crop),
     )
     try:
         for items in loader:
@@ -309,12 +334,14 @@ def _decoded(source: Source, size: int, nc: int, workers: int) -> Iterator[Decod
         ) from error
 
 
-def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progress: bool) -> None:
+def _pack(source: Source, size: int, nc: int, crop: str, workers: int, folder: Path, progress: bool) -> None:
     """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError."""
-    names, keys, skipped, pending, enlarged, content = [], [], [], [], 0, hashlib.sha256()
+    names, keys, skipped, pending, faceless = [], [], [], [], []
+    hashes: list[int] = []
+    enlarged, content = 0, hashlib.sha256()
     with replacing(folder) as working:
         with writing(working / "pixels.u8") as path, path.open("wb") as file:
-            decoded = _decoded(source, size, nc, workers)
+            decoded = _decoded(source, size, nc, crop, workers)
             bar = tqdm(source.names, f"reading {source.name}", unit="img", disable=not progress)
             for name, item in zip(bar, decoded, strict=True):
                 if item.pixels is None:
@@ -324,15 +351,17 @@ def _pack(source: Source, size: int, nc: int, workers: int, folder: Path, progre
                     data = item.pixels.tobytes()
                     file.write(data)
                     content.update(data)
-                    keys.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
-                    names.append(name)
+                    keys += [_hash(item.pixels)] * len(item.pixels)
+                    hashes += map(_hash, item.pixels)
+                    names += [name] * len(item.pixels)
+                    faceless += [name] * (not len(item.pixels))
                     enlarged += item.enlarged
-        first = first_alike(_mapped(working / "pixels.u8", len(names), nc, size), np.array(keys, np.uint64)).tolist()
+        first = first_alike(_mapped(working / "pixels.u8", len(names), nc, size), np.array(hashes, np.uint64)).tolist()
         copies = [f"{name}\t{names[i]}\n" for name, i in zip(names, first, strict=True) if names[i] != name]
         with writing(working / COPIES) as path:
             path.write_text("".join(copies), encoding="utf-8", errors="backslashreplace")
         index = {"names": names, "skipped": skipped, "digest": content.hexdigest()[:16], "again": pending}
-        index |= {"keys": keys, "first": first}
+        index |= {"keys": keys, "first": first, "faceless": faceless}
         with writing(working / "index.json") as path:
             path.write_text(json.dumps(index), encoding="utf-8")
     if progress and enlarged:
@@ -352,9 +381,17 @@ def _open_packed(folder: Path, source: Source, size: int, nc: int) -> Images | N
             return None
         pixels, again = _mapped(path, len(names), nc, size), frozenset(index["again"])
         mark_used(folder)
-        return Images(source.name, pixels, names, skipped, index["digest"], folder, again, keys, first)
+        faceless = tuple(index["faceless"])
+        return Images(
+            source.name, pixels, names, skipped, index["digest"], folder, again, keys, first, faceless=faceless
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _hash(pixels: np.ndarray) -> int:
+    """64 bits that stand for some pixels."""
+    return int.from_bytes(hashlib.blake2b(pixels.tobytes(), digest_size=8).digest(), "little")
 
 
 def _mapped(path: Path, count: int, nc: int, size: int) -> np.ndarray:
@@ -363,8 +400,8 @@ def _mapped(path: Path, count: int, nc: int, size: int) -> np.ndarray:
     return np.memmap(path, np.uint8, "r", shape=shape) if count else np.empty(shape, np.uint8)
 
 
-def _readable_now(source: Source, images: Images) -> bool:
+def _readable_now(source: Source, images: Images, crop: str) -> bool:
     """Whether any file can be read that was skipped for a reason that may pass."""
     size, nc = images.pixels.shape[-1], images.pixels.shape[1]
     pending = (i for i, name in enumerate(source.names) if name in images.pending)
-    return any(decode(source, size, nc, [i])[0].pixels is not None for i in pending)
+    return any(decode(source, size, nc, crop, [i])[0].pixels is not None for i in pending)

@@ -122,7 +122,7 @@ class RealImages:
         where = where or (SOURCE if checkpoint.is_drawn else None) or self.dataroot or _on_the_hub(checkpoint)
         if where is None:
             return None
-        key = where, checkpoint.model.image_size, checkpoint.model.nc, division(checkpoint.data)
+        key = where, checkpoint.model.image_size, checkpoint.model.nc, checkpoint.crop, division(checkpoint.data)
         with self._lock:
             reading = self._reading.get(key)
             if reading is None or (reading.done() and reading.exception()):  # the network may be back
@@ -136,13 +136,13 @@ def _on_the_hub(checkpoint: Checkpoint) -> str | None:
     return f"hf://datasets/{checkpoint.hub}" if checkpoint.hub and os.environ.get("SPACE_ID") else None
 
 
-def _read(reading: Future[RealSet], where: str, size: int, nc: int, divided: tuple[bool, bool]) -> None:
+def _read(reading: Future[RealSet], where: str, size: int, nc: int, crop: str, divided: tuple[bool, bool]) -> None:
     """Resolve `reading` to the images at `where`, divided as training divided them, or to a DataError."""
     try:
         limit = DRAWN if where == SOURCE else STREAMED if where.startswith("hf://") else None
         # No worker processes: a fork of a server full of threads may never wake up.
         source = DrawnSource() if where == SOURCE else where
-        images = load_images(source, size, nc, workers=0, limit=limit, progress=False)
+        images = load_images(source, size, nc, workers=0, limit=limit, progress=False, crop=crop)
         reading.set_result(RealSet(images.divided(*divided)))
     except Exception as error:  # the thread has nobody else to tell
         reading.set_exception(DataError(str(error).rstrip(".")))

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from dcgan.data.crop import square
+from dcgan.data.crop import squares
 from dcgan.data.sources import DataError, is_image, open_photo
 from dcgan.pictures import Pixels
 
@@ -36,8 +36,8 @@ def photo(path: str | Path) -> Image.Image:
         raise ValueError(str(error) if isinstance(error, DataError) else "this photo is no longer there") from None
 
 
-def own_photos(files: Sequence[str | Path], image_size: int, nc: int) -> Pixels:
-    """Pictures, and those in zips, cropped and resized as for training: uint8 [N, S, S, nc].
+def own_photos(files: Sequence[str | Path], image_size: int, nc: int, crop: str = "centre") -> Pixels:
+    """Pictures, and those in zips, cropped (see `squares`) and resized as for training: uint8 [N, S, S, nc].
 
     At most 500, and as many as can be read in 30 seconds; what is no picture is left out. Raises ValueError where
     nothing is left.
@@ -45,11 +45,12 @@ def own_photos(files: Sequence[str | Path], image_size: int, nc: int) -> Pixels:
     end, own = time.monotonic() + READING, []
     for file in islice(_pictures(files), MAX_OWN):
         with suppress(DataError):
-            own.append(square(open_photo(file, PHOTO_SIDE), image_size, nc))
+            own += [*squares(open_photo(file, PHOTO_SIDE), image_size, nc, crop)]
         if time.monotonic() > end:
             break
     if not own:
-        raise ValueError("there is no picture that can be read: give JPEG, PNG or WebP, or a zip of them")
+        wanted = "picture of a face" if crop == "face" else "picture"
+        raise ValueError(f"there is no {wanted} that can be read: give JPEG, PNG or WebP, or a zip of them")
     return np.ascontiguousarray(np.stack(own).transpose(0, 2, 3, 1))
 
 

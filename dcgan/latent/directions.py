@@ -274,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = load_checkpoint(local_folder(flags.checkpoint))
     model, net = checkpoint.model, None
     if flags.dataroot:
-        images = load_images(flags.dataroot, model.image_size, model.nc)
+        images = load_images(flags.dataroot, model.image_size, model.nc, crop=checkpoint.crop)
         net = attribute_net(images.divided(*division(checkpoint.data)))
         if net is None:
             print(f"no labels in '{flags.dataroot}': principal directions only")

@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, pad
 from dcgan.checkpoint import Checkpoint, CheckpointError
 from dcgan.convolution import has_bf16
 from dcgan.data.crop import square, upright
-from dcgan.latent.framing import find_face, framed, own_frame
+from dcgan.data.faces import FRAME, find_faces, framed, own_frame
 from dcgan.latents import latents
 from dcgan.model import Discriminator
 from dcgan.pictures import normalised, picture
@@ -61,7 +61,8 @@ class Inversion:
             self._discriminator = None
         z = latents(range(SAMPLES), self.model.nz)
         faces = render(checkpoint.generator, z)
-        self.frame = own_frame([picture(face.permute(1, 2, 0).numpy()) for face in faces[:FRAMED]])
+        own = [picture(face.permute(1, 2, 0).numpy()) for face in faces[:FRAMED]]
+        self.frame = FRAME if checkpoint.crop == "face" else own_frame(own)
         inputs = _encoder_input(faces)
         ridge = RIDGE * torch.eye(inputs.shape[1])
         self._encoder = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ z)
@@ -69,11 +70,11 @@ class Inversion:
     def crop(self, photo: Image.Image) -> Crop:
         """The largest face of a photo as the checkpoint frames faces; where none is found, the photo's centre."""
         size, nc = self.model.image_size, self.model.nc
-        image = upright(photo, nc)
-        face = find_face(image) if self.frame else None
-        if face is None or self.frame is None:
-            return Crop(torch.from_numpy(square(image, size, nc).copy()), False)
-        return Crop(framed(image, face, self.frame, size), True)
+        image = upright(photo, 3)
+        faces = find_faces(image) if self.frame is not None else []
+        if faces and self.frame is not None:
+            image = framed(image, faces[0], size, self.frame)
+        return Crop(torch.from_numpy(square(image, size, nc).copy()), bool(faces))
 
     def search(self, target: Tensor, seconds: float, steps: int) -> Iterator[Progress]:
         """The z whose face comes nearest to `target`, uint8 [nc, S, S], one step of Adam at a time.

@@ -216,8 +216,11 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     kinds = {f"{c.model.image_size} px with {c.model.nc} channels" for c in checkpoints.values()}
     if len(kinds) > 1:
         raise MetricError(f"side by side all must make images of one kind, not {' and '.join(sorted(kinds))}")
-    model = checkpoints[flags.checkpoint[0]].model
-    images = load_images(flags.dataroot, model.image_size, model.nc)
+    crops = {c.crop for c in checkpoints.values()}
+    if len(crops) > 1:
+        raise MetricError(f"side by side all must be trained on one --crop, not {' and '.join(sorted(crops))}")
+    model, crop = checkpoints[flags.checkpoint[0]].model, crops.pop()
+    images = load_images(flags.dataroot, model.image_size, model.nc, crop=crop)
     images = images.divided(*division(checkpoints[flags.checkpoint[0]].data))
     notes = [
         f"{name} was trained on other images than these: what is said of training images is not about its own"

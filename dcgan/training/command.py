@@ -18,6 +18,7 @@ from typing import Any
 from dcgan.checkpoint import Checkpoint
 from dcgan.cli import guarded, user_path, user_source
 from dcgan.data import avatars
+from dcgan.data.crop import CROPS
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn, printable
 from dcgan.errors import UserError
@@ -75,12 +76,15 @@ def run_training(argv: list[str]) -> int:
             print(f"begins from {init.name}, after {init.images_seen:,} images; the terms of their data hold too")
     # Of the ranks of a machine one decodes the images; the others wait, and find them packed.
     source = DrawnSource() if drawn else dataroot
-    images = load_images(source, model.image_size, model.nc, config.workers, limit, progress=ranks.local == 0)
+    crop, progress = flags.crop or data.get("crop", "centre"), ranks.local == 0
+    images = load_images(source, model.image_size, model.nc, config.workers, limit, progress=progress, crop=crop)
     images = replace(images, keep_duplicates=bool(flags.keep_duplicates))
     if saved:
         images, change = divided_as_before(run, data, images, dataroot, flags.changed_data == "ok")
         if change and ranks.first:
             print(f"the data changed: {change}; what was trained on or held out before stays so")
+    if crop == "face" and ranks.first and not saved:
+        print(f"{run / 'crops.png'} shows 64 of them")
     address = dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
     about = {
         "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
@@ -88,6 +92,7 @@ def run_training(argv: list[str]) -> int:
         "limits": flags.data_limits or data.get("limits"),
         "hub": flags.data_hub or data.get("hub") or address,
         "source": avatars.SOURCE if drawn else None,
+        "crop": crop,
     }
     here = str(path.resolve()) if path.exists() and not drawn else dataroot  # resumed from anywhere
     private = {"dataroot": here, "limit": limit}
@@ -123,6 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--limit", type=positive, help="use only the first so many images")
     add("--keep-duplicates", action="store_true", default=None, help="use images that show the same as others, too")
     add("--changed-data", choices=["ok"], help="with --resume: go on though images were added or removed")
+    add("--crop", choices=CROPS, help="what to train on: pictures' centre, or each face in them (default: centre)")
     add("--data-name", type=one_line, help="name of the data in the model card (default: the folder's or zip's)")
     add("--data-license", type=one_line, help="terms of the data, in words, for the model card")
     add("--data-limits", type=one_line, help="what such data lacks or is one-sided in, for the model card")
@@ -180,7 +186,8 @@ def choose_settings(
     data = saved["data"]
     base = {**saved["model"], **saved["train"], "limit": data.get("limit") or "none"}
     base["keep_duplicates"] = data.get("keep_duplicates", True)  # as earlier versions did
-    names = {"limit", "keep_duplicates", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}
+    base["crop"] = data.get("crop", "centre")
+    names = {"limit", "keep_duplicates", "crop", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}
     if gone := [f"{name} ({base[name]})" for name in base.keys() - names if base[name]]:
         raise TrainingError(f"cannot resume: this version has no {', '.join(gone)}, which the run was started with")
     changed = [n for n in chosen.keys() & names - set(RESUMABLE) if chosen[n] != base.get(n, chosen[n])]

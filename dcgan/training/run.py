@@ -5,7 +5,7 @@ state/         what resuming needs
 history.jsonl  a row for each iteration
 snapshots/     the fixed-noise grids
 generators/    generators of a few moments
-*.png, *.webp  the tutorial's figures
+*.png, *.webp  the tutorial's figures; crops.png, 64 of the faces found in photos
 """
 
 import json
@@ -100,6 +100,8 @@ class Run:
                 if not seen:
                     some = figures.montage(self.images.some(figures.GRID))
                     figures.labelled(self.folder / "training_images.png", [("Training images", some)])
+                    if self.config["data"].get("crop") == "face":
+                        some.save(self.folder / "crops.png")
                     self.snapshot(0)
                     if "init" in self.config:
                         self.save(0)  # resuming needs no other checkpoint

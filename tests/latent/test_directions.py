@@ -4,13 +4,14 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.data import avatars
+from dcgan.data import Images, avatars
 from dcgan.direction import REACH, Direction, load_directions, save_directions
 from dcgan.latent.directions import (
     DRAWN,
@@ -287,7 +288,8 @@ def test_the_command_fits_writes_and_tells(tmp_path, monkeypatch, capsys):
     opened(tmp_path / "run" / "checkpoint", painter())
     attributes = Attribute("luck"), Attribute("never", ("no", "yes")), WARMTH, BLUENESS
     monkeypatch.setattr("dcgan.latent.directions.attribute_net", lambda images: Colours(*attributes))
-    monkeypatch.setattr("dcgan.latent.directions.load_images", lambda source, size, nc: (source, size, nc))
+    nothing = Images("photos", np.empty((0, 3, 64, 64), np.uint8), [], [], "")
+    monkeypatch.setattr("dcgan.latent.directions.load_images", lambda *_, **settings: nothing)
     assert main([str(tmp_path / "run"), "--dataroot", "photos"]) == 0
     printed = capsys.readouterr().out
     for name in ("luck", "never"):

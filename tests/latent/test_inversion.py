@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint
 from dcgan.data import avatars
-from dcgan.data.crop import square
-from dcgan.latent.framing import Box, find_face, framed, own_frame
+from dcgan.data.crop import square, squares
+from dcgan.data.faces import FRAME, own_frame
 from dcgan.latent.inversion import Inversion
 from dcgan.latents import latent, latents
 from dcgan.model import ModelConfig
@@ -49,17 +49,8 @@ def inversion() -> Inversion:
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Image.Image]:
-    """Faces, 128 px, of the kind that the detector knows: eyes open, nothing in front of them."""
-    plain = {"eyes": "open", "glasses": "none", "facial_hair": "none", "mouth": "smile", "skin": "light"}
-    return [avatars.draw({**avatars.factors(i), **plain}) for i in range(6)]
-
-
-@pytest.fixture(scope="module")
-def known(drawn: list[Image.Image]) -> tuple[Image.Image, Box]:
-    """One of them in which a face is detected, and where."""
-    found = [(face, box) for face in drawn if (box := find_face(face, 128))]
-    assert len(found) >= len(drawn) / 2
-    return found[0]
+    """Faces, 128 px."""
+    return [avatars.draw(avatars.factors(i)) for i in range(6)]
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -103,49 +94,34 @@ def test_a_grey_generator_finds_too() -> None:
     assert torch.isfinite(last.z).all()
 
 
-# Faces in pictures
+# Faces in photos
 
 
-def test_a_face_is_found_wherever_it_is_and_however_large(known: tuple[Image.Image, Box]) -> None:
-    face, box = known
-    photo = Image.new("RGB", (700, 500), face.getpixel((1, 1)))
-    photo.paste(face.resize((256, 256)), (400, 150))
-    found = find_face(photo)
-    assert found is not None
-    wanted = 400 + 2 * box.x, 150 + 2 * box.y, 2 * box.side
-    assert (found.x, found.y, found.side) == pytest.approx(wanted, rel=0.1, abs=15)
-
-
-def test_a_photo_is_framed_as_the_generator_frames(
-    inversion: Inversion, drawn: list[Image.Image], known: tuple[Image.Image, Box]
-) -> None:
-    face, _ = known
-    photo = Image.new("RGB", (600, 400), face.getpixel((1, 1)))
-    photo.paste(face.resize((256, 256)), (60, 100))
+def test_a_photo_is_framed_as_the_generator_frames(inversion: Inversion, drawn: list[Image.Image]) -> None:
+    photo = Image.new("RGB", (600, 400), drawn[0].getpixel((1, 1)))
+    photo.paste(drawn[0].resize((256, 256)), (60, 100))
     framing = copy.copy(inversion)
     framing.frame = own_frame(drawn)
     crop = framing.crop(photo)
     assert crop.face
     # Much nearer to how the face is framed by itself than the photo's centre is.
-    wanted, centre = (torch.from_numpy(square(image, 32, 3).copy()) for image in (face, photo))
+    wanted, centre = (torch.from_numpy(square(image, 32, 3).copy()) for image in (drawn[0], photo))
     assert gap(crop.pixels, wanted) < gap(centre, wanted) / 2
+
+
+def test_what_was_trained_on_faces_is_given_photos_framed_alike(drawn: list[Image.Image]) -> None:
+    checkpoint = checkpoint_of()
+    checkpoint.config["data"] = {"crop": "face"}
+    photo = Image.new("RGB", (600, 400), "gray")
+    photo.paste(drawn[0].resize((256, 256)), (60, 100))
+    assert np.array_equal(Inversion(checkpoint).crop(photo).pixels.numpy(), squares(photo, 32, 3, "face")[0])
 
 
 def test_without_a_face_the_centre_stands_in(inversion: Inversion) -> None:
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
     framing = copy.copy(inversion)
     assert framing.frame is None, "a generator of no faces has no frame"
-    framing.frame = Box(0.5, 0.5, 0.6)
+    framing.frame = FRAME
     crop = framing.crop(photo)
     assert not crop.face
     assert np.array_equal(crop.pixels.numpy(), square(photo, 32, 3))
-
-
-def test_a_frame_beyond_the_picture_goes_on_with_its_edge() -> None:
-    columns = np.repeat(np.arange(0, 200, 10, dtype=np.uint8)[None, :], 20, axis=0)  # 20 px wide: 0, 10, ... 190
-    image = Image.fromarray(np.stack([columns] * 3, axis=2))
-    crop = framed(image, Box(10, 10, 10), Box(0.5, 0.5, 0.25), 40)  # a square of 40 px around the centre
-    assert crop.shape == (3, 40, 40)
-    assert crop[0, 20, :10].eq(0).all()
-    assert crop[0, 20, 30:].eq(190).all()
-    assert crop[0, 20, 10:30].tolist() == list(range(0, 200, 10))

@@ -52,8 +52,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         yield gr.skip(), {"reading": True}, gr.skip()
         with refusals():
             try:
-                model = studio.checkpoints.get(checkpoint).model
-                pixels = uploads.own_photos([uploaded(file) for file in files], model.image_size, model.nc)
+                known = studio.checkpoints.get(checkpoint)
+                paths = [uploaded(file) for file in files]
+                pixels = uploads.own_photos(paths, known.model.image_size, known.model.nc, known.crop)
             except ValueError:
                 yield gr.skip(), {"reading": False}, gr.skip()
                 raise
