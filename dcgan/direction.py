@@ -26,9 +26,10 @@ class Direction:
     """A direction of latent space: z + t * vector, t from low to high.
 
     vector: float32 [nz] of length 1, so that t counts standard deviations of z. low < 0 < high: the range in which
-    faces stay faces. kind: "number" (such as age), "trait" (present or not) or "principal". ends: names of the two
-    ends, where the direction's own does not say it. effects: by reading, its mean at t = 2 less that at t = -2, of a
-    number in its unit, of a trait as a probability. share: of the generator's whole response.
+    faces stay faces. kind: "number" (such as age) or "trait" (present or not); "principal" in files of earlier
+    versions. ends: names of the two ends, where the direction's own does not say it. effects: by reading, its mean at
+    t = 2 less that at t = -2, in deviations of it. fit: the share of the reading's variance, on samples not fitted to,
+    that is linear in z. share: of the generator's whole response, of principal ones.
     Raises ValueError for values that make no direction.
     """
 
@@ -40,13 +41,14 @@ class Direction:
     ends: tuple[str, ...] = ()
     effects: dict[str, float] = field(default_factory=dict)
     share: float = 0.0
+    fit: float = 0.0
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or not self.name.strip():
             raise ValueError(f"a direction must have a name without , and :, not {self.name!r}")
         if not -REACH <= self.low < 0 < self.high <= REACH:
             raise ValueError(f"the range of {self.name} is {self.low} to {self.high}")
-        if not all(map(math.isfinite, [self.share, *self.effects.values()])):
+        if not all(map(math.isfinite, [self.share, self.fit, *self.effects.values()])):
             raise ValueError(f"the effects of {self.name} are not finite")
         if not abs(self.vector.norm() - 1) < 1e-3:
             raise ValueError(f"the vector of {self.name} has not length 1")

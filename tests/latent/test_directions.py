@@ -4,27 +4,18 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.data import Images, avatars
+from dcgan.data.images import Images
 from dcgan.direction import REACH, Direction, load_directions, save_directions
-from dcgan.latent.directions import (
-    DRAWN,
-    Ordinary,
-    disentangled,
-    extent,
-    fit_directions,
-    main,
-    principal,
-    table,
-    traits,
-)
+from dcgan.latent.directions import Ordinary, disentangled, extent, fit_directions, heldout_fit, main, separable, table
 from dcgan.metrics.attributes import Attribute, AttributeNet
+from dcgan.metrics.opening import COUNT
+from dcgan.metrics.readings import label_reader, picture_reader
 from dcgan.model import Generator, ModelConfig, fingerprint
 from dcgan.sampling import render
 from tests import tiny
@@ -60,7 +51,7 @@ class Colours(AttributeNet):
         columns = {"warmth": [red + blue], "blueness": [-9 * blue, 9 * blue], "hue": [-9 * red, 9 * red]}
         random = torch.randn(len(images), generator=torch.Generator().manual_seed(0))
         columns |= {"luck": [random], "never": [torch.full_like(red, 9.0), torch.full_like(red, -9.0)]}
-        return torch.empty(len(images), 1), torch.stack([c for a in self.attributes for c in columns[a.name]], dim=1)
+        return images.mean(dim=(2, 3)), torch.stack([c for a in self.attributes for c in columns[a.name]], dim=1)
 
 
 WARMTH = Attribute("warmth", mean=40.0, deviation=10.0)
@@ -79,7 +70,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def fitted(checkpoint: Checkpoint) -> dict[str, Direction]:
-    return {d.name: d for d in fit_directions(checkpoint, Colours(), samples=2000)}
+    return {d.name: d for d in fit_directions(checkpoint, [label_reader(Colours())], samples=2000)}
 
 
 def alike(one: Direction, other: Direction) -> bool:
@@ -98,57 +89,61 @@ def test_what_a_reading_depends_on_is_found_and_nothing_else_changes_with_it(fit
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "ends", "read"),
-    [
-        ("warmth", "number", (), lambda outputs: 40 + 10 * outputs[:, 0]),
-        ("blueness", "trait", ("red", "blue"), lambda outputs: outputs[:, 1:].softmax(dim=1)[:, 1]),
-    ],
+    ("name", "kind", "ends", "column"), [("warmth", "number", (), 0), ("blueness", "trait", ("red", "blue"), 1)]
 )
-def test_effects_are_in_the_unit_of_a_number_and_in_the_probability_of_a_trait(
-    checkpoint, fitted, name, kind, ends, read
-):
-    z = torch.randn(400, NZ, generator=torch.Generator().manual_seed(9))
-    faces = (render(checkpoint.generator, z + t * fitted[name].vector) for t in (-2, 2))
-    before, after = (float(read(Colours().read(moved)[1]).mean()) for moved in faces)
-    assert fitted[name].effects[name] == pytest.approx(after - before, rel=0.15)
+def test_effects_are_in_deviations_of_the_reading(checkpoint, fitted, name, kind, ends, column):
+    reader = label_reader(Colours())
+    z = torch.randn(2000, NZ, generator=torch.Generator().manual_seed(9))
+    before, faces, after = (
+        reader.read(render(checkpoint.generator, z + t * fitted[name].vector))[:, column] for t in (-2, 0, 2)
+    )
+    assert fitted[name].effects[name] == pytest.approx(float((after - before).mean() / faces.std()), rel=0.15)
     assert (fitted[name].kind, fitted[name].ends) == (kind, ends)
+    assert fitted[name].fit > 0.5
 
 
-def test_without_labels_the_principal_directions_are_what_the_picture_depends_on(checkpoint):
-    first, second = fit_directions(checkpoint, samples=2000)
-    assert (first.name, second.name, first.kind) == ("principal 1", "principal 2", "principal")
-    assert first.vector @ RED > 0.99  # the sign as well: it brightens
-    assert second.vector @ BLUE > 0.99
-    assert first.share > second.share > 0.05
-    assert first.share + second.share == pytest.approx(1, abs=0.02)
+def test_without_labels_there_are_sliders_for_light_and_colour(checkpoint, capsys):
+    fitted = {d.name: d for d in fit_directions(checkpoint, [picture_reader(3)], samples=2000)}
+    assert set(fitted) == {"background", "warmth"}
+    assert fitted["warmth"].vector @ RED > 0  # and less blue, so that it is no brighter
+    assert fitted["warmth"].vector @ BLUE < 0
+    assert abs(fitted["warmth"].effects["background"]) < 0.15
+    left_out = capsys.readouterr().out
+    assert "brightness hardly changes alone" in left_out  # in plain pictures it is the background's
+    assert "lighting hardly changes along any line" in left_out
 
 
-def test_principal_axes_are_orthonormal_and_at_right_angles_to_others():
-    random = torch.Generator().manual_seed(3)
-    jacobian, others = torch.randn(NZ, 40, generator=random), torch.randn(NZ, 3, generator=random)
-    axes, shares = principal(jacobian, torch.cat([others, others], dim=1))
-    torch.testing.assert_close(axes.T @ axes, torch.eye(8), atol=1e-5, rtol=0)
-    assert (axes.T @ others).abs().max() < 1e-5
-    assert shares.tolist() == sorted(shares.tolist(), reverse=True)
-    assert shares.sum() < 1
+def test_of_readings_that_are_nearly_the_same_the_first_stays():
+    slopes = torch.eye(NZ)[:, [0, 0, 1, 2]] + 0.1 * torch.eye(NZ)[:, :4]
+    assert separable(slopes, [0, 1, 2, 3]) == [0, 2, 3]
+    assert separable(slopes, [0, 2, 3], fixed=[1]) == [1, 2, 3]
+    assert separable(slopes, []) == []
+
+
+def test_a_fit_is_confirmed_by_what_it_was_not_fitted_to():
+    random = torch.Generator().manual_seed(4)
+    z, chance = torch.randn(400, NZ, generator=random), torch.randn(400, 1, generator=random)
+    line = z[:, :1] + z[:, 1:2]
+    fits = heldout_fit(z, torch.cat([line, line + 2**0.5 * chance, chance, torch.zeros(400, 1)], dim=1))
+    assert fits.tolist() == pytest.approx([1, 0.5, 0, 0], abs=0.1)
 
 
 def test_a_fit_is_the_same_again(checkpoint, fitted):
-    for direction in fit_directions(checkpoint, Colours(), samples=2000):
+    for direction in fit_directions(checkpoint, [label_reader(Colours())], samples=2000):
         assert alike(direction, fitted[direction.name])
 
 
 def test_an_auxiliary_attribute_is_offered_nowhere_and_left_as_it_is(checkpoint):
-    first, *others = fit_directions(checkpoint, Colours(WARMTH, HUE), samples=2000)
-    assert (first.name, {d.kind for d in others}) == ("warmth", {"principal"})
-    assert set(first.effects) == {"warmth"}
-    assert first.vector @ BLUE > 0.95  # hue is red: the way to warmth that leaves it alone is blue
+    [only] = fit_directions(checkpoint, [label_reader(Colours(WARMTH, HUE))], samples=2000)
+    assert only.name == "warmth"
+    assert set(only.effects) == {"warmth"}
+    assert only.vector @ BLUE > 0.95  # hue is red: the way to warmth that leaves it alone is blue
 
 
 def test_a_direction_that_faces_do_not_stand_is_left_out_and_said(checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(Ordinary, "strange", lambda self, faces: 1.0)
-    assert fit_directions(checkpoint, samples=100) == ()
-    assert capsys.readouterr().out.startswith("left out: principal 1")
+    assert fit_directions(checkpoint, [label_reader(Colours())], samples=400) == ()
+    assert capsys.readouterr().out.startswith("left out: warmth")
 
 
 def test_disentangled_directions_change_one_reading_each():
@@ -161,14 +156,6 @@ def test_disentangled_directions_change_one_reading_each():
     nearly_the_same = torch.eye(NZ)[:, [0, 0, 1]] + 1e-5 * torch.eye(NZ)[:, :3]
     constant = torch.zeros(NZ, 1)
     assert torch.isfinite(disentangled(torch.cat([nearly_the_same, constant], dim=1))).all()
-
-
-def test_the_drawn_faces_sliders_name_values_that_there_are():
-    found = traits(tuple(Attribute(name, values) for name, values in avatars.FACTORS.items()))
-    assert len(found) == len(DRAWN)
-    for trait in found:
-        assert set(trait.values) < set(trait.attribute.values), trait.name
-    assert traits((Attribute("age"),))[0].ends == ("younger", "older")
 
 
 # Ranges
@@ -205,11 +192,11 @@ def test_own_faces_are_ordinary_and_others_are_strange(checkpoint):
 # Keeping
 
 
-AGE = Direction("age", "number", RED, -4.0, 3.0, ("younger", "older"), {"age": 20.5}, 0.125)
+AGE = Direction("age", "number", RED, -4.0, 3.0, ("younger", "older"), {"age": 2.5}, fit=0.5)
 GOOD = {"name": "age", "kind": "number", "low": -2.0, "high": 2.0}
 
 
-@pytest.mark.parametrize("directions", [(AGE, Direction("principal 1", "principal", BLUE, -1.0, 1.0)), ()])
+@pytest.mark.parametrize("directions", [(AGE, Direction("principal 1", "principal", BLUE, -1.0, 1.0, share=0.1)), ()])
 def test_directions_come_back_as_saved(tmp_path, checkpoint, directions):
     save_directions(tmp_path / "d", directions, checkpoint.generator)
     back = load_directions(tmp_path / "d", checkpoint.generator)
@@ -288,16 +275,19 @@ def test_the_command_fits_writes_and_tells(tmp_path, monkeypatch, capsys):
     opened(tmp_path / "run" / "checkpoint", painter())
     attributes = Attribute("luck"), Attribute("never", ("no", "yes")), WARMTH, BLUENESS
     monkeypatch.setattr("dcgan.latent.directions.attribute_net", lambda images: Colours(*attributes))
-    nothing = Images("photos", np.empty((0, 3, 64, 64), np.uint8), [], [], "")
-    monkeypatch.setattr("dcgan.latent.directions.load_images", lambda *_, **settings: nothing)
+    pixels = torch.randint(0, 256, (60, 3, 16, 16), dtype=torch.uint8).numpy()
+    pictures = Images("photos", pixels, [f"{i}" for i in range(60)], [], "0")
+    monkeypatch.setattr("dcgan.latent.directions.load_images", lambda *_, **settings: pictures)
     assert main([str(tmp_path / "run"), "--dataroot", "photos"]) == 0
     printed = capsys.readouterr().out
     for name in ("luck", "never"):
         assert f"left out: {name} hardly changes along any line" in printed
-    served = load_checkpoint(tmp_path / "run").directions
-    assert [d.name for d in served if d.kind != "principal"] == ["warmth", "blueness"]
-    assert all(f"{d.name} " in printed for d in served)
+    assert "no sliders for faces" in printed
+    written = load_checkpoint(tmp_path / "run")
+    assert [d.name for d in written.directions] == ["warmth", "blueness"]
+    assert all(f"{d.name} " in printed for d in written.directions)
     assert "directions.safetensors" in printed.splitlines()[-1]
+    assert len(set(written.config["seeds"])) == COUNT
 
 
 @pytest.mark.parametrize(
@@ -315,19 +305,16 @@ def test_the_command_ends_with_one_line_where_it_cannot_go_on(
     opened(tmp_path / "c", painter())
     (tmp_path / "c" / "discriminator.safetensors").unlink()
     assert main([str(photos) if word == "PHOTOS" else word for word in arguments]) == 2
-    out, err = capsys.readouterr()
-    assert err.splitlines()[-1].startswith("directions: ")
-    assert message in err.splitlines()[-1]
-    assert ("principal directions only" in out) == ("PHOTOS" in arguments)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("directions: ")
+    assert message in last
 
 
 def test_the_table_has_a_line_for_each_direction_and_what_it_does_besides():
-    age = Direction("age", "number", RED, -4, 3, (), {"age": 20.0, "glasses": 0.1})
-    glasses = Direction("glasses", "trait", BLUE, -4, 4, (), {"age": -1.0, "glasses": 0.5})
-    other = Direction("principal 1", "principal", RED, -4, 2, (), {"age": 2.0, "glasses": 0.2}, 0.3)
-    _, *lines = table((age, glasses, other)).splitlines()
+    age = Direction("age", "number", RED, -4, 3, (), {"age": 2.0, "glasses": 0.1, "luck": 9.0}, fit=0.6)
+    glasses = Direction("glasses", "trait", BLUE, -4, 4, (), {"age": -0.25, "glasses": 1.5, "luck": 9.0}, fit=0.5)
+    _, *lines = table((age, glasses)).splitlines()
     assert [line.split() for line in lines] == [
-        ["age", "-4", "to", "+3", "+20.0", "glasses", "+20%"],
-        ["glasses", "-4", "to", "+4", "+50%", "of", "faces", "age", "-5%"],
-        ["principal", "1", "-4", "to", "+2", "30.0%", "of", "response", "glasses", "+40%"],
+        ["age", "-4", "to", "+3", "0.60", "+2.00", "glasses", "+0.10"],
+        ["glasses", "-4", "to", "+4", "0.50", "+1.50", "age", "-0.25"],
     ]
