@@ -153,9 +153,11 @@ class Images:
         Raises DataError, at once, if a batch takes more images than there are.
         """
         if len(self.training) < batch_size:
+            copies = f", {self.copies} show the same as others" if self.copies and not self.keep_duplicates else ""
             raise DataError(
-                f"'{self.name}' has {len(self)} images, {len(self.training)} of them for training (a tenth is held "
-                f"out): fewer than one batch of {batch_size}. Add images or lower --batch-size"
+                f"'{self.name}' has {len(self)} images, {len(self.training)} of them for training "
+                f"({self.heldout.sum()} are held out{copies}): fewer than one batch of {batch_size}. Add images or "
+                "lower --batch-size"
             )
         length, device = self.epoch_length(batch_size, drop_last, world), torch.device(device)
 

@@ -4,11 +4,14 @@ A figure says little alone: compare it with the same figure for real images agai
 same n, from the same crop. Images are uint8 [N, nc, S, S]; features are float32 [N, D].
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from dcgan.data import Images
+from dcgan.data.sources import printable
 from dcgan.latents import latents
 from dcgan.metrics.attributes import attribute_net
 from dcgan.metrics.features import PIECE, MetricError, at_32, filter_features, laplacian
@@ -22,8 +25,9 @@ PATCHES = 32  # an image and level; Karras et al. take 128 of 16,384 images
 MAX_PATCHES = 2**17  # a level
 DIRECTIONS = 256
 COARSEST = 16  # pixels: the side of the last Laplacian level, as in Karras et al.
-MIN_REFERENCE = 500  # held-out images; with fewer, a generator is compared with all images
-MIN_IMAGES = 50
+MIN_REFERENCE = 500  # held-out images; with fewer, a training compares its generator with training images
+MIN_COUNT = 2 * NEIGHBOURS  # images on each side
+MIN_IMAGES = 50  # for figures to be taken during a training
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -67,13 +71,14 @@ def sliced_wasserstein(fake: Tensor, real: Tensor, seed: int = 0) -> dict[int, f
 
     fake, real: the same number of images, else ValueError. Fine levels see texture, coarse ones composition. 32 patches
     of 7 x 7 an image and level (fewer of thousands of images), along 256 directions, in units of the reals' standard
-    deviation; in the paper each set is brought to its own mean and deviation, which hides wrong colours and contrast.
+    deviation, or of a grey level if that is more; in the paper each set is brought to its own mean and deviation, which
+    hides wrong colours and contrast.
     """
     if len(fake) != len(real):
         raise ValueError(f"the same number of images is compared, not {len(fake)} with {len(real)}")
     distances = {}
     for (side, fakes), (_, reals) in zip(_patches(fake, seed).items(), _patches(real, seed).items(), strict=True):
-        mean, deviation = reals.mean(dim=(0, 1)), reals.std(dim=(0, 1)) + 1e-6
+        mean, deviation = reals.mean(dim=(0, 1)), reals.std(dim=(0, 1)).clamp(min=1)
         fakes, reals = (((patches - mean) / deviation).flatten(1).T for patches in (fakes, reals))
         directions = torch.randn(DIRECTIONS, len(reals), generator=torch.Generator().manual_seed(seed))
         directions = (directions / directions.norm(dim=1, keepdim=True)).to(reals.device)
@@ -124,29 +129,60 @@ def _pixels(images: Tensor) -> Tensor:
     return torch.cat([at_32(piece.float()).flatten(1) for piece in images.split(PIECE)])
 
 
+class Reference(NamedTuple):
+    """Real images that samples are compared with, and as many others for the floor: uint8 [n, nc, S, S]."""
+
+    name: str
+    real: Tensor
+    others: Tensor
+
+
+def references(images: Images, num: int) -> list[Reference]:
+    """The held-out images, with training images for the floor; and half of the training images, with the other half.
+
+    At most `num` of each. Raises MetricError if there are too few images.
+    """
+    one, other = np.array_split(np.random.default_rng(0).permutation(images.training), 2)
+    heldout = evenly(np.flatnonzero(images.heldout), num)
+    found = []
+    for name, real, others in (("held-out", heldout, one), ("training", one, other)):
+        n = min(num, len(real), len(others))
+        if n >= MIN_COUNT:
+            found.append(Reference(name, *(images.batch(np.sort(side[:n])) for side in (real, others))))
+    if not found:
+        raise MetricError(f"'{printable(images.name)}' has {len(images)} images: too few to compare with")
+    return found
+
+
 class Quality:
     """How near a generator comes to a set of images, cheap enough for the ticks of a training.
 
-    Measured against held-out images, or against all if fewer than MIN_REFERENCE are held out.
+    Measured against held-out images or, if fewer than MIN_REFERENCE are held out, against half of the training images;
+    in runs of earlier versions against "all". against: which of the three. real: those images.
     key: of the figure to choose the best checkpoint by, lower is better: "ffd", the Frechet distance in the features of
     the attribute network, if the images have labels; else "fd", that in filter features.
-    floor: the figures of as many training images, which a perfect generator would get.
+    floor: the figures of as many other training images, which a perfect generator would get.
     Raises MetricError for fewer than MIN_IMAGES images.
     """
 
     KEYS = ("ffd", "fd")
+    against = "held-out"
 
     def __init__(self, images: Images, device: torch.device | str = "cpu", count: int = 2000, progress: bool = True):
         if len(images) < MIN_IMAGES:
             raise MetricError(f"no metric can be taken from {len(images)} images: it wants {MIN_IMAGES}")
-        heldout = np.flatnonzero(images.heldout)
-        reference = heldout if len(heldout) >= MIN_REFERENCE else np.arange(len(images))
+        found = references(images, count)
+        few = images.heldout.sum() < MIN_REFERENCE
+        self.against, real, others = found[-1] if few else found[0]
+        if few and images.split is None:
+            real = images.batch(evenly(np.arange(len(images)), count))
+            self.against, others = "all", images.some(len(real))
         net = attribute_net(images, device, progress=progress)
         self.device = torch.device(device)
-        self.real = images.batch(evenly(reference, count)).to(device)
+        self.real = real.to(device)
         self.key, self.features = ("ffd", net.features) if net else ("fd", filter_features(self.real))
         self.real_features = self.features(self.real)
-        self.floor = self.compare(images.some(len(self.real)))
+        self.floor = self.compare(others)
 
     def __call__(self, generator: Generator) -> dict[str, float]:
         """The figures of a generator in eval mode: `key`, swd and, in the same features, the neighbourhoods'."""

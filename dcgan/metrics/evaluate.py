@@ -27,21 +27,12 @@ from dcgan.hub.pull import local_folder
 from dcgan.latents import latents
 from dcgan.metrics import distances, features
 from dcgan.metrics.attributes import AttributeNet, attribute_net
-from dcgan.metrics.distances import FIRST_SEED, frechet_distance, nearest
+from dcgan.metrics.distances import FIRST_SEED, MIN_COUNT, Reference, frechet_distance, nearest, references
 from dcgan.metrics.features import Features, MetricError
 from dcgan.sampling import render
 
-MIN_COUNT = 2 * distances.NEIGHBOURS  # images on each side
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
 PREPARED = "shorter side resized (bilinear, antialiased), centre square cropped"
-
-
-class Reference(NamedTuple):
-    """Real images that samples are compared with, and as many others for the floor: uint8 [n, nc, S, S]."""
-
-    name: str
-    real: Tensor
-    others: Tensor
 
 
 class Metric(NamedTuple):
@@ -96,24 +87,6 @@ def evaluate(
             rows += compare(metric, reference, samples)
     print("looking for the nearest training images")
     return [*rows, *memorised(images, samples, device)]
-
-
-def references(images: Images, num: int) -> list[Reference]:
-    """The held-out images, with training images for the floor; and half of the training images, with the other half.
-
-    At most `num` of each. Raises MetricError if there are too few images.
-    """
-    random = np.random.default_rng(0)
-    one, other = np.array_split(random.permutation(images.training), 2)
-    heldout = random.permutation(np.flatnonzero(images.heldout))
-    found = []
-    for name, real, others in (("held-out", heldout, one), ("training", one, other)):
-        n = min(num, len(real), len(others))
-        if n >= MIN_COUNT:
-            found.append(Reference(name, images.batch(real[:n]), images.batch(others[:n])))
-    if not found:
-        raise MetricError(f"'{printable(images.name)}' has {len(images)} images: too few to compare with")
-    return found
 
 
 def metrics_for(real: Tensor, net: AttributeNet | None, inception: Features | None) -> Iterator[Metric]:

@@ -52,7 +52,8 @@ def filter_features(reference: Tensor, seed: int = 0) -> Features:
     """Features [N, 128 * levels]: responses of random filters, on each Laplacian level, averaged in 4 x 4 fields.
 
     A shallow stand-in for a trained network, for images without labels: what there is at each scale, and where. In
-    units of the deviation over the reference images, so that faint texture counts as much as strong outlines.
+    units of the deviation over the reference images, so that faint texture counts as much as strong outlines; but at
+    least of that which noise of one grey level has, which nobody sees: borders may be the same in all images.
     """
 
     @torch.inference_mode()
@@ -67,7 +68,7 @@ def filter_features(reference: Tensor, seed: int = 0) -> Features:
     def features(images: Tensor) -> Tensor:
         return torch.cat([responses(piece) for piece in images.split(PIECE)])
 
-    scale = features(reference).std(dim=0) + 1e-6
+    scale = features(reference).std(dim=0).clamp(min=FILTER * reference.shape[1] ** 0.5)
     return lambda images: features(images) / scale
 
 

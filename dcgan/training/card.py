@@ -45,7 +45,7 @@ A DCGAN that draws {model["image_size"]} x {model["image_size"]} pictures, after
 
 ![seeds 0 to 63, not hand-picked](snapshots/{seen:010d}.webp)
 
-- **Data:** {data["name"]}, {data["count"]:,} training images (a tenth more is held out and was never trained on).
+- **Data:** {data["name"]}, {data["count"]:,} training images ({heldout(data)}).
 - **Terms of the data:** {licence}.
 {began(config)}- **Recipe:** `--recipe {train["recipe"]}`: {", ".join(tweaks)}.
 
@@ -67,6 +67,13 @@ images = sample(load_checkpoint("PATH").generator, seeds=range(64))  # uint8 [64
 """
 
 
+def heldout(data: dict[str, Any]) -> str:
+    """How many images were never trained on; earlier versions did not write it down."""
+    if data.get("heldout") is None:
+        return "about a tenth more is held out and was never trained on"
+    return f"{data['heldout']:,} more are held out and were never trained on" if data["heldout"] else "none is held out"
+
+
 def began(config: dict[str, Any]) -> str:
     """A line for each checkpoint that the training began from, with the terms of its data, which hold too."""
     return "".join(
@@ -86,9 +93,14 @@ def figures(config: dict[str, Any]) -> str:
         for name, (title, better) in FIGURES.items()
         if name in metrics
     ]
+    against = floor.get("against", "held-out")
+    known = {"held-out": "held-out images", "training": "training images"}
+    images = known.get(against, "images, training images among them")
+    samples = f"{floor['n']:,} samples against as many {images}" if "n" in floor else "samples against real images"
+    others = "other real training images" if against == "training" else "real training images"
     return f"""## How good it is
 
-| {floor.get("n", 0):,} samples against as many held-out images | this generator | real training images instead |
+| {samples} | this generator | {others} instead |
 |---|---|---|
 {chr(10).join(lines)}
 

@@ -37,6 +37,7 @@ from dcgan.device import CPU, own_randomness, random_state
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, MIN_REFERENCE, Quality
+from dcgan.metrics.features import MetricError
 from dcgan.metrics.opening import opening_seeds
 from dcgan.model import parameter_count
 from dcgan.sampling import render
@@ -162,7 +163,10 @@ class Run:
     def _quality(self) -> dict[str, float]:
         # Some accelerators have no float64, which distances are computed in.
         device = self.nets.device if self.nets.device.type == "cuda" else CPU
-        self.quality = self.quality or Quality(self.images, device)
+        try:
+            self.quality = self.quality or Quality(self.images, device)
+        except MetricError:  # most of the images are copies
+            return {}
         with evaluating(self.nets.shown) as generator:
             return {name: rounded(value) for name, value in self.quality(generator).items()}
 
@@ -193,11 +197,13 @@ class Run:
             self._thin_moments()
         self.saved = seen
 
-    def _floor(self) -> dict[str, float]:
-        """The figures of real images, and their number n; {} before the first measurement."""
+    def _floor(self) -> dict[str, Any]:
+        """The figures of real images, their number n and which they are; {} before the first measurement."""
         if self.quality is None:
             return {}
-        return {"n": len(self.quality.real), **{name: rounded(value) for name, value in self.quality.floor.items()}}
+        against = self.quality.against
+        about = {"n": len(self.quality.real), **({} if against == "held-out" else {"against": against})}
+        return about | {name: rounded(value) for name, value in self.quality.floor.items()}
 
     def choose_seeds(self) -> None:
         """Choose the checkpoint's seeds to begin with, if its quality was measured against enough images."""

@@ -1,10 +1,12 @@
 """Distances and features answer as they should to simple facts."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
@@ -157,10 +159,86 @@ def test_distance_in_filter_features_grows_with_what_is_done_to_images(real, oth
     assert frechet_distance(features(worse), features(real)) > 1.2 * floor
 
 
+def drawn(
+    count: int, seed: int, ground: int, draw: Callable[[ImageDraw.ImageDraw, np.random.Generator], None]
+) -> Tensor:
+    """Pictures 32 px wide on a ground of one grey level, which is the same in all of them at the borders."""
+    random, pictures = np.random.default_rng(seed), []
+    for _ in range(count):
+        picture = Image.new("RGB", (32, 32), (ground,) * 3)
+        draw(ImageDraw.Draw(picture), random)
+        pictures.append(np.asarray(picture).transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(pictures))
+
+
+def digit(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
+    draw.text(tuple(random.integers(7, 12, 2)), str(random.integers(10)), "white", font_size=16)
+
+
+def logo(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
+    x, y, colour = (*random.integers(5, 11, 2), ("crimson", "navy", "teal")[random.integers(3)])
+    (draw.ellipse if random.integers(2) else draw.rectangle)((x, y, x + 15, y + 15), colour)
+
+
+def grain(count: int, seed: int) -> Tensor:
+    noise = torch.randn(count, 1, 32, 32, generator=torch.Generator().manual_seed(seed))
+    return (128 + 10 * noise).clamp(0, 255).byte().expand(-1, 3, -1, -1)
+
+
+KINDS = {
+    "faces": blots,
+    "digits": lambda count, seed: drawn(count, seed, 0, digit),
+    "logos": lambda count, seed: drawn(count, seed, 255, logo),
+    "grey noise": grain,
+}
+
+
+@pytest.mark.parametrize("junk", ["grey", "noise", "speckles"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_better_generator_has_the_better_figure(kind, junk):
+    """Whatever is the same in all images: of a border that never changes nothing is made much of."""
+    images, others = KINDS[kind](100, 0), KINDS[kind](100, 1).float()
+    noise = torch.rand(others.shape, generator=torch.Generator().manual_seed(2)) * 255
+    bad, shares = {
+        "grey": (torch.full_like(others, 128), (1, 0.7, 0.4, 0.1, 0)),
+        "noise": (noise, (1, 0.5, 0.2, 0)),
+        "speckles": (others + noise - 128, (0.2, 0.1, 0.05, 0)),
+    }[junk]
+    features = filter_features(images)
+    fakes = [(share * bad + (1 - share) * others).clamp(0, 255).byte() for share in shares]
+    for figures in (
+        [frechet_distance(features(fake), features(images)) for fake in fakes],
+        [sum(sliced_wasserstein(fake, images).values()) for fake in fakes],
+    ):
+        assert figures == sorted(figures, reverse=True)
+
+
+def test_faint_noise_on_good_images_is_better_than_flat_grey():
+    images, good = KINDS["digits"](100, 0), KINDS["digits"](100, 1)
+    noise = torch.randn(good.shape, generator=torch.Generator().manual_seed(2))
+    features, noisy = filter_features(images), (good + 3 * noise + 3).clamp(0, 255).byte()
+    distance, grey = (frechet_distance(features(f), features(images)) for f in (noisy, torch.full_like(good, 128)))
+    assert distance < grey / 20
+
+
+@pytest.mark.parametrize(("count", "against"), [(120, "training"), (6000, "held-out")])
+def test_what_a_generator_is_compared_with_is_what_is_said(count, against):
+    pixels = blots(count, 0, 16, 1).numpy()
+    images = Images(
+        "blots", pixels, [""] * count, [], "", keys=np.arange(count, dtype=np.uint64), first=np.arange(count)
+    )
+    quality, heldout = Quality(images, progress=False), int(images.heldout.sum())
+    assert quality.against == against
+    assert len(quality.real) == (heldout if against == "held-out" else (count - heldout) // 2)
+    part = images.heldout if against == "held-out" else ~images.heldout
+    assert {image.numpy().tobytes() for image in quality.real} <= {image.tobytes() for image in pixels[part]}
+    assert quality.floor["fd"] > 0, "real images are no copies of those that they are compared with"
+
+
 @pytest.mark.parametrize("nc", [1, 3])
 def test_quality_puts_an_untrained_generator_far_from_the_floor_and_leaves_all_as_it_was(nc):
     quality = Quality(images_of(blots(400, 0, 16, nc)), progress=False)
-    assert (quality.key, len(quality.real)) == ("fd", 400)  # too few are held out: all are compared with
+    assert (quality.key, len(quality.real)) == ("fd", 400)  # as earlier versions had it
     torch.manual_seed(0)
     generator = Generator(ModelConfig(image_size=16, nc=nc, nz=8, ngf=8))
     generator(torch.randn(16, 8, 1, 1))
