@@ -1,11 +1,14 @@
 """A picture as training sees it: upright, opaque, resized and cropped to a square, or to one around each face."""
 
+import io
+from contextlib import suppress
+
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from dcgan.data.faces import find_faces, framed, side
 
-CROP_VERSION = 4  # part of a packed set's key: raise it when the same file gives other pixels
+CROP_VERSION = 5  # part of a packed set's key: raise it when the same file gives other pixels
 CROPS = ("centre", "face")
 SOFT = 2  # faces that would be enlarged by more are left out: strangers far behind
 MAX_ASPECT = 4
@@ -50,8 +53,8 @@ def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
 
 
 def upright(image: Image.Image, nc: int) -> Image.Image:
-    """The picture turned as its metadata says, transparent parts white, in RGB (nc 3) or greyscale (nc 1)."""
-    return opaque(turned(image)).convert("L" if nc == 1 else "RGB")
+    """The picture turned as its metadata says, transparent parts white, in sRGB (nc 3) or greyscale (nc 1)."""
+    return opaque(in_srgb(turned(image))).convert("L" if nc == 1 else "RGB")
 
 
 def turned(image: Image.Image) -> Image.Image:
@@ -73,18 +76,35 @@ def turned(image: Image.Image) -> Image.Image:
     return image
 
 
+def in_srgb(image: Image.Image) -> Image.Image:
+    """The picture with the colours that its ICC profile means, in sRGB; as it is where there is no other profile.
+
+    A profile that cannot be read counts as sRGB.
+    """
+    if profile := image.info.get("icc_profile"):
+        with suppress(Exception):  # whatever a malformed one, or one of another mode, makes the library raise
+            colours = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" not in ImageCms.getProfileDescription(colours):
+                mode = "RGBA" if image.has_transparency_data else "RGB"
+                image = image.convert(mode) if image.mode in ("P", "PA", "LA") else image
+                srgb = ImageCms.createProfile("sRGB")
+                return ImageCms.profileToProfile(image, colours, srgb, outputMode=mode) or image
+    return image
+
+
 def opaque(image: Image.Image) -> Image.Image:
     """The picture over white and with 8 bits a channel.
 
     Integers of 16 or 32 bits and floats are scaled, where Pillow would clip them to 255: from 0, or the lowest level
-    if that is negative, to the first of the usual white levels (1 for floats, 255 and 65,535 for integers) that none
-    exceeds, so that pictures of one camera keep their brightness to each other; else to the brightest level.
+    if that is negative, to the first of the usual white levels (1 for floats, those of 8, 10, 12, 14 and 16 bits for
+    integers) that none exceeds, so that pictures of one camera keep their brightness to each other; else to the
+    brightest level.
     """
     if image.mode.startswith("I") or image.mode == "F":
         levels = np.asarray(image, dtype=np.float64)
         finite = levels[np.isfinite(levels)]
         black, brightest = finite.min(initial=0), finite.max(initial=0)
-        usual = {"F": (1,), "I": (255, 65535)}.get(image.mode, (65535,))
+        usual = (1,) if image.mode == "F" else [2**bits - 1 for bits in (8, 10, 12, 14, 16)]
         white = next((level for level in usual if brightest <= level), brightest)
         levels = np.nan_to_num((levels - black) / (white - black), posinf=1).clip(0, 1)
         return Image.fromarray((levels * 255).astype(np.uint8))

@@ -33,7 +33,6 @@ from dcgan.data.faces import NoDetector
 from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
 from dcgan.files import reason, replacing, writing
 
-APPLES = (".heic", ".heif")  # Pillow does not open them
 COPIES = "duplicates.txt"  # beside the packed pixels: on each line a picture, and the first that shows the same
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 
@@ -225,10 +224,7 @@ def load_images(
     found, source = (open_source(source, limit), source) if isinstance(source, str) else (source, source.name)
     if limit is not None:
         found.names = found.names[:limit]
-    kinds = ", ".join(
-        f"{n} {printable(suffix) or 'without ending'}{' (to be converted to JPEG first)' * (suffix in APPLES)}"
-        for suffix, n in found.others.most_common(4)
-    )
+    kinds = ", ".join(f"{n} {printable(suffix) or 'without ending'}" for suffix, n in found.others.most_common(4))
     if not found.names:
         raise DataError(
             f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, "

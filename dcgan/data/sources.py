@@ -12,6 +12,7 @@ from stat import S_ISREG
 from typing import IO, Any, Protocol
 
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from dcgan.data import avatars
 from dcgan.data.crop import turned
@@ -19,11 +20,11 @@ from dcgan.errors import UserError
 from dcgan.files import reason
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif"),
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),
     *(".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
 )
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
 SETTINGS = Path("state") / "settings.json"  # marks the folder of a run, whose pictures are no photos
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
@@ -177,7 +178,7 @@ def open_photo(file: str | Path | IO[bytes], largest: int) -> Image.Image:
     except Image.DecompressionBombError:
         raise DataError("this picture has too many pixels: give a smaller one") from None
     except Exception:  # whatever a broken file makes a decoder raise
-        raise DataError("this is no picture that can be read: give a JPEG, PNG or WebP") from None
+        raise DataError("this is no picture that can be read: give a JPEG, HEIC, PNG or WebP") from None
 
 
 def printable(name: str) -> str:
@@ -211,4 +212,5 @@ def _open_image(file: Path | IO[bytes], size: int) -> Image.Image:
 def _formats() -> list[str]:
     """FORMATS, but for those that this Pillow was built without."""
     Image.init()
+    register_heif_opener()
     return [f for f in FORMATS if f in Image.OPEN]

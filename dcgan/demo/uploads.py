@@ -50,7 +50,7 @@ def own_photos(files: Sequence[str | Path], image_size: int, nc: int, crop: str 
             break
     if not own:
         wanted = "picture of a face" if crop == "face" else "picture"
-        raise ValueError(f"there is no {wanted} that can be read: give JPEG, PNG or WebP, or a zip of them")
+        raise ValueError(f"there is no {wanted} that can be read: give JPEG, HEIC, PNG or WebP, or a zip of them")
     return np.ascontiguousarray(np.stack(own).transpose(0, 2, 3, 1))
 
 

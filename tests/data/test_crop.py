@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from torchvision import transforms
 
 from dcgan.data.crop import square, turned
@@ -167,6 +167,9 @@ def test_every_mode_becomes_opaque_colours_or_greys(picture, left, right):
     ("kind", "low", "high"),
     [
         ("uint16", 0, 65535),
+        ("uint16", 0, 16383),
+        ("uint16", 0, 4095),
+        ("uint16", 0, 1023),
         ("float32", 0, 1),
         ("float32", 0, 200),
         ("float32", -1, 1),
@@ -201,3 +204,30 @@ def test_a_thin_strip_is_cropped_before_it_is_enlarged(monkeypatch, shape):
     monkeypatch.setattr(Image.Image, "resize", watched)
     assert colour(square(Image.new("RGB", shape, GREEN), 64, 3)) == list(GREEN)
     assert max(largest, default=0) <= 4 * 64 * 64
+
+
+def wide(colour: tuple[int, ...], mode: str = "RGB") -> tuple[Image.Image, bytes]:
+    """A picture of one colour in a wide gamut, and its profile, made of sRGB's by exchanging red and green."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    profile = profile.replace("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be")).replace(b"sRGB b", b"wide b")
+    return Image.new(mode, (16, 16), colour), bytes(profile)
+
+
+@pytest.mark.parametrize(("mode", "extra"), [("RGB", ()), ("RGBA", (255,))])
+def test_colours_are_those_that_the_profile_means(mode, extra):
+    image, profile = wide((*RED, *extra), mode)
+    assert colour(square(kept(image, "PNG"), 16, 3)) == list(RED)
+    file = io.BytesIO()
+    image.save(file, "PNG", icc_profile=profile)
+    assert colour(square(Image.open(file), 16, 3)) == pytest.approx(GREEN, abs=2)
+    file = io.BytesIO()
+    image.save(file, "PNG", icc_profile=b"no profile")
+    assert colour(square(Image.open(file), 16, 3)) == list(RED)
+
+
+def test_cmyk_and_palettes_with_alpha_keep_their_colours():
+    assert colour(square(kept(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "TIFF"), 16, 3)) == list(RED)
+    palette = Image.new("RGBA", (16, 16), (0, 0, 255, 0)).quantize(4)
+    assert colour(square(kept(palette, "PNG"), 16, 3)) == list(WHITE)

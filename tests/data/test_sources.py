@@ -44,7 +44,7 @@ def test_a_zip_gives_what_its_folder_does_and_holds_out_the_same(tmp_path):
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_hidden_and_other_files_are_left_out_and_the_others_counted(tmp_path, capsys, kind):
     junk = "._a.png", ".hidden.png", ".thumbnails/b.png", "__MACOSX/in/._a.png", "__MACOSX/c.png", ".DS_Store"
-    others = "labels.csv", "b.heic", "c.HEIC", "inner.zip"
+    others = "labels.csv", "b.raw", "c.RAW", "inner.zip"
     folder = tmp_path / "photos"
     for name in ("in/a.png", *junk, *others):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def test_hidden_and_other_files_are_left_out_and_the_others_counted(tmp_path, ca
     assert (images.names, images.skipped) == (["in/a.png"], [])
     line = capsys.readouterr().out.splitlines()[0]
     assert set(line.removeprefix("left out as no pictures: ").split(", ")) == {
-        "2 .heic (to be converted to JPEG first)",
+        "2 .raw",
         "1 .csv",
         "1 .zip",
     }
@@ -229,12 +229,12 @@ def test_a_zip_with_any_byte_changed_is_read_in_part_or_refused_in_one_line(plac
 def test_where_nothing_is_found_it_is_said_what_was_looked_for_and_what_is_there(tmp_path, kind):
     folder = tmp_path / "photos"
     folder.mkdir()
-    for name in ("a.txt", "b.txt", "c.heic", "README"):
+    for name in ("a.txt", "b.txt", "c.psd", "README"):
         (folder / name).touch()
     source = folder if kind == "folder" else zip_of(folder, tmp_path / "z.zip")
     message = refused(source)
     assert f"'{source}'" in message and ".jpg" in message
-    assert "2 .txt" in message and "1 .heic" in message and "1 without ending" in message
+    assert "2 .txt" in message and "1 .psd" in message and "1 without ending" in message
     (tmp_path / "empty").mkdir()
     assert "found nothing" in refused(tmp_path / "empty")
 

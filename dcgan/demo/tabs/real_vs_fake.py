@@ -43,7 +43,9 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     own = gr.State(time_to_live=KEPT, delete_callback=_remove)  # the path of the sheet of a visitor's photos
     with gr.Row(elem_classes="own"):
         photos = gr.UploadButton(
-            str(words("Use my own photos as the real ones")), file_count="multiple", file_types=["image", ".zip"]
+            str(words("Use my own photos as the real ones")),
+            file_count="multiple",
+            file_types=["image", ".heic", ".heif", ".zip"],
         )
         folder = gr.UploadButton(str(words("Use a whole folder of mine")), file_count="directory")
         forget = gr.Button(str(words("Forget my photos")), visible=False)
