@@ -1,5 +1,6 @@
 """Pixels, grids, and picture and animation files."""
 
+import base64
 import io
 import struct
 from fractions import Fraction
@@ -70,6 +71,16 @@ def encoded(pixels: Pixels, format: str = "png", xmp: bytes = b"") -> bytes:
         options["xmp"] = xmp
     picture(pixels).save(file, format, **options)
     return file.getvalue()
+
+
+def base64_text(data: bytes) -> str:
+    """Bytes as text in base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """The bytes of a file as an address; kind: "image/png", say."""
+    return f"data:{kind};base64,{base64_text(data)}"
 
 
 def animation(frames: Pixels, format: str = "gif", seconds: float = 4.0, loop: bool = False, xmp: bytes = b"") -> bytes:

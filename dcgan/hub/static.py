@@ -1,8 +1,10 @@
 """Make a page of plain files, for a static Space: the demo's components, with faces drawn by the visitor's browser."""
 
 import argparse
+import json
 import shlex
 import sys
+from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,7 +19,7 @@ from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
-from dcgan.demo.explorer.files import write_page
+from dcgan.demo.explorer.files import FIRST_SCRIPTS, first_faces, write_page
 from dcgan.hub.command import new_folder, repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
@@ -36,9 +38,12 @@ PATTERNS = (
 )
 
 
-def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | None = None) -> None:
+def write_static(
+    folder: Path, source: str, title: str = TITLE, dataroot: str | None = None, space: str | None = None
+) -> None:
     """Write the page of one checkpoint into an empty folder.
 
+    space: owner/name of the Space that it will be, for the links that visitors copy.
     source: run, checkpoint folder, or owner/name[@revision] on the Hub. dataroot: folder, zip or Hub data set with real
     images to publish; by default the drawn faces for a checkpoint that was trained on them, and none for another.
     Raises CheckpointError or DataError.
@@ -58,7 +63,10 @@ def write_static(folder: Path, source: str, title: str = TITLE, dataroot: str | 
     write_page(folder, checkpoints, max_snapshots=MAX_SNAPSHOTS, known=known)
     # A card may be anyone's: HTML in it is shown as text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card(checkpoint))
-    page = Template((EXPLORER / "static.html").read_text(encoding="utf-8")).substitute(card=html)
+    faces = escape(json.dumps(first_faces(checkpoint)))
+    scripts = "".join(f'<link rel="modulepreload" href="{name}.js">' for name in ("explore", *FIRST_SCRIPTS))
+    template = Template((EXPLORER / "static.html").read_text(encoding="utf-8"))
+    page = template.substitute(card=html, faces=faces, scripts=scripts, space=space or "")
     (folder / "index.html").write_text(page, encoding="utf-8")
 
     save_thumbnail(checkpoint, folder / "thumbnail.jpg")
@@ -114,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--private", action="store_true", help="make that Space private (only when it is made)")
     flags = parser.parse_args(argv)
     with new_folder(flags.out) as folder:
-        write_static(folder, flags.checkpoint, flags.title, flags.dataroot)
+        write_static(folder, flags.checkpoint, flags.title, flags.dataroot, flags.push)
     if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
         large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
         print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)

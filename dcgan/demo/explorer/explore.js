@@ -32,7 +32,7 @@ export async function mount(root, gradio) {
   const seed = seeds[Math.floor(Math.random() * seeds.length)];
   const face = largeFace(t("Generated face"));
   root.replaceChildren(div("explorer", make("section", { className: "portrait" }, face.element)));
-  if (faces[seed] && !linkedFace([checkpoint])) {
+  if (faces[seed] && !/\b(face|seed)\b/.test(location.hash)) { // at once, before the generator is here
     const picture = make("img", { src: faces[seed] });
     await picture.decode();
     paint(face.canvas, picture);

@@ -17,17 +17,30 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dcgan.checkpoint import thin_snapshots
-from dcgan.demo.checkpoints import Checkpoints, moments, replay
+from dcgan.checkpoint import Checkpoint, thin_snapshots
+from dcgan.demo.checkpoints import Checkpoints, first_seeds, moments, replay
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.weights import browser_weights
 from dcgan.files import replacing
+from dcgan.pictures import data_url, encoded
+from dcgan.sampling import sample
+
+# What explore.js imports: fetched with it and not after it.
+FIRST_SCRIPTS = ("address", "engine", "enlarge", "latents", "painter", "parts", "provenance", "server")
+
+
+def first_faces(checkpoint: Checkpoint) -> dict[str, str]:
+    """The faces to begin with, {seed: a WebP as a data URL}: they come with the page, before anything else is there."""
+    seeds = first_seeds(checkpoint)
+    faces = zip(seeds, sample(checkpoint.generator, seeds).numpy(), strict=True)
+    return {str(seed): data_url(encoded(face, "webp"), "image/webp") for seed, face in faces}
 
 
 def page_head(address: str) -> str:
     """The lines of HTML with which a Gradio page finds the files, relative to its own address."""
     styles = [f'<link rel="stylesheet" href="{address}/{name}.css">' for name in ("page", "explorer")]
-    return "".join([*styles, f'<link id="explorer" rel="modulepreload" href="{address}/explore.js">'])
+    scripts = [f'<link rel="modulepreload" href="{address}/{name}.js">' for name in FIRST_SCRIPTS]
+    return "".join([*styles, f'<link id="explorer" rel="modulepreload" href="{address}/explore.js">', *scripts])
 
 
 def write_page(folder: Path, checkpoints: Checkpoints, **more: Any) -> None:

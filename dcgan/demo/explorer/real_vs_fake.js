@@ -49,8 +49,8 @@ export async function mount(root, { value, server: functions }) {
   const challenge = div("hero",
     div("", make("h2", {}, t("Can you tell a real face from a made-up one?")),
       hint(t("{n} pairs, you against the discriminator.", { n: PAIRS }))), play);
-  const bar = div("bar", div("grow"), div("field", make("label", {}, t("Shuffle number"), shuffle)), again);
-  all.prepend(challenge, note, bar);
+  const bar = div("bar wrap", note, div("field", make("label", {}, t("Shuffle number"), shuffle)), again);
+  all.prepend(challenge, bar);
   root.replaceChildren(div("explorer single", message.element, all, board));
 
   /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, logits, checkpoint, note}. */

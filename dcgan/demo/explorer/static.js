@@ -8,6 +8,8 @@ const TABS = {
   explore: "Explore", interpolate: "Interpolate", "real-vs-fake": "Real vs fake",
   replay: "Training replay", lab: "Lab", about: "About",
 };
+const { faces, space } = document.querySelector("main").dataset;
+const value = { checkpoint: "", faces: JSON.parse(faces), space };
 const ids = Object.keys(TABS);
 const panels = ids.map((id) => make("div", { id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}` }, make("div")));
 const tabs = ids.map((id, i) =>
@@ -29,7 +31,7 @@ async function mount(name, element) {
   if (element.dataset.mounted) return;
   element.dataset.mounted = "yes";
   const component = await import(`./${name.replaceAll("-", "_")}.js`);
-  await component.mount(element, { value: { checkpoint: "", faces: {} }, server: {}, trigger: () => {} });
+  await component.mount(element, { value, server: {}, trigger: () => {} });
 }
 
 const follow = () => show(Math.max(0, ids.indexOf(linkedTab())));

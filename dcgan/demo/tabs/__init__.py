@@ -1,6 +1,5 @@
 """What the tabs share: server functions, endpoints, errors that a visitor can read, and files for one answer."""
 
-import base64
 import json
 import os
 import secrets
@@ -55,16 +54,6 @@ def refusals() -> Iterator[None]:
 def endpoint(name: str, function: Callable[..., Any]) -> None:
     """Make a function the endpoint /NAME for scripts: two calls compute at once, others wait in Gradio's queue."""
     gr.api(refusals()(function), api_name=name, concurrency_id="scripts", concurrency_limit=2)
-
-
-def base64_text(data: bytes) -> str:
-    """Bytes as text in base64."""
-    return base64.b64encode(data).decode("ascii")
-
-
-def data_url(data: bytes, kind: str) -> str:
-    """The bytes of a file as an address; kind: "image/png", say."""
-    return f"data:{kind};base64,{base64_text(data)}"
 
 
 def uploaded(file: Any) -> Path:

@@ -7,8 +7,8 @@ import torch
 
 from dcgan.demo import requests
 from dcgan.demo.studio import Studio, drawn
-from dcgan.demo.tabs import answering, data_url
-from dcgan.pictures import encoded, grid
+from dcgan.demo.tabs import answering
+from dcgan.pictures import data_url, encoded, grid
 
 MAX_LATENTS = 64
 MAX_VALUE = 1000.0  # of a latent: sums of what a visitor may set are far below

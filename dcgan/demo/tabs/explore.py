@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from dcgan.demo import requests
-from dcgan.demo.checkpoints import first_seeds
+from dcgan.demo.explorer.files import first_faces
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import answering, data_url, endpoint, marks, served
+from dcgan.demo.tabs import answering, endpoint, marks, served
 from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded
 
@@ -23,9 +23,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         found = studio.opinion(**face)
         return asdict(found) if found else {}
 
-    seeds = first_seeds(studio.checkpoints.get())
-    faces = {str(seed): data_url(encoded(studio.face(seed), "webp"), "image/webp") for seed in seeds}
-    space = os.environ.get("SPACE_ID")
+    faces, space = first_faces(studio.checkpoints.get()), os.environ.get("SPACE_ID")
     component("explore", studio, checkpoint, [answering(opinion)], faces=faces, space=space)
 
     def face_file(**face: Any) -> gr.FileData:

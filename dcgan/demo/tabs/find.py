@@ -13,8 +13,8 @@ from dcgan.demo import inversion, uploads
 from dcgan.demo.checkpoints import first_seeds
 from dcgan.demo.inversion import Found
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import KOREAN, PRIVATE, base64_text, marks, refusals, served, uploaded, words
-from dcgan.pictures import Pixels, encoded, enlarged, picture
+from dcgan.demo.tabs import KOREAN, PRIVATE, marks, refusals, served, uploaded, words
+from dcgan.pictures import Pixels, base64_text, encoded, enlarged, picture
 from dcgan.provenance import face_link
 
 SHOWN = 256  # pixels: the side of a picture on the page

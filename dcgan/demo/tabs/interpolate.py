@@ -7,9 +7,9 @@ import gradio as gr
 
 from dcgan import pictures
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import answering, data_url, endpoint, marks, served
+from dcgan.demo.tabs import answering, endpoint, marks, served
 from dcgan.demo.tabs.component import component
-from dcgan.pictures import encoded, grid
+from dcgan.pictures import data_url, encoded, grid
 
 TYPES = {"gif": "image/gif", "webp": "image/webp", "mp4": "video/mp4"}
 

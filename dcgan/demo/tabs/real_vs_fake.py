@@ -10,9 +10,9 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, answering, data_url, endpoint, marks, refusals, served, uploaded, words
+from dcgan.demo.tabs import PRIVATE, answering, endpoint, marks, refusals, served, uploaded, words
 from dcgan.demo.tabs.component import component
-from dcgan.pictures import GRID, Pixels, encoded, grid
+from dcgan.pictures import GRID, Pixels, data_url, encoded, grid
 from dcgan.provenance import COMPOSITE
 
 KEPT = 3000  # seconds that a visitor's photos stay
