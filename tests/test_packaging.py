@@ -27,7 +27,7 @@ def lines(name: str) -> list[str]:
 def test_requirements_are_those_of_the_package_and_its_extras() -> None:
     extras = PROJECT["optional-dependencies"]
     assert lines("requirements.txt") == PROJECT["dependencies"] + extras["demo"]
-    for name in ("hub", "fid", "export"):
+    for name in ("hub", "fid", "eyes", "export"):
         assert lines(f"requirements-{name}.txt") == extras[name]
 
 

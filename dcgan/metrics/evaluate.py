@@ -7,9 +7,10 @@ Inception's weights, by torch-fidelity.
 
 import argparse
 import contextlib
+import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, groupby
 from typing import Any, NamedTuple
@@ -28,9 +29,11 @@ from dcgan.latents import latents
 from dcgan.metrics import distances, features
 from dcgan.metrics.attributes import AttributeNet, attribute_net
 from dcgan.metrics.distances import FIRST_SEED, MIN_COUNT, Reference, frechet_distance, nearest, references
+from dcgan.metrics.eyes import face_figures, face_finder, imagenet_features
 from dcgan.metrics.features import Features, MetricError
 from dcgan.sampling import render
 
+MAX_FACES = 1000  # images on each side in which faces are looked for
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
 PREPARED = "shorter side resized (bilinear, antialiased), centre square cropped"
 
@@ -72,19 +75,24 @@ def evaluate(
     num: int,
     device: torch.device,
     inception: Features | None,
+    eyes: Sequence[Metric] = (),
 ) -> list[Row]:
-    """All figures of `num` samples of each checkpoint against `references(images, num)`, of the checkpoints' size."""
+    """All figures of `num` samples of each checkpoint against `references(images, num)`, of the checkpoints' size.
+
+    eyes: what is measured against the first reference only.
+    """
     net = attribute_net(images, device)
     samples = {}
     for name, checkpoint in checkpoints.items():
         print(f"sampling {name}")
         z = latents(range(FIRST_SEED, FIRST_SEED + num), checkpoint.model.nz)
         samples[name] = render(checkpoint.generator.to(device), z)
-    rows = []
+    rows, seen = [], Seen()
     for reference in found:
-        for metric in metrics_for(reference.real.to(device), net, inception):
+        metrics = metrics_for(reference.real.to(device), net, inception)
+        for metric in (*metrics, *(eyes if reference is found[0] else ())):
             print(f"comparing with {reference.name} images by {metric.by}")
-            rows += compare(metric, reference, samples)
+            rows += compare(metric, reference, samples, seen)
     print("looking for the nearest training images")
     return [*rows, *memorised(images, samples, device)]
 
@@ -106,12 +114,23 @@ def metrics_for(real: Tensor, net: AttributeNet | None, inception: Features | No
         yield Metric(name, lambda images: torch.stack([*net.predict(images).values()], 1), covered_pairs, "higher")
 
 
-def compare(metric: Metric, reference: Reference, samples: dict[str, Tensor]) -> list[Row]:
+class Seen(dict[tuple[Features, bytes], Tensor]):
+    """Features of images. Those of the same images are computed once: what is real here is a floor there."""
+
+    def look(self, features: Features, images: Tensor) -> Tensor:
+        """The features of uint8 images on the CPU, [N, D]."""
+        key = features, hashlib.blake2b(images.numpy().data).digest()
+        if key not in self:
+            self[key] = features(images)
+        return self[key]
+
+
+def compare(metric: Metric, reference: Reference, samples: dict[str, Tensor], seen: Seen) -> list[Row]:
     """The metric's figures of samples against the reference, with the floor."""
     n = min(len(reference.real), metric.most)
-    real = metric.features(reference.real[:n])
-    floors = metric.figures(metric.features(reference.others[:n]), real)
-    found = {name: metric.figures(metric.features(images[:n]), real) for name, images in samples.items()}
+    real = seen.look(metric.features, reference.real[:n])
+    floors = metric.figures(seen.look(metric.features, reference.others[:n]), real)
+    found = {name: metric.figures(seen.look(metric.features, images[:n]), real) for name, images in samples.items()}
     return [
         Row(reference.name, figure, metric.by, metric.better, n, floor, {name: f[figure] for name, f in found.items()})
         for figure, floor in floors.items()
@@ -209,7 +228,17 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
         if flags.inception:
             raise
         notes.append(f"FID and KID are missing: {error}")
-    rows = evaluate(checkpoints, images, found, flags.num, device, inception)
+    eyes = []
+    try:
+        eyes.append(Metric("YuNet", face_finder(), face_figures, "higher", MAX_FACES))
+    except MetricError as error:
+        notes.append(f"the share of faces is missing: {error}")
+    try:
+        fd = Metric("EfficientNet-Lite1", imagenet_features(device), lambda a, b: {"FD": frechet_distance(a, b)})
+        eyes.append(fd)
+    except MetricError as error:
+        notes.append(f"the distance by EfficientNet-Lite1 is missing: {error}")
+    rows = evaluate(checkpoints, images, found, flags.num, device, inception, eyes)
     data = {"name": printable(images.name), "digest": images.digest, "training": len(images.training)}
     data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc, "prepared": PREPARED}
     return {

@@ -37,7 +37,11 @@ def random_features(device: torch.device | str = "cpu", seed: int = 0) -> Featur
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vgg = vgg16(weights=None)
-    net = nn.Sequential(vgg.features, vgg.avgpool, nn.Flatten(), vgg.classifier[:5])  # up to its layer fc2
+    # At 32 px one place is left, of which VGG makes 7 x 7 copies for its first linear layer: their weights add up.
+    first = nn.Linear(512, 4096, device="meta").requires_grad_(False)
+    copies = vgg.classifier[0].weight.detach().view(4096, 512, 49).sum(dim=2)
+    first.load_state_dict({"weight": copies, "bias": vgg.classifier[0].bias.detach()}, assign=True)
+    net = nn.Sequential(vgg.features, nn.Flatten(), first, vgg.classifier[1:5])  # up to its layer fc2
     net = net.eval().to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()

@@ -53,13 +53,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weights are fetched, and pixels stand in for the big random network."""
+    """No weights are fetched, and pixels stand in for the big networks."""
 
     def unreachable(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
     if find_spec("torch_fidelity"):
         monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", unreachable)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     monkeypatch.setattr(features, "random_features", lambda device: lambda images: images.float().flatten(1))
 
 
