@@ -21,7 +21,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-METADATA = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")  # where Pillow looks for an orientation
+XMP = ("xmp", "XML:com.adobe.xmp")
+METADATA = ("exif", "Raw profile type exif", *XMP)  # where Pillow looks for an orientation
 
 
 def squares(image: Image.Image, size: int, nc: int, crop: str) -> np.ndarray:

@@ -47,6 +47,7 @@ class HubSource:
             raise DataError(f"'{source}' must read hf://datasets/OWNER/NAME, then perhaps @REVISION, perhaps /FILE")
         self.source, self.limit, self.name = source, limit, address["repo"].partition("/")[2]
         self.others: Counter[str] = Counter()
+        self.own: list[str] = []
         self.paths: list[str] = []  # as HfFileSystem takes them
         cache = cache_directory() / "hub"
         key = f"{address['repo'].replace('/', '--')}-{digest(f'{source} {limit}')}"

@@ -225,18 +225,20 @@ def load_images(
     if limit is not None:
         found.names = found.names[:limit]
     kinds = ", ".join(f"{n} {printable(suffix) or 'without ending'}" for suffix, n in found.others.most_common(4))
+    own = ", ".join(map(printable, found.own[:3])) + f" and {len(found.own) - 3:,} more" * (len(found.own) > 3)
     if not found.names:
-        raise DataError(
-            f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, "
-            f"found {f'other files only ({kinds})' if kinds else 'nothing'}"
-        )
+        written = "what this program wrote" * bool(own)
+        nothing = " and ".join(filter(None, [f"other files only ({kinds})" if kinds else "", written])) or "nothing"
+        raise DataError(f"no images in '{source}': looked for {' '.join(SUFFIXES)} there and below, found {nothing}")
+    if own and progress:
+        print(f"what this program wrote is not trained on: {own}")
     if kinds and progress and not source.startswith("hf://"):
         print(f"left out as no pictures: {kinds}")
     images = _packed(found, image_size, nc, crop, workers, cache or cache_directory(), progress)
     if images.skipped and progress:
         shown = ", ".join(f"{printable(name)} ({why})" for name, why in images.skipped[:3])
         more = f" and {len(images.skipped) - 3} more, listed in {images.folder}/index.json" * (len(images.skipped) > 3)
-        print(f"{len(images.skipped)} of {len(found.names)} files could not be read and were skipped: {shown}{more}")
+        print(f"{len(images.skipped)} of {len(found.names)} files cannot be used and were skipped: {shown}{more}")
     if crop == "face" and progress:
         print(faces_found(images))
     if images.faceless and not images:

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import IO, Any, Protocol
@@ -15,7 +15,7 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 
 from dcgan.data import avatars
-from dcgan.data.crop import turned
+from dcgan.data.crop import XMP, turned
 from dcgan.errors import UserError
 from dcgan.files import reason
 
@@ -25,7 +25,13 @@ SUFFIXES = (
 )
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
-SETTINGS = Path("state") / "settings.json"  # marks the folder of a run, whose pictures are no photos
+SETTINGS = Path("state") / "settings.json"  # of a run
+# Of what this program writes: files that mark a folder of it (of a run, a checkpoint, a page), and sheets of pictures.
+MARKS = (SETTINGS.as_posix(), "generator.safetensors", "kernel.wasm")
+SHEETS = re.compile(
+    r"(.*/)?(training_images\.png|crops\.png|loss\.png|progress\.webp|real_vs_fake\.png|snapshots/\d{10}\.webp)"
+)
+CREATOR = "<xmp:CreatorTool>DCGAN"  # in the XMP of each picture that a generator drew
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
 
@@ -37,13 +43,14 @@ class DataError(UserError):
 class Source(Protocol):
     """Where images come from.
 
-    names: of the images, in a fixed order. others: how many files of which suffix were left out. fingerprint: changes
-    when any of the images does.
+    names: of the images, in a fixed order. others: how many files of which suffix were left out. own: files and folders
+    that were left out because this program wrote them. fingerprint: changes when any of the images does.
     """
 
     name: str
     names: list[str]
     others: Counter[str]
+    own: list[str]
     fingerprint: str
 
     def open(self, index: int) -> Image.Image:
@@ -51,17 +58,19 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """The images in a folder and below it, by path. Links are followed; hidden files and runs are left out."""
+    """The images in a folder and below it, by path. Links are followed; hidden files are left out."""
 
     def __init__(self, root: Path):
         self.root, self.name = root, printable(root.resolve().name)
         self.others: Counter[str] = Counter()
-        files = sorted(self._walk(root))
-        self.names = [name for name, _ in files]
+        found = dict(sorted(self._walk(root)))
+        self.names, others, self.own = sorted_out(found)
+        self.others += others
+        files = [(name, found[name]) for name in self.names]
         self.fingerprint = digest(f"{root.resolve()}\n{files}")
 
     def _walk(self, root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Names of images with what changes when they do: size and time, or (0, 0) of a link to nowhere."""
+        """Names of files with what changes when they do: size and time, or (0, 0) of a link to nowhere."""
         visited = set()
         for folder, below, files in os.walk(root, onerror=self._unreadable, followlinks=True):
             real = os.path.realpath(folder)
@@ -69,9 +78,7 @@ class FolderSource:
                 below.clear()
                 continue
             visited.add(real)
-            # Unlike Path.is_file, this is False for a folder that may not be entered.
-            runs = {d for d in below if os.path.isfile(Path(folder, d, SETTINGS))}  # noqa: PTH113
-            below[:] = sorted(d for d in below if d not in runs and not is_junk(d))
+            below[:] = sorted(d for d in below if not is_junk(d))
             for file in files:
                 path = Path(folder, file)
                 try:
@@ -79,10 +86,8 @@ class FolderSource:
                     found = (stat.st_size, stat.st_mtime_ns) if S_ISREG(stat.st_mode) else None  # a pipe
                 except OSError:
                     found = 0, 0
-                if found and is_image(file):
+                if found:
                     yield path.relative_to(root).as_posix(), found
-                elif not is_junk(file):
-                    self.others[path.suffix.lower()] += 1
 
     def _unreadable(self, error: OSError) -> None:
         self.others["folder that cannot be read"] += 1
@@ -103,8 +108,7 @@ class ZipSource:
             files = [name for name in self._zip().namelist() if not name.endswith("/")]
         except Exception as error:  # whatever a broken one makes zipfile raise
             raise DataError(f"'{path}' cannot be read as a zip ({reason(error)})") from None
-        self.names = sorted(f for f in files if is_image(f))
-        self.others = Counter(PurePosixPath(f).suffix.lower() for f in files if not is_image(f) and not is_junk(f))
+        self.names, self.others, self.own = sorted_out(sorted(files))
         stat = path.stat()
         self.fingerprint = digest(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
 
@@ -129,6 +133,7 @@ class DrawnSource:
     def __init__(self) -> None:
         self.name = avatars.SOURCE
         self.others: Counter[str] = Counter()
+        self.own: list[str] = []
         self.names = [f"{i:06d}" for i in range(avatars.COUNT)]
         self.fingerprint = f"avatars-{avatars.VERSION}"
 
@@ -187,6 +192,29 @@ def printable(name: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
+def sorted_out(files: Iterable[str]) -> tuple[list[str], Counter[str], list[str]]:
+    """Of the files of a source its images, how many others there are of each suffix, and what this program wrote.
+
+    Hidden files count for nothing. What lies in a folder that this program wrote is named by that folder; the source
+    itself is none, for photos may lie beside a checkpoint.
+    """
+    files = [file for file in files if not is_junk(file)]
+    marked = {file.removesuffix(mark) for file in files for mark in MARKS if f"/{file}".endswith(f"/{mark}")}
+    images: list[str] = []
+    others: Counter[str] = Counter()
+    own: dict[str, None] = {}
+    for file in files:
+        folders = (f"{folder}/" for folder in reversed(PurePosixPath(file).parents) if folder.name)
+        within = next((folder for folder in folders if folder in marked), None)
+        if within or SHEETS.fullmatch(file):
+            own[within or file] = None
+        elif is_image(file):
+            images.append(file)
+        else:
+            others[PurePosixPath(file).suffix.lower()] += 1
+    return images, others, list(own)
+
+
 def is_image(name: str) -> bool:
     """Whether a file of this name counts as an image."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES and not is_junk(name)
@@ -206,7 +234,10 @@ def digest(text: str) -> str:
 def _open_image(file: Path | IO[bytes], size: int) -> Image.Image:
     if size > MAX_FILE:  # some decoders read a file whole
         raise DataError(f"it has {size / 2**20:,.0f} MiB, and no more than {MAX_FILE / 2**20:,.0f} are read")
-    return Image.open(file, formats=_formats())
+    image = Image.open(file, formats=_formats())
+    if any(CREATOR in str(image.info.get(block)) for block in XMP):
+        raise DataError("a DCGAN drew it")
+    return image
 
 
 def _formats() -> list[str]:

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from dcgan import pictures
 from dcgan.data import DataError
 from dcgan.data.images import is_heldout
 from dcgan.data.sources import open_photo, printable
+from dcgan.provenance import packet
 from tests.data.pictures import blot, encoded, load, put, refused, zip_of, zipped
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -59,10 +61,37 @@ def test_hidden_and_other_files_are_left_out_and_the_others_counted(tmp_path, ca
     }
 
 
-def test_the_folder_of_a_run_is_no_source_of_photos(tmp_path):
-    put(tmp_path, "a.png", "run/state/1.png")
-    (tmp_path / "run" / "state" / "settings.json").touch()
-    assert load(tmp_path).names == ["a.png"]
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_this_program_wrote_is_no_photo_and_named_in_one_line(tmp_path, capsys, kind):
+    photos = put(tmp_path / "photos", "a.png", "in/b.png", "snapshots/of mine.png", "crops/1.png")
+    put(
+        photos, "run/state/1.png", "run/deep/2.png", "copy/snapshots/0000000640.webp", "copy/c.png", "page/0/reals.webp"
+    )
+    put(photos, "snapshots/0000000640.webp", "crops.png", "in/real_vs_fake.png", "in/training_images.png")
+    for mark in ("run/state/settings.json", "copy/generator.safetensors", "page/kernel.wasm"):
+        (photos / mark).touch()
+    images = load(photos if kind == "folder" else zip_of(photos, tmp_path / "z.zip"), progress=True)
+    assert images.names == ["a.png", "crops/1.png", "in/b.png", "snapshots/of mine.png"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "wrote" in line or "left out" in line] == [
+        "what this program wrote is not trained on: copy/, crops.png, in/real_vs_fake.png and 4 more"
+    ]
+
+
+def test_photos_beside_a_checkpoint_are_photos_and_a_run_alone_has_none(tmp_path):
+    put(tmp_path / "beside", "a.png", "snapshots/0000000640.webp")
+    put(tmp_path / "run", "progress.webp", "snapshots/0000000640.webp", "checkpoint/snapshots/0000000640.webp")
+    for mark in ("beside/generator.safetensors", "run/checkpoint/generator.safetensors"):
+        (tmp_path / mark).touch()
+    assert load(tmp_path / "beside").names == ["a.png"]
+    assert "what this program wrote" in refused(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "png"), ("a.jpg", "jpeg"), ("a.webp", "webp")])
+def test_a_picture_that_a_generator_drew_is_skipped(tmp_path, name, kind):
+    put(tmp_path, "b.png")
+    (tmp_path / name).write_bytes(pictures.encoded(np.asarray(blot()), kind, packet()))
+    assert load(tmp_path).skipped == [(name, "a DCGAN drew it")]
 
 
 @pytest.mark.parametrize(
