@@ -106,10 +106,7 @@ def main() -> None:
             budget = {"epochs": 0, "max_images": flags.images, "seed": seed, "quality": 1}
             shape = asdict(init.model) if init else size
             learn({**variants[name], **shape, **budget}, images, folder(out, name, seed), start)
-    if judge:
-        judged_table(flags, judge)
-    else:
-        table(flags)
+    table(flags, out, judge)
 
 
 def learn(settings: dict[str, Any], images: Images, run: Path, init: Checkpoint | None = None) -> None:
@@ -163,41 +160,33 @@ def seen(run: Path) -> int:
     return int(read_history(run / "history.jsonl")[-1]["images_seen"])
 
 
-def courses(flags: argparse.Namespace, name: str) -> list[list[dict[str, float]]]:
-    """The measured rows of each finished run of a variant."""
-    histories = [read_history(folder(flags.out, name, seed) / "history.jsonl") for seed in flags.seeds]
-    measured = [
-        [row for row in history if "ffd" in row and row["images_seen"] <= 1.05 * flags.images] for history in histories
-    ]
-    return [rows for rows in measured if rows and rows[-1]["images_seen"] > 0.95 * flags.images]
+def figures(run: Path, images: int, judge: Judge | None) -> dict[str, float]:
+    """The judge's figures of a run's checkpoint or, without one, those after all images and the best FFD on the way.
 
-
-def table(flags: argparse.Namespace) -> None:
-    """A line for each variant: its figures after all images and the best FFD on the way; of several seeds the means,
-    with the least and the most.
+    {} of a run that has not ended.
     """
-    print("\n| | runs | " + " | ".join(FIGURES) + " | best FFD |\n" + "|---" * (len(FIGURES) + 3) + "|")
+    history = read_history(run / "history.jsonl")
+    if not history or not 0.95 * images < history[-1]["images_seen"]:
+        return {}
+    if judge:
+        checkpoint = load_checkpoint(run)
+        z = latents(range(FIRST_SEED, FIRST_SEED + SAMPLES), checkpoint.model.nz)
+        return judge(render(checkpoint.generator, z))
+    measured = [row for row in history if "ffd" in row and row["images_seen"] <= 1.05 * images]
+    return {name: measured[-1][name] for name in FIGURES} | {"best FFD": min(row["ffd"] for row in measured)}
+
+
+def table(flags: argparse.Namespace, out: Path, judge: Judge | None) -> None:
+    """A line for each variant: its figures; of several seeds the means, with the least and the most."""
+    columns: list[str] = []
     for name in flags.only:
-        ended = courses(flags, name)
+        ended = [found for seed in flags.seeds if (found := figures(folder(out, name, seed), flags.images, judge))]
+        if ended and not columns:
+            columns = list(ended[0])
+            print("\n| | runs | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 2) + "|")
         if ended:
-            found = [[rows[-1][figure] for rows in ended] for figure in FIGURES]
-            found.append([min(row["ffd"] for row in rows) for rows in ended])
-            print(f"| {name} | {len(ended)} | " + " | ".join(map(spread, found)) + " |")
-
-
-def judged_table(flags: argparse.Namespace, judge: Judge) -> None:
-    """A line for each finetuning: the figures of its checkpoint, as `table` has them."""
-    for name in flags.only:
-        runs = [folder(flags.out / str(flags.photos), name, seed) for seed in flags.seeds]
-        ended = [load_checkpoint(run) for run in runs if (run / "checkpoint").exists()]
-        faces = [render(c.generator, latents(range(FIRST_SEED, FIRST_SEED + SAMPLES), c.model.nz)) for c in ended]
-        found = [judge(pictures) for pictures in faces]
-        if found and name == flags.only[0]:
-            print("\n| | runs | " + " | ".join(found[0]) + " |\n" + "|---" * (len(found[0]) + 2) + "|")
-        if found:
-            print(
-                f"| {name} | {len(found)} | " + " | ".join(spread([f[key] for f in found]) for key in found[0]) + " |"
-            )
+            cells = " | ".join(spread([row[column] for row in ended]) for column in columns)
+            print(f"| {name} | {len(ended)} | {cells} |")
 
 
 def spread(values: list[float]) -> str:

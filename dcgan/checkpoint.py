@@ -165,7 +165,8 @@ def origins(config: dict[str, Any]) -> list[dict[str, Any]]:
     """
     found: list[dict[str, Any]] = []
     while init := (found[-1] if found else config).get("init"):
-        if not (isinstance(init, dict) and isinstance(init.get("data"), dict) and isinstance(init["images_seen"], int)):
+        kinds = {"name": str, "images_seen": int, "data": dict}
+        if not (isinstance(init, dict) and all(isinstance(init.get(key), kind) for key, kind in kinds.items())):
             raise ValueError("init is no description of a checkpoint")
         found.append(init)
     return found

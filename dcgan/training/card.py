@@ -76,11 +76,12 @@ def heldout(data: dict[str, Any]) -> str:
 
 def began(config: dict[str, Any]) -> str:
     """A line for each checkpoint that the training began from, with the terms of its data, which hold too."""
-    return "".join(
+    lines = [
         f"- **Began from:** {init['name']}, after {init['images_seen']:,} images of {init['data'].get('name') or '?'}. "
-        f"Terms of these, which hold too: {init['data'].get('license') or NO_TERMS}.\n"
+        f"Terms of these, which hold too: {init['data'].get('license') or NO_TERMS}."
         for init in origins(config)
-    )
+    ]
+    return "".join(" ".join(line.split()) + "\n" for line in lines)  # others' words make no further lines
 
 
 def figures(config: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import torch
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.hub.card import complete_card
 from dcgan.training.command import build_parser, choose_settings, main
-from tests.training.tiny import TINY_FLAGS, same_end, train_tiny
+from tests.training.tiny import TINY_FLAGS, contents, same_end, train_tiny
 
 BASE_TERMS, OWN_TERMS = "cc-by-4.0", "mit"
 FLAGS = ["--batch-size=8", "--workers=0", "--ngpu=0"]  # sizes are those of the checkpoint
@@ -47,6 +47,13 @@ def test_both_networks_and_the_average_start_from_the_checkpoint(base, tmp_path)
 def weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     """Whether two networks have the same parameters."""
     return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_a_model_on_the_hub_is_begun_from_by_its_name(hub, base, photos, tmp_path):
+    hub.add("models", "me/elders", contents(base / "checkpoint"))
+    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--init", "me/elders", "--max-images=8", *FLAGS]
+    assert main(flags) == 0
+    assert load_checkpoint(tmp_path / "run").config["init"]["name"] == "elders"
 
 
 def test_sizes_and_the_recipe_follow_from_the_checkpoint(base):
