@@ -9,6 +9,7 @@ from dcgan.cli import guarded, safe_output
 COMMANDS = {
     "train": ("dcgan.training.command", "train on a folder, a zip or a Hub data set of pictures"),
     "demo": ("dcgan.demo.command", "open the demo in a browser"),
+    "crop": ("dcgan.data.command", "cut the faces out of photos"),
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
     "directions": ("dcgan.latent.directions", "fit the named directions of a checkpoint"),

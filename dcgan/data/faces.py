@@ -22,7 +22,7 @@ Landmarks = NDArray[np.float64]
 # Medians over 700 photos of UTKFace, made symmetrical. The chin lies at 0.99 of the height.
 FRAME: Landmarks = np.array([(0.304, 0.286), (0.696, 0.286), (0.5, 0.524), (0.329, 0.676), (0.671, 0.676)])
 MODEL = Path(__file__).with_name("yunet") / "face_detection_yunet_2023mar.onnx"
-LOOKED_AT = (256, 896)  # pixels: the longer side of a picture that is searched, once for large faces, once for small
+LARGE, SMALL = 256, 896  # pixels: the longer side of a picture that is searched, once for large faces, once for small
 # YuNet's scores, 0 to 1: of what is looked at closely, of what then is a face, and of what is surely an upright one.
 SUSPECTED, MIN_SCORE, UPRIGHT = 0.4, 0.8, 0.9
 # The sides, in pixels, of the views of a close look, one after the other. YuNet is surest of faces of about 100 px; of
@@ -41,12 +41,10 @@ class NoDetector(ImportError):
 def find_faces(image: Image.Image) -> list[Landmarks]:
     """The faces of a picture, each once, the largest first. Raises NoDetector."""
     image, suspects = image.convert("RGB"), []
-    for longer in LOOKED_AT:
+    for longer in sorted({LARGE, max(LARGE, min(SMALL, max(image.size)))}):
         scale = longer / max(image.size)
         width, height = (max(1, round(length * scale)) for length in image.size)
         suspects += [(score, face / scale) for score, face in _detect(image.resize((width, height)), SUSPECTED)]
-        if scale >= 1:  # nothing smaller is to be seen in it
-            break
     faces: list[Landmarks] = []
     for _, suspect in sorted(suspects, key=lambda item: -item[0]):
         if not any(_same(suspect, other) for other in faces):

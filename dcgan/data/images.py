@@ -27,13 +27,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dcgan.data.cache import alone, cache_directory, cache_size, make_room, mark_used
-from dcgan.data.crop import CROP_VERSION, squares
+from dcgan.data.crop import CROP_VERSION, square, squares
 from dcgan.data.duplicates import first_alike
 from dcgan.data.faces import NoDetector
 from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
 from dcgan.files import reason, replacing, writing
 
 COPIES = "duplicates.txt"  # beside the packed pixels: on each line a picture, and the first that shows the same
+WHOLE = 32  # pixels
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 
 
@@ -295,6 +296,7 @@ class Decoded(NamedTuple):
     reason: str = ""
     may_pass: bool = False  # the reason: it is the system's, and not the file's
     enlarged: bool = False
+    whole: np.ndarray | None = None  # of a photo with faces, [nc, WHOLE, WHOLE]: by it copies are found
 
 
 def decode(source: Source, size: int, nc: int, crop: str, indices: list[int]) -> list[Decoded]:
@@ -308,7 +310,9 @@ def decode(source: Source, size: int, nc: int, crop: str, indices: list[int]) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with source.open(index) as image:
-                    decoded.append(Decoded(squares(image, size, nc, crop), enlarged=min(image.size) < size))
+                    whole = square(image, WHOLE, nc) if crop == "face" else None
+                    pixels = squares(image, size, nc, crop)
+                    decoded.append(Decoded(pixels, enlarged=min(image.size) < size, whole=whole))
         except NoDetector as error:
             raise DataError(str(error)) from None
         except Exception as error:
@@ -337,7 +341,7 @@ def _decoded(source: Source, size: int, nc: int, crop: str, workers: int) -> Ite
 def _pack(source: Source, size: int, nc: int, crop: str, workers: int, folder: Path, progress: bool) -> None:
     """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError."""
     names, keys, skipped, pending, faceless = [], [], [], [], []
-    hashes: list[int] = []
+    wholes, counts = [], []
     enlarged, content = 0, hashlib.sha256()
     with replacing(folder) as working:
         with writing(working / "pixels.u8") as path, path.open("wb") as file:
@@ -351,12 +355,22 @@ def _pack(source: Source, size: int, nc: int, crop: str, workers: int, folder: P
                     data = item.pixels.tobytes()
                     file.write(data)
                     content.update(data)
-                    keys += [_hash(item.pixels)] * len(item.pixels)
-                    hashes += map(_hash, item.pixels)
+                    keys.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
+                    counts.append(len(item.pixels))
+                    wholes += [] if item.whole is None else [item.whole]
                     names += [name] * len(item.pixels)
                     faceless += [name] * (not len(item.pixels))
                     enlarged += item.enlarged
-        first = first_alike(_mapped(working / "pixels.u8", len(names), nc, size), np.array(hashes, np.uint64)).tolist()
+        looks = np.stack(wholes) if wholes else _mapped(working / "pixels.u8", len(names), nc, size)
+        first_photo = first_alike(looks, np.array(keys, np.uint64))
+        # The faces of a photo have one key, so that they are on one side. Those of a copy are copies, one by one.
+        start = np.cumsum([0, *counts])
+        first = [
+            int(start[one] + min(n, counts[one] - 1) if counts[one] else start[photo] + n)
+            for photo, one in enumerate(first_photo)
+            for n in range(counts[photo])
+        ]
+        keys = [key for key, count in zip(keys, counts, strict=True) for _ in range(count)]
         copies = [f"{name}\t{names[i]}\n" for name, i in zip(names, first, strict=True) if names[i] != name]
         with writing(working / COPIES) as path:
             path.write_text("".join(copies), encoding="utf-8", errors="backslashreplace")
@@ -387,11 +401,6 @@ def _open_packed(folder: Path, source: Source, size: int, nc: int) -> Images | N
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _hash(pixels: np.ndarray) -> int:
-    """64 bits that stand for some pixels."""
-    return int.from_bytes(hashlib.blake2b(pixels.tobytes(), digest_size=8).digest(), "little")
 
 
 def _mapped(path: Path, count: int, nc: int, size: int) -> np.ndarray:

@@ -32,6 +32,7 @@ SHEETS = re.compile(
     r"(.*/)?(training_images\.png|crops\.png|loss\.png|progress\.webp|real_vs_fake\.png|snapshots/\d{10}\.webp)"
 )
 CREATOR = "<xmp:CreatorTool>DCGAN"  # in the XMP of each picture that a generator drew
+SHEET = "crops.png"  # of the faces in a folder, beside them
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
 

@@ -18,6 +18,7 @@ from typing import Any
 from dcgan.checkpoint import Checkpoint
 from dcgan.cli import guarded, user_path, user_source
 from dcgan.data import avatars
+from dcgan.data.advice import wants_faces
 from dcgan.data.crop import CROPS
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn, printable
@@ -83,6 +84,9 @@ def run_training(argv: list[str]) -> int:
         images, change = divided_as_before(run, data, images, dataroot, flags.changed_data == "ok")
         if change and ranks.first:
             print(f"the data changed: {change}; what was trained on or held out before stays so")
+    advise = ranks.first and not (flags.crop or saved or drawn or dataroot.startswith("hf://"))
+    if advise and wants_faces(dataroot, model.image_size):
+        print("most faces in these photos are small or off the centre, to which they are cropped: try --crop face")
     if crop == "face" and ranks.first and not saved:
         print(f"{run / 'crops.png'} shows 64 of them")
     address = dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None

@@ -32,7 +32,7 @@ from dcgan.checkpoint import (
     write_history,
 )
 from dcgan.data.images import Images
-from dcgan.data.sources import SETTINGS
+from dcgan.data.sources import SETTINGS, SHEET
 from dcgan.device import CPU, own_randomness, random_state
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
@@ -102,7 +102,7 @@ class Run:
                     some = figures.montage(self.images.some(figures.GRID))
                     figures.labelled(self.folder / "training_images.png", [("Training images", some)])
                     if self.config["data"].get("crop") == "face":
-                        some.save(self.folder / "crops.png")
+                        some.save(self.folder / SHEET)
                     self.snapshot(0)
                     if "init" in self.config:
                         self.save(0)  # resuming needs no other checkpoint

@@ -1,0 +1,52 @@
+"""The faces of photos as pictures of their own: `python -m dcgan crop PHOTOS OUT`."""
+
+import argparse
+import os
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from dcgan.cli import guarded, user_path, user_source
+from dcgan.data.images import Images, load_images
+from dcgan.data.sources import SHEET, DataError
+from dcgan.errors import UserError
+from dcgan.files import replacing
+from dcgan.pictures import GRID, grid, picture
+
+SIZES = (32, 64, 128, 256, 512)
+
+
+def write_faces(images: Images, folder: Path) -> None:
+    """Write each image as a PNG that is called as its photo, with a number from the second on, and a sheet of 64.
+
+    A folder of such pictures is trained on without the sheet.
+    """
+    taken = {Path(SHEET).stem}
+    for pixels, name in zip(images.pixels, images.names, strict=True):
+        stem = unique = os.fsdecode(os.fsencode(PurePosixPath(name).stem)[:200])  # of a length that disks take
+        number = 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{stem}-{number}"
+        taken.add(unique.casefold())
+        picture(pixels.transpose(1, 2, 0)).save(folder / f"{unique}.png")
+    chosen = np.linspace(0, len(images) - 1, min(len(images), GRID**2)).astype(int)
+    picture(grid(images.pixels[chosen].transpose(0, 2, 3, 1))).save(folder / SHEET)
+
+
+@guarded("crop", DataError)
+def main(argv: list[str] | None = None) -> int:
+    """Write the faces of photos into a folder."""
+    parser = argparse.ArgumentParser(prog="python -m dcgan crop", description="Cut the faces out of photos.")
+    parser.add_argument("source", type=user_source, help="folder or zip of photos, or hf://datasets/OWNER/NAME")
+    parser.add_argument("out", type=user_path, help="folder to write; it must be new or empty")
+    parser.add_argument("--size", type=int, choices=SIZES, default=128, help="pixels of a face (default: 128)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that look for faces (default: 2)")
+    flags = parser.parse_args(argv)
+    if flags.out.exists() and (not flags.out.is_dir() or any(flags.out.iterdir())):
+        raise UserError(f"'{flags.out}' is there already: name a new folder")
+    images = load_images(flags.source, flags.size, workers=flags.workers, crop="face")
+    with replacing(flags.out) as folder:
+        write_faces(images, folder)
+    print(f"wrote {len(images)} faces to {flags.out}; {flags.out / SHEET} shows up to {GRID**2} of them")
+    return 0
