@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 READS = {
     "train": ["--dataroot", "{}", "--out", "new"],
     "demo": ["--checkpoints", "{}"],
+    "crop": ["{}", "new"],
     "evaluate": ["{}", "--dataroot", "avatars"],
     "generate": ["{}", "--out", "new"],
     "directions": ["{}"],

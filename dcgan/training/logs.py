@@ -5,6 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
+from dcgan.files import reason
+
 Log = Callable[[dict[str, float]], None]
 
 LOGS = {"tensorboard": "torch.utils.tensorboard", "trackio": "trackio", "wandb": "wandb"}
@@ -13,6 +17,7 @@ LOGS = {"tensorboard": "torch.utils.tensorboard", "trackio": "trackio", "wandb":
 def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
     """Return a function that logs a row of the history, which has its images_seen; for "" it does nothing.
 
+    What the library cannot log later, for want of a network, say, is lost after a line that says so.
     Raises ValueError if the library is not installed.
     """
     if not kind:
@@ -22,13 +27,26 @@ def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
     except ImportError:
         raise ValueError(f"--log {kind} needs a library that is not here: pip install {kind}") from None
     if kind == "tensorboard":
-        writer = library.SummaryWriter(str(run / "tensorboard"))
+        write = _tensorboard(library, run)
+    else:
+        write = library.log
+        library.init(project="dcgan", name=settings["name"], config={**settings["model"], **settings["train"]})
 
-        def to_tensorboard(row: dict[str, float]) -> None:
-            for name, value in row.items():
-                writer.add_scalar(name, value, row["images_seen"])
-            writer.flush()
+    def log(row: dict[str, float]) -> None:
+        try:
+            write(row)
+        except Exception as error:  # whatever it raises: the training goes on
+            tqdm.write(f"--log {kind} has lost a row: {reason(error)}")
 
-        return to_tensorboard
-    library.init(project="dcgan", name=settings["name"], config={**settings["model"], **settings["train"]})
-    return library.log
+    return log
+
+
+def _tensorboard(library: Any, run: Path) -> Log:
+    writer = library.SummaryWriter(str(run / "tensorboard"))
+
+    def write(row: dict[str, float]) -> None:
+        for name, value in row.items():
+            writer.add_scalar(name, value, row["images_seen"])
+        writer.flush()
+
+    return write

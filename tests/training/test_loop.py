@@ -193,6 +193,15 @@ def test_curves_go_to_the_library_named(tmp_path, monkeypatch, kind):
         assert (named[0]["name"], named[0]["config"]["lr"]) == ("mine", 0.0002)
 
 
+def test_a_library_that_fails_costs_a_row_of_its_curves_and_nothing_else(tmp_path, monkeypatch, capsys):
+    def log(row: dict[str, float]) -> None:
+        raise ConnectionError("no route to it\nand so on")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **about: None, log=log))
+    assert seen(train_tiny(tmp_path / "run", log="wandb", tick=16)) == 32
+    assert capsys.readouterr().out.count("--log wandb has lost a row: no route to it\n") == 2
+
+
 # A whole run
 
 
