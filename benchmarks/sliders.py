@@ -18,13 +18,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import load_checkpoint
-from dcgan.data.faces import find_faces
+from dcgan.data.faces import plain_face
 from dcgan.latents import latents
 from dcgan.metrics.face_nets import age_and_gender
 from dcgan.pictures import picture
 from dcgan.sampling import render
 
-SEEDS = range(4_000_000, 4_000_256)
+SEEDS = range(4_000_000, 4_000_064)
 MOVE = 2  # deviations of z, each way
 
 
@@ -57,10 +57,10 @@ def light(face: np.ndarray) -> dict[str, float]:
 
 def shape(face: np.ndarray) -> dict[str, float]:
     """The face's shape by YuNet's landmarks, in distances between the eyes."""
-    found = find_faces(picture(face))
-    if not found:
+    found = plain_face(picture(face))
+    if found is None:
         return dict.fromkeys(("smile", "mouth", "head turn", "nod", "eyebrows"), float("nan"))
-    left, right, nose, *corners = found[0]
+    left, right, nose, *corners = found
     eyes, mouth, apart = (left + right) / 2, sum(corners) / 2, np.hypot(*(right - left))
     top, bottom = (int(np.clip(mouth[1] + way * apart / 4, 0, len(face) - 2)) for way in (-1, 1))
     start, end = (int(np.clip(x, 0, len(face) - 2)) for x in (corners[0][0], corners[1][0]))

@@ -31,6 +31,7 @@ VIEWS = (256, 448, 448, 448)
 MARGIN = 0.28  # of a view's side, around the frame
 LEVEL = math.radians(3)  # the turn between two views that ends them
 SAME = 0.5  # of the distance between a face's eyes and mouth: what is found nearer to its middle is that face again
+PLAIN = 128  # pixels: of the side of a picture that is looked at once
 MIN_FOUND = 4  # a frame is known where a face is found in one of so many pictures
 
 
@@ -52,6 +53,12 @@ def find_faces(image: Image.Image) -> list[Landmarks]:
             if score >= MIN_SCORE and not any(_same(face, other) for other in faces):
                 faces.append(face)
     return sorted(faces, key=_extent, reverse=True)
+
+
+def plain_face(picture: Image.Image) -> Landmarks | None:
+    """The face that fills a square picture, by a single look; None if it is not plainly one. Raises NoDetector."""
+    found = _detect(picture.convert("RGB").resize((PLAIN, PLAIN)), UPRIGHT)
+    return max(found, key=lambda item: item[0])[1] * picture.width / PLAIN if found else None
 
 
 def own_frame(pictures: list[Image.Image]) -> Landmarks | None:

@@ -36,7 +36,7 @@ LOOKED_AT = 32  # pictures in which faces are looked for
 BATCH = 256
 MIN_FIT = 0.25  # least share of a reading's variance that is linear in z
 MIN_FIT_BESIDE = 0.1  # and of one that directions are to leave alone
-MIN_APART = 0.5  # least share of a slope that no other reading's has
+MIN_APART = 0.45  # least share of a slope that no other reading's has
 MIN_EFFECT = 0.5  # least change of a reading from t = -2 to 2, in deviations of it
 
 STEPS = range(-REACH, REACH + 1)
@@ -96,20 +96,22 @@ def fit_directions(
     fits, slopes = heldout_fit(z, values), torch.linalg.lstsq(z, values).solution
 
     # The readings that a line changes, and can change alone.
-    beside = [k for k in range(len(readings)) if readings[k].auxiliary and fits[k] >= MIN_FIT_BESIDE]
     legible = [k for k in range(len(readings)) if not readings[k].auxiliary and fits[k] >= MIN_FIT]
-    kept = separable(slopes, legible, beside)
+    kept = separable(slopes, legible)
     for k, reading in enumerate(readings):
         if k not in kept and not reading.auxiliary:
             why = "hardly changes alone" if k in legible else "hardly changes along any line"
             tqdm.write(f"left out: {reading.name} {why}")
 
-    # Their ranges and effects.
+    # Their directions, which leave auxiliary readings alone where they can, with ranges and effects.
+    beside = [k for k in range(len(readings)) if readings[k].auxiliary and fits[k] >= MIN_FIT_BESIDE]
     ordinary = Ordinary(checkpoint.discriminator, render(generator, z[:ORDINARY]))
     start, found = torch.randn(MOVED, checkpoint.model.nz, generator=random), []
-    for k, vector in zip(kept, disentangled(slopes[:, kept]).T, strict=True):
-        if readings[k].auxiliary:
-            continue
+    for k in kept:
+        others = [other for other in kept if other != k]
+        vector = disentangled(slopes[:, [k, *others, *beside]])[:, 0]
+        if vector @ normalize(slopes[:, k], dim=0) < MIN_APART:
+            vector = disentangled(slopes[:, [k, *others]])[:, 0]
         name, kind, ends = readings[k].name, readings[k].kind, readings[k].ends
         moved = [render(generator, start + t * vector) for t in tqdm(STEPS, name, leave=False, disable=None)]
         strange = torch.tensor([ordinary.strange(faces) for faces in moved])
@@ -143,16 +145,16 @@ def heldout_fit(z: Tensor, values: Tensor) -> Tensor:
     return torch.stack(shares).mean(dim=0).nan_to_num()  # what never changes has none
 
 
-def separable(slopes: Tensor, candidates: Sequence[int], fixed: Sequence[int] = ()) -> list[int]:
-    """`fixed`, and those of the other candidates that can change alone: one that is nearly an earlier one is left out.
+def separable(slopes: Tensor, candidates: Sequence[int]) -> list[int]:
+    """The candidates that can change alone; one that is nearly an earlier one, or a mixture of several, is left out.
 
     Of each of their slopes [nz, K], MIN_APART lies at right angles to all others that are kept.
     """
-    kept = list(fixed)
+    kept: list[int] = []
     for k in candidates:
         ways = normalize(slopes[:, [*kept, k]].double(), dim=0)
         alone = torch.linalg.inv(ways.T @ ways + 1e-6 * torch.eye(len(kept) + 1)).diag().rsqrt()
-        if (alone[len(fixed) :] >= MIN_APART).all():
+        if (alone >= MIN_APART).all():
             kept.append(k)
     return kept
 

@@ -5,7 +5,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dcgan.data.faces import NoDetector, find_faces
+from dcgan.data.faces import NoDetector, plain_face
 from dcgan.metrics.features import Features, MetricError
 from dcgan.pictures import picture
 
@@ -40,13 +40,13 @@ def imagenet_features(device: torch.device) -> Features:
 def face_finder() -> Features:
     """Whether YuNet finds a face: uint8 images [N, nc, S, S] -> float [N, 1]. Raises MetricError without OpenCV."""
     try:
-        find_faces(Image.new("RGB", (32, 32)))
+        plain_face(Image.new("RGB", (32, 32)))
     except NoDetector as error:
         raise MetricError(str(error)) from None
 
     def found(images: Tensor) -> Tensor:
         pictures = (picture(pixels) for pixels in images.permute(0, 2, 3, 1).cpu().numpy())
-        return torch.tensor([[float(bool(find_faces(each)))] for each in pictures])
+        return torch.tensor([[float(plain_face(each) is not None)] for each in pictures])
 
     return found
 
