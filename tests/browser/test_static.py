@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.demo.studio import Studio
@@ -100,6 +100,35 @@ def test_a_saved_picture_is_marked_and_opens_its_face_when_it_is_dropped(page: P
     shown(page, "seed=3&")
     page.evaluate(drop, [[1, 2, 3], "image/png"])
     expect(page.get_by_text("This picture does not say")).to_be_visible()
+
+
+def test_on_the_hub_the_outer_address_leads_to_the_face_follows_it_and_is_copied(browser: Browser, site: str) -> None:
+    space, outer = "https://maker-page.static.hf.space/", "https://huggingface.co/spaces/maker/page"
+
+    def serve(route: Route) -> None:
+        answer = route.fetch(url=route.request.url.replace(space, site))
+        body = answer.body().replace(b'data-space=""', b'data-space="maker/page"')
+        route.fulfill(response=answer, body=body)
+
+    frame = """<iframe width="1200" height="700" allow="clipboard-write"></iframe><script>
+        document.querySelector("iframe").src = "%s" + location.hash;
+        onmessage = ({ data }) => history.replaceState(null, "", data.hash);
+    </script>"""  # as the Hub's page does
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    context.route(f"{space}**", serve)
+    context.route(f"{outer}**", lambda route: route.fulfill(content_type="text/html", body=frame % space))
+    page = context.new_page()
+    page.goto(f"{outer}#face=toons&seed=3", timeout=PATIENCE)
+    inside = page.frame_locator("iframe")
+    expect(inside.locator("canvas.face")).to_have_attribute("data-shown", re.compile("seed=3&"), timeout=PATIENCE)
+    field = inside.get_by_label("Seed", exact=True)
+    field.fill("7")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile("seed=7&"))
+    inside.get_by_role("button", name="Copy link").click()
+    expect(inside.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    context.close()
 
 
 def test_the_page_moves_a_face_once_by_itself_until_it_is_touched(browser: Browser, site: str) -> None:
