@@ -107,7 +107,7 @@ def main() -> None:
                 page, began = context.new_page(), time.time()
                 first = visit(page, at) - began
                 page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
-                slider = page.get_by_role("slider", name="Truncation").element_handle()
+                slider = page.get_by_role("slider", name="variety, from average to unusual").element_handle()
                 page.wait_for_function("!document.querySelector('.status').textContent")
                 values = [round(0.3 + i / 100, 2) for i in range(flags.presses)]
                 presses = [page.evaluate(PRESS, [slider, value]) for value in values]

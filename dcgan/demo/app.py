@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from contextlib import closing, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import about, explore, find, interpolate, lab, real_vs_fake, replay, shell, words
 from dcgan.demo.tabs.theme import THEME
 from dcgan.hub.card import parsed_card
+
+MCP = find_spec("mcp") is not None  # with gradio[mcp] the endpoints for scripts are tools of language models, too
 
 TABS = {
     "explore": ("Explore", explore),
@@ -73,6 +76,7 @@ def launch_options(studio: Studio, files: Path) -> dict[str, Any]:
         "max_threads": (os.cpu_count() or 1) + 2,  # 16 on two cores wait for Python's lock, for seconds
         "enable_monitoring": False,
         "state_session_capacity": 256,
+        "mcp_server": MCP,
         "ssr_mode": False,  # on a Space the default is a Node server in between
         "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
     }

@@ -26,7 +26,7 @@ import { asking, lookOut, whenAnswering } from "./server.js";
 const SHEET_COLUMNS = 8;
 const MOST = 64; // faces that the server draws at once
 const SETTLED = 10_000; // milliseconds after which a page was whole
-const AT_ONCE = 2; // requests of a component
+const QUICK = 24; // milliseconds
 const PATIENCE = 1500; // milliseconds after the page's start in which faces wait for the weights
 
 let shared = null;
@@ -173,20 +173,21 @@ function createEngine(server) {
   };
 }
 
-/* Latest wins: returns a function that takes a state, of which there may be many a second. Two requests are made at a
-   time, so that the worker has the next face to draw while one is painted; of the states that come meanwhile the last is
-   next. One that fails for want of a server is made again later. */
+/* Latest wins: returns a function that takes a state, of which there may be many a second. One request is made at a
+   time, or, where answers are quick, two, so that the worker has the next face to draw while one is painted; of the
+   states that come meanwhile the last is next. One that fails for want of a server is made again later. */
 export function latest(request, show, fail) {
-  let [last, wanted, asked, shown, busy] = [null, null, 0, 0, 0];
+  let [last, wanted, asked, shown, busy, took] = [null, null, 0, 0, 0, QUICK];
   return async function ask(state) {
     last = wanted = state;
-    if (busy === AT_ONCE) return;
+    if (busy >= (took < QUICK ? 2 : 1)) return;
     busy++;
     while (wanted) {
-      const [now, number] = [wanted, ++asked];
+      const [now, number, begun] = [wanted, ++asked, performance.now()];
       wanted = null;
       try {
         const answer = await request(now);
+        took = performance.now() - begun;
         if (number < shown) continue; // overtaken
         shown = number;
         show(answer, now);
