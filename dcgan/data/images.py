@@ -156,7 +156,7 @@ class Images:
             copies = f", {self.copies} show the same as others" if self.copies and not self.keep_duplicates else ""
             raise DataError(
                 f"'{self.name}' has {len(self)} images, {len(self.training)} of them for training "
-                f"({self.heldout.sum()} are held out{copies}): fewer than one batch of {batch_size}. Add images or "
+                f"({self.heldout.sum()} held out{copies}): fewer than one batch of {batch_size}. Add images or "
                 "lower --batch-size"
             )
         length, device = self.epoch_length(batch_size, drop_last, world), torch.device(device)

@@ -87,7 +87,7 @@ def _utkface_labels(images: Images) -> Labels | None:
     values = np.full((len(images), 3), np.nan, dtype=np.float32)
     parsed = 0
     for row, name in zip(values, images.names, strict=True):
-        file = PurePosixPath(name).name
+        file = PurePosixPath(name.replace("\\", "/")).name  # some zips have such names
         if match := _UTKFACE.match(file):
             row[:] = [int(field) for field in match.groups()]
             parsed += 1
@@ -96,7 +96,7 @@ def _utkface_labels(images: Images) -> Labels | None:
     if parsed < MIN_PARSED * len(images):
         return None
     ages = values[images.training, 0]
-    age = Attribute("age", mean=float(np.nanmean(ages)), deviation=float(np.nanstd(ages)) or 1.0)
+    age = Attribute("age", mean=float(np.nanmean(ages)), deviation=max(float(np.nanstd(ages)), 1.0))
     gender = Attribute("gender", ("male", "female"))
     race = Attribute("race", ("White", "Black", "Asian", "Indian", "other"), auxiliary=True)
     return Labels((age, gender, race), values)

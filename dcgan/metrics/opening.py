@@ -37,9 +37,13 @@ def opening_seeds(generator: Generator, features: Features, real: Tensor) -> lis
 
 
 def standardised(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Features [N, D] and [M, D], on the CPU, in deviations of the real ones."""
+    """Features [N, D] and [M, D], on the CPU, in deviations of the real ones.
+
+    A feature that hardly varies among real images counts by a tenth of what features vary by.
+    """
     fake, real = fake.cpu(), real.cpu()
-    centre, spread = real.mean(dim=0), real.std(dim=0) + 1e-6
+    centre, spread = real.mean(dim=0), real.std(dim=0)
+    spread = spread.clamp(min=max(float(spread.square().mean().sqrt()) / 10, 1e-6))
     return (fake - centre) / spread, (real - centre) / spread
 
 

@@ -71,7 +71,7 @@ def heldout(data: dict[str, Any]) -> str:
     """How many images were never trained on; earlier versions did not write it down."""
     if data.get("heldout") is None:
         return "about a tenth more is held out and was never trained on"
-    return f"{data['heldout']:,} more are held out and were never trained on" if data["heldout"] else "none is held out"
+    return f"{data['heldout']:,} more held out, never trained on" if data["heldout"] else "none held out"
 
 
 def began(config: dict[str, Any]) -> str:

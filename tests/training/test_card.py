@@ -17,8 +17,8 @@ def card(floor: dict, **data: object) -> str:
 @pytest.mark.parametrize(
     ("heldout", "said"),
     [
-        (12, "108 training images (12 more are held out and were never trained on)"),
-        (0, "108 training images (none is held out)"),
+        (12, "108 training images (12 more held out, never trained on)"),
+        (0, "108 training images (none held out)"),
         (None, "108 training images (about a tenth more is held out and was never trained on)"),  # not written down
     ],
 )
