@@ -59,19 +59,17 @@ def shape(face: np.ndarray) -> dict[str, float]:
     """The face's shape by YuNet's landmarks, in distances between the eyes."""
     found = plain_face(picture(face))
     if found is None:
-        return dict.fromkeys(("smile", "mouth", "head turn", "nod", "eyebrows"), float("nan"))
+        return dict.fromkeys(("smile", "mouth", "head turn", "nod"), float("nan"))
     left, right, nose, *corners = found
     eyes, mouth, apart = (left + right) / 2, sum(corners) / 2, np.hypot(*(right - left))
     top, bottom = (int(np.clip(mouth[1] + way * apart / 4, 0, len(face) - 2)) for way in (-1, 1))
     start, end = (int(np.clip(x, 0, len(face) - 2)) for x in (corners[0][0], corners[1][0]))
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    above = grey[: max(int(eyes[1] - apart / 6), 2), int(max(left[0], 0)) : int(right[0]) + 1].mean(axis=1)
     return {
         "smile": float(np.hypot(*(corners[1] - corners[0])) / apart),
         "mouth": float(grey[top : bottom + 1, start : end + 1].std()),
         "head turn": float((nose - eyes)[0] / apart),
         "nod": float((mouth - nose)[1] / (nose - eyes)[1]),
-        "eyebrows": float((eyes[1] - above.argmin()) / apart),
     }
 
 
