@@ -30,7 +30,7 @@ from dcgan.data.cache import alone, cache_directory, cache_size, make_room, mark
 from dcgan.data.crop import CROP_VERSION, square, squares
 from dcgan.data.duplicates import first_alike
 from dcgan.data.faces import NoDetector
-from dcgan.data.sources import SUFFIXES, DataError, Source, digest, open_source, printable
+from dcgan.data.sources import FILMS, SUFFIXES, DataError, Source, digest, open_source, printable
 from dcgan.files import reason, replacing, writing
 
 COPIES = "duplicates.txt"  # beside the packed pixels: on each line a picture, and the first that shows the same
@@ -225,7 +225,10 @@ def load_images(
     found, source = (open_source(source, limit), source) if isinstance(source, str) else (source, source.name)
     if limit is not None:
         found.names = found.names[:limit]
-    kinds = ", ".join(f"{n} {printable(suffix) or 'without ending'}" for suffix, n in found.others.most_common(4))
+    kinds = ", ".join(
+        f"{n} {printable(suffix) or 'without ending'}{' (a film: give it alone as --dataroot)' * (suffix in FILMS)}"
+        for suffix, n in found.others.most_common(4)
+    )
     own = ", ".join(map(printable, found.own[:3])) + f" and {len(found.own) - 3:,} more" * (len(found.own) > 3)
     if not found.names:
         written = "what this program wrote" * bool(own)
@@ -341,13 +344,13 @@ def _decoded(source: Source, size: int, nc: int, crop: str, workers: int) -> Ite
 def _pack(source: Source, size: int, nc: int, crop: str, workers: int, folder: Path, progress: bool) -> None:
     """Decode a source into `folder`: pixels.u8 and index.json. Raises OSError, or DataError."""
     names, keys, skipped, pending, faceless = [], [], [], [], []
-    wholes, counts = [], []
+    wholes, counts, scenes = [], [], []
     enlarged, content = 0, hashlib.sha256()
     with replacing(folder) as working:
         with writing(working / "pixels.u8") as path, path.open("wb") as file:
             decoded = _decoded(source, size, nc, crop, workers)
             bar = tqdm(source.names, f"reading {source.name}", unit="img", disable=not progress)
-            for name, item in zip(bar, decoded, strict=True):
+            for place, (name, item) in enumerate(zip(bar, decoded, strict=True)):
                 if item.pixels is None:
                     skipped.append((name, item.reason))
                     pending += [name] * item.may_pass
@@ -357,13 +360,17 @@ def _pack(source: Source, size: int, nc: int, crop: str, workers: int, folder: P
                     content.update(data)
                     keys.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
                     counts.append(len(item.pixels))
+                    scenes.append(place // getattr(source, "stretch", 1))
                     wholes += [] if item.whole is None else [item.whole]
                     names += [name] * len(item.pixels)
                     faceless += [name] * (not len(item.pixels))
                     enlarged += item.enlarged
         looks = np.stack(wholes) if wholes else _mapped(working / "pixels.u8", len(names), nc, size)
         first_photo = first_alike(looks, np.array(keys, np.uint64))
-        # The faces of a photo have one key, so that they are on one side. Those of a copy are copies, one by one.
+        # The faces of a photo, and the frames of a stretch of film, have one key, so that they are on one side. The
+        # faces of a copy are copies, one by one.
+        leading: dict[int, int] = {}
+        keys = [leading.setdefault(scene, key) for scene, key in zip(scenes, keys, strict=True)]
         start = np.cumsum([0, *counts])
         first = [
             int(start[one] + min(n, counts[one] - 1) if counts[one] else start[photo] + n)

@@ -23,6 +23,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),
     *(".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
 )
+FILMS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".3gp", ".mpg", ".mpeg", ".mts")
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
 SETTINGS = Path("state") / "settings.json"  # of a run
@@ -161,10 +162,14 @@ def open_source(source: str, limit: int | None = None) -> Source:
     path = Path(os.path.expanduser(source))  # noqa: PTH111  # pathlib fails where there is no such user
     if path.is_dir():
         return FolderSource(path)
+    if path.is_file() and path.suffix.lower() in FILMS:
+        from dcgan.data.film import FilmSource
+
+        return FilmSource(path)
     if path.is_file():
         return ZipSource(path)
     raise DataError(
-        f"no images at '{source}': it is neither a folder, nor a zip, nor the word avatars, nor hf://datasets/OWNER/NAME"
+        f"no images at '{source}': it is neither a folder, a zip or a film, nor the word avatars, nor hf://datasets/OWNER/NAME"
     )
 
 

@@ -6,6 +6,7 @@ built-in drawn faces, used when nothing is given). runs/mine/checkpoint comes ou
 """
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from dcgan.cli import guarded, user_path, user_source
 from dcgan.data import avatars
 from dcgan.data.advice import wants_faces
 from dcgan.data.crop import CROPS
+from dcgan.data.film import FilmSource
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn, printable
 from dcgan.errors import UserError
@@ -76,7 +78,8 @@ def run_training(argv: list[str]) -> int:
         if init:
             print(f"begins from {init.name}, after {init.images_seen:,} images; the terms of their data hold too")
     # Of the ranks of a machine one decodes the images; the others wait, and find them packed.
-    source = DrawnSource() if drawn else dataroot
+    every = flags.every or data.get("every")
+    source = DrawnSource() if drawn else FilmSource(path, every) if every else dataroot
     crop, progress = flags.crop or data.get("crop", "centre"), ranks.local == 0
     images = load_images(source, model.image_size, model.nc, config.workers, limit, progress=progress, crop=crop)
     images = replace(images, keep_duplicates=bool(flags.keep_duplicates))
@@ -99,7 +102,7 @@ def run_training(argv: list[str]) -> int:
         "crop": crop,
     }
     here = str(path.resolve()) if path.exists() and not drawn else dataroot  # resumed from anywhere
-    private = {"dataroot": here, "limit": limit}
+    private = {"dataroot": here, "limit": limit, "every": every}
     name = flags.name or saved.get("name", "")
     checkpoint = train(model, config, images, run, flags.resume, name, about, private, ranks, init)
     leave()
@@ -132,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--limit", type=positive, help="use only the first so many images")
     add("--keep-duplicates", action="store_true", default=None, help="use images that show the same as others, too")
     add("--changed-data", choices=["ok"], help="with --resume: go on though images were added or removed")
+    add("--every", type=seconds, help="seconds between the frames that are taken of a film (default: 1)")
     add("--crop", choices=CROPS, help="what to train on: pictures' centre, or each face in them (default: centre)")
     add("--data-name", type=one_line, help="name of the data in the model card (default: the folder's or zip's)")
     add("--data-license", type=one_line, help="terms of the data, in words, for the model card")
@@ -162,6 +166,16 @@ def hub_name(text: str) -> str:
     return name
 
 
+def seconds(text: str) -> float:
+    """A number of seconds from 0.01 up, from a flag."""
+    try:
+        if 0.01 <= (value := float(text)) < math.inf:
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be a number of seconds from 0.01 up, not {text}")
+
+
 def positive(text: str) -> int:
     """A whole number above 0, from a flag."""
     if not text.isdecimal() or not int(text):
@@ -190,8 +204,14 @@ def choose_settings(
     data = saved["data"]
     base = {**saved["model"], **saved["train"], "limit": data.get("limit") or "none"}
     base["keep_duplicates"] = data.get("keep_duplicates", True)  # as earlier versions did
-    base["crop"] = data.get("crop", "centre")
-    names = {"limit", "keep_duplicates", "crop", *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig)))}
+    base |= {"crop": data.get("crop", "centre"), "every": data.get("every") or 1.0}
+    names = {
+        "limit",
+        "keep_duplicates",
+        "crop",
+        "every",
+        *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig))),
+    }
     if gone := [f"{name} ({base[name]})" for name in base.keys() - names if base[name]]:
         raise TrainingError(f"cannot resume: this version has no {', '.join(gone)}, which the run was started with")
     changed = [n for n in chosen.keys() & names - set(RESUMABLE) if chosen[n] != base.get(n, chosen[n])]
