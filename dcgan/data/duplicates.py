@@ -2,8 +2,9 @@
 
 Two prepared pictures are the same if what remains between them is faint, and spread as compression and resizing spread
 it. Drawn faces that differ in their eyes alone, or logos in a letter, differ strongly in one place. The thresholds were
-measured on 21,092 photos of faces and on 20,000 drawn faces: copies of half the size as JPEGs of quality 75 are found,
-and no two faces with any difference are taken for one.
+measured at 64 px on 21,092 photos (256 copies found; all that were looked at are) and on 10,688 drawn faces (the 7 that
+are the same to the pixel found, and no other, though many differ in an eye alone). Found are copies from half to three
+times the size, and JPEGs down to quality 30 of pictures not much smaller than 128 px.
 """
 
 from collections.abc import Iterator

@@ -106,7 +106,7 @@ class HubSource:
                 with zipfile.ZipFile(part, "w") as archive, bar:
                     seen: Counter[str] = Counter()
                     for name, content in islice(self.read(self.paths, self.limit), self.limit):
-                        seen[name] += 1  # equal names go into folders: stems decide what is held out
+                        seen[name] += 1  # equal names go into folders
                         archive.writestr(name if seen[name] == 1 else f"{seen[name]}/{name}", content)
                         bar.update()
                 part.replace(self.zip)

@@ -86,7 +86,7 @@ def run_training(argv: list[str]) -> int:
     if saved:
         images, change = divided_as_before(run, data, images, dataroot, flags.changed_data == "ok")
         if change and ranks.first:
-            print(f"the data changed: {change}; what was trained on or held out before stays so")
+            print(f"the data changed: {change}; {'images' if images.split else 'names'} that were held out stay so")
     advise = ranks.first and not (flags.crop or saved or drawn or dataroot.startswith("hf://"))
     if advise and wants_faces(dataroot, model.image_size):
         print("most faces in these photos are small or off the centre, to which they are cropped: try --crop face")

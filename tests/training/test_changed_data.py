@@ -98,6 +98,8 @@ def test_a_run_of_an_earlier_version_keeps_its_division_by_name(begun, capsys):
     assert (saved["split"], saved["heldout"]) == (None, sum(map(is_heldout, names)))
     rename(photos, lambda i: f"{i:03d} of other names")
     assert "the data changed" in refused(capsys, "--out", str(run), "--resume", "--max-images", "32")
+    assert main(["--out", str(run), "--resume", "--max-images", "32", "--changed-data", "ok"]) == 0
+    assert "names that were held out stay so" in capsys.readouterr().out
 
 
 def test_photos_that_are_gone_are_asked_for(begun, tmp_path, capsys):
