@@ -158,7 +158,9 @@ def message(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"this needs the package {error.name}, which is not installed: pip install -r requirements.txt"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror + f": '{error.filename}'" * (error.filename is not None)
+        file = error.filename2 or error.filename  # the second is a copy's target
+        return error.strerror + f": '{file}'" * (file is not None)
     if isinstance(error, shutil.Error):  # of copies that failed: a list of (source, target, why)
-        return str(error.args[0][0][-1])
+        _, target, why = error.args[0][0]
+        return f"{why.partition(':')[0]}: '{target}'"
     return " ".join(str(error).split("\n")) or type(error).__name__

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,8 @@ def test_lost_output_makes_a_failure_where_it_counts(
     [
         (UserError("no faces:\nadd some"), "no faces: add some"),
         (FileNotFoundError(2, "No such file or directory", "a"), "No such file or directory: 'a'"),
+        (FileNotFoundError(2, "No such file or directory", "a", None, "b"), "No such file or directory: 'b'"),
+        (shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]), "[Errno 28] No space left on"),
         (OSError("the port is taken"), "the port is taken"),
         (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "this needs the package cv2"),
         (KeyError("'a'"), ""),

@@ -3,6 +3,7 @@
 import argparse
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +27,18 @@ def save_thumbnail(checkpoint: Checkpoint, file: Path) -> None:
     """Write a grid of 32 faces as a JPEG."""
     faces = sample(checkpoint.generator, range(32)).numpy()
     enlarged(picture(grid(faces)), max(1, 128 // faces.shape[1])).save(file, quality=88, xmp=xmp(checkpoint))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield an empty folder that is deleted at the end. Raises HubError where the system has no room for it."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise HubError(
+            f"temporary files cannot be written ({message(error)}): make room, or set TMPDIR to another folder"
+        ) from None
 
 
 @contextmanager

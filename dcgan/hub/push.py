@@ -5,7 +5,6 @@ Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from huggingface_hub.utils import logging
 from dcgan.checkpoint import CARD, FILES, checkpoint_files, load_checkpoint
 from dcgan.cli import guarded, user_source
 from dcgan.hub.card import complete_card
-from dcgan.hub.command import repo_id
+from dcgan.hub.command import repo_id, temporary_folder
 from dcgan.hub.pull import local_folder
 from dcgan.hub_errors import HUB_ERRORS, HubError, error_message, http_status
 
@@ -27,8 +26,7 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
     lacks are deleted. Raises CheckpointError or HubError.
     """
     checkpoint = load_checkpoint(local_folder(run))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         copy_checkpoint(checkpoint.folder, folder)
         (folder / CARD).write_text(complete_card(checkpoint, repo, license), encoding="utf-8")
         return upload(folder, repo, f"{checkpoint.images_seen:,} images seen", FILES, private)

@@ -4,7 +4,6 @@ import argparse
 import re
 import shlex
 import shutil
-import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCard, SpaceHardware
@@ -13,7 +12,7 @@ from dcgan.checkpoint import Checkpoint, find_checkpoints, load_checkpoint, no_c
 from dcgan.cli import guarded, nonempty, user_path, user_source
 from dcgan.demo.checkpoints import about
 from dcgan.hub.card import dataset_id, parsed_card
-from dcgan.hub.command import new_folder, repo_id, save_thumbnail
+from dcgan.hub.command import new_folder, repo_id, save_thumbnail, temporary_folder
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import copy_checkpoint, upload
 from dcgan.hub_errors import HUB_ERRORS, HubError
@@ -119,10 +118,10 @@ def main(argv: list[str] | None = None) -> int:
             write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
         print(f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py")
         return 0
-    with tempfile.TemporaryDirectory() as temporary:
-        write_space(Path(temporary), flags.repo, flags.checkpoint, flags.title, flags.hardware)
+    with temporary_folder() as folder:
+        write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
         try:
-            print(upload(Path(temporary), flags.repo, "The demo", PATTERNS, flags.private, "gradio", flags.hardware))
+            print(upload(folder, flags.repo, "The demo", PATTERNS, flags.private, "gradio", flags.hardware))
         except HubError as error:
             if error.status not in (402, 403):
                 raise

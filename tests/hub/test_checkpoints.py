@@ -200,6 +200,10 @@ def test_what_cannot_be_pushed_is_one_line(hub: Hub, run: Path, command: Command
         with pytest.raises(SystemExit):
             command(*arguments)
     assert hub.requests == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(run / "nowhere"))
+        for arguments in (("push", run, "maker/faces"), ("space", "maker/demo", "--checkpoint", run)):
+            assert "temporary files cannot be written" in command(*arguments)[1]
     for odd in (
         "[1, 2]",
         "a: b: c",
