@@ -95,8 +95,7 @@ export async function mount(root, { value, server: functions }) {
   function showGrids() {
     [all.hidden, board.hidden] = [false, true];
     note.textContent = spelled(shown.note);
-    reals.hidden = !shown.sheet;
-    play.disabled = !shown.sheet;
+    reals.hidden = challenge.hidden = !shown.sheet;
     fake.width = fake.height = real.width = real.height = shown.fakes.width;
     fake.getContext("2d").drawImage(shown.fakes, 0, 0);
     const size = real.width / SIDE; // of a cell, also where there are too few images to fill the grid
