@@ -110,7 +110,10 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         show_example, checkpoint, outputs, preprocess=False, show_progress="hidden", api_visibility="private", **QUEUE
     )
     stop.click(lambda: stopped, None, [state, bar, stop, edit], cancels=[searching, trying], **PRIVATE)
-    photo.clear(lambda: update(HINT), None, outputs, cancels=[searching, trying], **PRIVATE)
+    # A photo that is taken away is an input, too: what is cancelled must have reached the server.
+    photo.clear(lambda: None, **PRIVATE).then(
+        lambda: update(HINT), None, outputs, cancels=[searching, trying], **PRIVATE
+    )
 
     def find(photo: gr.FileData | None = None, checkpoint: str = "") -> Iterator[dict[str, Any]]:
         """The face nearest to that of a photo, better and better, a few times a second for about ten seconds.
