@@ -63,15 +63,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # With --photos: all but the first begin from --init.
 FINETUNE = RECIPES["finetune"]
 FINETUNINGS: dict[str, dict[str, Any]] = {
-    "from nothing": {**FINETUNE, "recipe": "best"},
+    "from nothing": {**FINETUNE, "recipe": "best", "lr": 5e-4},
     "finetune": FINETUNE,
     "tutorial": {**TUTORIAL, "drop_last": True},
+    "rate 5e-4": {**FINETUNE, "lr": 5e-4},
     "rate 2e-4": {**FINETUNE, "lr": 2e-4},
-    "rate 1e-4": {**FINETUNE, "lr": 1e-4},
     "rate 5e-5": {**FINETUNE, "lr": 5e-5},
-    "R1": {**FINETUNE, "r1": 1.0},
-    "always altered": {**FINETUNE, "adapt": 0.0},
-    "never altered": {**FINETUNE, "augment": ""},
+    "R1": {**FINETUNE, "lr": 5e-4, "r1": 1.0},
+    "always altered": {**FINETUNE, "lr": 5e-4, "adapt": 0.0},
 }
 ADULT = 13  # years
 BASE_IMAGES = 100_000  # images that the networks have learned adults from

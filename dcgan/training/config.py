@@ -95,7 +95,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         "moments": 12,
     },
 }
-RECIPES["finetune"] = {**RECIPES["best"], "recipe": "finetune", "max_images": 50_000, "tick": 2_500, "quality": 1}
+RECIPES["finetune"] = {
+    **RECIPES["best"],
+    **{"recipe": "finetune", "lr": 0.0001, "max_images": 50_000, "tick": 2_500, "quality": 1},
+}
 
 
 # What may change when a run is resumed; anything else would make it another run.
