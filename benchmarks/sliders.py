@@ -51,7 +51,7 @@ def light(face: np.ndarray) -> dict[str, float]:
         "contrast": float(lightness.std()),
         "warmth": float(lab[:, :, 2].mean()),
         "saturation": float(np.hypot(lab[:, :, 1], lab[:, :, 2]).mean()),
-        "forehead": float(np.linalg.norm(forehead - middle.mean(axis=(0, 1)))),
+        "forehead": float(middle[:, :, 1].mean() - forehead[1]),  # skin is redder than hair
     }
 
 
@@ -69,7 +69,7 @@ def shape(face: np.ndarray) -> dict[str, float]:
         "smile": float(np.hypot(*(corners[1] - corners[0])) / apart),
         "mouth": float(grey[top : bottom + 1, start : end + 1].std()),
         "head turn": float((nose - eyes)[0] / apart),
-        "nod": float((mouth - nose)[1] / (nose - eyes)[1]),
+        "nod": float(-(nose - eyes)[1] / (mouth - eyes)[1]),
     }
 
 
