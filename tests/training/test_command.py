@@ -18,7 +18,7 @@ from dcgan.data.images import load_images
 from dcgan.model import ModelConfig
 from dcgan.training import command
 from dcgan.training.command import build_parser, choose_settings, main
-from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
+from dcgan.training.config import RESUMABLE, TrainConfig, configure
 from tests.training.tiny import TINY_FLAGS as TINY
 from tests.training.tiny import contents
 
@@ -82,7 +82,7 @@ def test_a_flag_goes_before_its_recipe(recipe):
     assert chosen("--recipe", recipe, "--no-flip")[1].flip is False
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ["dcgan", "best"])
 def test_all_settings_come_back_from_json_as_they_were(recipe):
     changes = ["--image-size=32", "--nc=1", "--d-norm=spectral", "--lr=1e-300", "--beta1=0.1", "--r1=3.3", "--seed=7"]
     model, config = chosen("--recipe", recipe, *changes)
