@@ -1,5 +1,6 @@
 """The page in Chromium, on the same machine and with 100 ms to the server and back: how soon the first picture is there
-after `python app.py`, how long from a slider's input event to the painted face, and how many faces a drag paints.
+after `python app.py`, how long from a slider's input event to the painted face, and how many faces a drag paints; and
+of a first visit what it fetches before its first face, and how far the page's parts move meanwhile.
 
 python -m benchmarks.ui_latency [checkpoints]
 """
@@ -13,12 +14,14 @@ import threading
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.load import served
 from tests.chromium import ARGUMENTS, MISSING, PATIENCE, find_chromium
 
 ROOT = Path(__file__).parents[1]
+# As Lighthouse has it: 150 ms to the server and back, 1.6 Mbit/s down, 0.75 up.
+SLOW_4G = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 94_000}
 # The slider gets a value; the time until the frame after its face is on the canvas, in milliseconds.
 PRESS = """([slider, value]) => new Promise((done) => {
   const canvas = document.querySelector('canvas.face');
@@ -86,6 +89,25 @@ def visit(page: Page, port: int) -> float:
     return page.evaluate("window.first")
 
 
+def arrive(browser: Browser, port: int, slowly: bool) -> str:
+    """A first visit in words: seconds and bytes until the first face, and layout shift until the page is ready."""
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    if slowly:
+        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", SLOW_4G)
+    page.add_init_script("""window.shift = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))
+            .observe({ type: 'layout-shift', buffered: true })""")
+    began = time.time()
+    first = visit(page, port) - began
+    fetched = page.evaluate("""performance.getEntries()
+        .filter((entry) => performance.timeOrigin + entry.responseEnd < 1000 * window.first)
+        .reduce((sum, entry) => sum + (entry.transferSize ?? 0), 0)""")
+    page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
+    shift = page.evaluate("window.shift")
+    page.context.close()
+    return f"first face after {first:.1f} s and {fetched / 1000:,.0f} kB, layout shift {shift:.3f}"
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,6 +124,8 @@ def main() -> None:
         began = time.time()
         with served(str(flags.checkpoints), subprocess.DEVNULL) as (_, port):
             print(f"first picture {visit(browser.new_page(), port) - began:.1f} s after python app.py", flush=True)
+            for name, slowly in (("fast", False), ("slow 4G", True)):
+                print(f"{name:>11}: {arrive(browser, port, slowly)}", flush=True)
             for name, at in (("loopback", port), ("100 ms away", distant(port, 0.1))):
                 context = browser.new_context(viewport={"width": 1280, "height": 800})  # and with it an empty cache
                 page, began = context.new_page(), time.time()
