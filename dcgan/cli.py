@@ -1,4 +1,4 @@
-"""What the command lines share: types of flags, output that cannot fail, and how a command ends."""
+"""What the command lines share: types of flags, output that cannot fail, folders they make, and how one ends."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -151,6 +151,24 @@ def handling(handler: Callable[[int, Any], object], *numbers: int) -> Iterator[N
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Create a folder, yield it, and delete it if the block fails.
+
+    Raises UserError if `out` exists and is not an empty folder, or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"'{out}' is there already: name a new folder")
+    try:
+        with ExitStack() as failed:
+            failed.callback(shutil.rmtree, out, ignore_errors=True)
+            out.mkdir(parents=True, exist_ok=True)
+            yield out
+            failed.pop_all()
+    except OSError as error:
+        raise UserError(f"'{out}' cannot be written ({message(error)})") from None
 
 
 def message(error: Exception) -> str:

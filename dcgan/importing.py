@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dcgan.checkpoint import Net, save_checkpoint
-from dcgan.cli import guarded, user_path
+from dcgan.cli import guarded, new_folder, user_path
 from dcgan.files import reason
 from dcgan.model import Discriminator, Generator, ModelConfig
 
@@ -89,10 +89,8 @@ def built(kind: type[Net], model: ModelConfig, path: Path, weights: Weights) -> 
 def import_weights(paths: list[Path], out: Path) -> None:
     """Make the checkpoint folder `out` of a generator's file and perhaps its discriminator's, in any order.
 
-    Raises ValueError, in one line, for files that cannot be, and OSError where `out` cannot be written.
+    Raises ValueError, in one line, for files that cannot be, and UserError where `out` is there or cannot be written.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ValueError(f"'{out}' is there already: end with the name of a new folder")
     files = [(path, read_weights(path)) for path in paths]
     files.sort(key=lambda file: is_generator(file[1]))  # the generator last
     if [is_generator(weights) for _, weights in files][-2:] not in ([True], [False, True]) or len(files) > 2:
@@ -103,9 +101,15 @@ def import_weights(paths: list[Path], out: Path) -> None:
         raise ValueError(f"'{files[-1][0]}' is no generator of the tutorial's: {error}") from None
     generator = built(Generator, model, *files[-1])
     discriminator = built(Discriminator, model, *files[0]) if files[1:] else None
-    card = CARD.format(name=out.name, size=model.image_size)
-    config = {"name": out.name, "model": asdict(model), "images_seen": 0}
-    save_checkpoint(out, generator, discriminator, config, [], out / "none", card)
+    name = out.resolve().name
+    card = CARD.format(name=name, size=model.image_size)
+    config = {"name": name, "model": asdict(model), "images_seen": 0}
+    with new_folder(out) as folder:
+        made = folder / "checkpoint"  # saving removes what is called as an older save, beside it
+        save_checkpoint(made, generator, discriminator, config, [], folder / "none", card)
+        for path in list(made.iterdir()):
+            path.rename(folder / path.name)
+        made.rmdir()
 
 
 @guarded("import", ValueError)

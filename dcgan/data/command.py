@@ -6,11 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from dcgan.cli import guarded, user_path, user_source
+from dcgan.cli import guarded, new_folder, user_path, user_source
 from dcgan.data.images import Images, load_images
-from dcgan.data.sources import SHEET, DataError
-from dcgan.errors import UserError
-from dcgan.files import replacing
+from dcgan.data.sources import SHEET
 from dcgan.pictures import GRID, grid, picture
 
 SIZES = (32, 64, 128, 256, 512)
@@ -34,7 +32,7 @@ def write_faces(images: Images, folder: Path) -> None:
     picture(grid(images.pixels[chosen].transpose(0, 2, 3, 1))).save(folder / SHEET)
 
 
-@guarded("crop", DataError)
+@guarded("crop")
 def main(argv: list[str] | None = None) -> int:
     """Write the faces of photos into a folder."""
     parser = argparse.ArgumentParser(prog="python -m dcgan crop", description="Cut the faces out of photos.")
@@ -43,10 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, choices=SIZES, default=128, help="pixels of a face (default: 128)")
     parser.add_argument("--workers", type=int, default=2, help="processes that look for faces (default: 2)")
     flags = parser.parse_args(argv)
-    if flags.out.exists() and (not flags.out.is_dir() or any(flags.out.iterdir())):
-        raise UserError(f"'{flags.out}' is there already: name a new folder")
-    images = load_images(flags.source, flags.size, workers=flags.workers, crop="face")
-    with replacing(flags.out) as folder:
+    with new_folder(flags.out) as folder:
+        images = load_images(flags.source, flags.size, workers=flags.workers, crop="face")
         write_faces(images, folder)
     print(f"wrote {len(images)} faces to {flags.out}; {flags.out / SHEET} shows up to {GRID**2} of them")
     return 0

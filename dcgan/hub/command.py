@@ -1,11 +1,10 @@
-"""What the commands push, space and static share: their arguments, their messages, the folders they write."""
+"""What the commands push, space and static share: their arguments, thumbnails and temporary files."""
 
 import argparse
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from dcgan.checkpoint import Checkpoint
@@ -39,21 +38,3 @@ def temporary_folder() -> Iterator[Path]:
         raise HubError(
             f"temporary files cannot be written ({message(error)}): make room, or set TMPDIR to another folder"
         ) from None
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """Create a folder, yield it, and delete it if the block fails.
-
-    Raises HubError if `out` exists and is not an empty folder, or cannot be written.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise HubError(f"'{out}' is there already: name a new folder")
-    try:
-        with ExitStack() as failed:
-            failed.callback(shutil.rmtree, out, ignore_errors=True)
-            out.mkdir(parents=True, exist_ok=True)
-            yield out
-            failed.pop_all()
-    except OSError as error:
-        raise HubError(f"'{out}' cannot be written ({message(error)})") from None

@@ -14,13 +14,13 @@ from huggingface_hub import SpaceCard, SpaceCardData
 from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.cli import guarded, nonempty, user_path, user_source
+from dcgan.cli import guarded, new_folder, nonempty, user_path, user_source
 from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import FIRST_SCRIPTS, first_faces, write_page
-from dcgan.hub.command import new_folder, repo_id, save_thumbnail
+from dcgan.hub.command import repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
 from dcgan.latent.arithmetic import response

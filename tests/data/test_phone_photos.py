@@ -99,3 +99,12 @@ def test_a_folder_that_is_there_is_not_written_over(out: Path, photos: Path, cap
     assert main(["crop", str(photos), str(out)]) == 2
     assert "is there already" in capsys.readouterr().err
     assert sorted(out.iterdir()) == before
+
+
+def test_only_the_named_folder_is_written_though_it_is_the_current_one(photos: Path, tmp_path, monkeypatch) -> None:
+    for folder in ("faces", "faces.old"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "faces")
+    assert main(["crop", str(photos), ".", "--size", "64"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"faces", "faces.old"}
+    assert (tmp_path / "faces" / "crops.png").is_file()
