@@ -98,6 +98,11 @@ class Checkpoint:
         return list(dict.fromkeys(str(facts.get("license") or "") for facts in data))
 
     @property
+    def terms(self) -> str | None:
+        """The `licenses` that are stated, in one line; None if none is."""
+        return "; ".join(filter(None, self.licenses)) or None
+
+    @property
     def is_drawn(self) -> bool:
         """Whether it was trained on the built-in drawn faces."""
         return self.data.get("source") == "avatars"

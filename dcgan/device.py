@@ -30,6 +30,11 @@ def find_device(name: str = "auto") -> torch.device:
     return torch.device(wanted.type, wanted.index or 0)
 
 
+def with_float64(device: torch.device) -> torch.device:
+    """The device, or the CPU in place of an accelerator that may lack float64, which distances are computed in."""
+    return device if device.type == "cuda" else CPU
+
+
 def random_state(device: torch.device) -> Tensor | None:
     """The state of the accelerator's own random numbers; None of the CPU."""
     if device.type == "cpu":

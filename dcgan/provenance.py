@@ -29,7 +29,7 @@ PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 def xmp(checkpoint: Checkpoint, link: str = "", kind: str = GENERATED) -> bytes:
     """The XMP packet of a picture that a checkpoint drew. link: what makes the face again, as `face_link` writes it."""
-    return packet(checkpoint.name, checkpoint.data.get("license"), link, kind)
+    return packet(checkpoint.name, checkpoint.terms, link, kind)
 
 
 def packet(name: str = "", terms: str | None = None, link: str = "", kind: str = GENERATED) -> bytes:

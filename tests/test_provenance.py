@@ -70,3 +70,10 @@ def test_photographs_beside_fakes_are_a_composite(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(make_checkpoint(tmp_path / "people"))
     found = read(encoded(FACES[0], xmp=xmp(checkpoint, kind=COMPOSITE)))
     assert found["Xmp.iptcExt.DigitalSourceType"] == f"{TYPES}compositeSynthetic"
+
+
+def test_terms_of_the_data_that_a_training_began_from_hold_too(tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(make_checkpoint(tmp_path / "people"))
+    checkpoint.config["init"] = {"name": "faces", "images_seen": 9, "data": {"license": "for research"}}
+    terms = read(encoded(FACES[0], xmp=xmp(checkpoint)))["Xmp.xmpRights.UsageTerms"].values()
+    assert [*terms] == ["for tests only; for research"]

@@ -132,7 +132,7 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "images_seen": checkpoint.images_seen,
         "data": data.get("name") or "images without a name",
         "data_count": data.get("count") or 0,
-        "license": "; ".join(filter(None, checkpoint.licenses)) or None,
+        "license": checkpoint.terms,
         "directions": {d.name: [d.low, d.high] for d in checkpoint.directions},
     }
 

@@ -51,8 +51,8 @@ def check_environment() -> None:
             raise UserError(f"{name} must be a whole number from {low} to {high}, not '{value}'")
     host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     try:
-        with socket.socket() as free:
-            free.bind((host, 0))
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as free:
+            free.bind((host.strip("[]"), 0))  # Gradio has IPv6 in brackets
     except OSError as error:
         raise UserError(
             f"GRADIO_SERVER_NAME must be an address of this machine, such as 127.0.0.1 or 0.0.0.0, not '{host}' "

@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dcgan.demo import uploads
 from dcgan.demo.studio import Studio, origin
+from dcgan.device import find_device
 from dcgan.latent.inversion import Inversion, Progress
 from dcgan.pictures import Pixels
 
@@ -75,8 +75,7 @@ def _search(inversion: Inversion, target: Tensor) -> Iterator[Progress]:
 def _search_on_gpu(inversion: Inversion, target: Tensor) -> Iterator[Progress | None]:
     """None as soon as it runs on the GPU, in a process of its own: what goes there and back is on the CPU."""
     yield None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    yield from inversion.to(device).search(target, *LIMITS)
+    yield from inversion.to(find_device()).search(target, *LIMITS)
 
 
 if LENT:  # at import, since such a Space ends if nothing wants a GPU when it starts

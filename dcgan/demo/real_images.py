@@ -122,7 +122,9 @@ class RealImages:
         where = where or (SOURCE if checkpoint.is_drawn else None) or self.dataroot or _on_the_hub(checkpoint)
         if where is None:
             return None
-        key = where, checkpoint.model.image_size, checkpoint.model.nc, checkpoint.crop, division(checkpoint.data)
+        model, stand_ins = checkpoint.model, where == SOURCE and not checkpoint.is_drawn
+        crop = "centre" if stand_ins else checkpoint.crop
+        key = where, model.image_size, model.nc, crop, division(checkpoint.data)
         with self._lock:
             reading = self._reading.get(key)
             if reading is None or (reading.done() and reading.exception()):  # the network may be back

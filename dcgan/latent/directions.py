@@ -83,9 +83,10 @@ def fit_directions(
 
     z is normal, so the slopes of a linear regression on it are mean gradients (Stein 1981). Each direction changes its
     own reading and, on average, none of the others. Where two are nearly the same, the later reading is left out.
-    A line is printed for each that is left out, and why.
+    A line is printed for each that is left out, and why. Raises CheckpointError without a discriminator.
     """
-    generator, readings = checkpoint.generator, [each for reader in readers for each in reader.readings]
+    generator, discriminator = checkpoint.generator, checkpoint.discriminator
+    readings = [each for reader in readers for each in reader.readings]
     random = torch.Generator().manual_seed(seed)
     half = torch.randn(max(samples // 2, 4 * checkpoint.model.nz), checkpoint.model.nz, generator=random)
     z = torch.stack([half, -half], dim=1).flatten(0, 1)  # in opposite pairs, even powers of z bend no slope
@@ -105,7 +106,7 @@ def fit_directions(
 
     # Their directions, which leave auxiliary readings alone where they can, with ranges and effects.
     beside = [k for k in range(len(readings)) if readings[k].auxiliary and fits[k] >= MIN_FIT_BESIDE]
-    ordinary = Ordinary(checkpoint.discriminator, render(generator, z[:ORDINARY]))
+    ordinary = Ordinary(discriminator, render(generator, z[:ORDINARY]))
     start, found = torch.randn(MOVED, checkpoint.model.nz, generator=random), []
     for k in kept:
         others = [other for other in kept if other != k]

@@ -102,7 +102,7 @@ class Inversion:
             adam.step()
             step += 1
 
-    def to(self, device: str) -> "Inversion":
+    def to(self, device: torch.device) -> "Inversion":
         """A copy whose networks and tensors are on a device, where it then searches."""
         moved = copy.deepcopy(self)
         for name, part in vars(moved).items():

@@ -22,8 +22,10 @@ from torch import Tensor
 from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.cli import guarded, user_path, user_source
 from dcgan.data import Images, load_images
+from dcgan.data.crop import CROPS
 from dcgan.data.images import division
 from dcgan.data.sources import printable
+from dcgan.device import find_device, with_float64
 from dcgan.hub.pull import local_folder
 from dcgan.latents import latents
 from dcgan.metrics import distances, features
@@ -35,7 +37,6 @@ from dcgan.sampling import render
 
 MAX_FACES = 1000  # images on each side in which faces are looked for
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
-PREPARED = "shorter side resized (bilinear, antialiased), centre square cropped"
 
 
 class Metric(NamedTuple):
@@ -220,7 +221,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
         if not images.are_those_of(checkpoint.data)
     ]
     found = references(images, flags.num)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = with_float64(find_device())
     inception = None
     try:
         inception = features.inception_features(flags.inception, device)
@@ -240,7 +241,8 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
         notes.append(f"the distance by EfficientNet-Lite1 is missing: {error}")
     rows = evaluate(checkpoints, images, found, flags.num, device, inception, eyes)
     data = {"name": printable(images.name), "digest": images.digest, "training": len(images.training)}
-    data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc, "prepared": PREPARED}
+    data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc}
+    data["prepared"] = f"{CROPS[crop]}, resized (bilinear, antialiased)"
     return {
         "data": data,
         "samples": {"number": flags.num, "first_seed": FIRST_SEED},

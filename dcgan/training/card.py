@@ -3,6 +3,7 @@
 from typing import Any
 
 from dcgan.checkpoint import origins
+from dcgan.data.crop import CROPS
 
 NO_TERMS = "not stated; the rights in the images stay with their owners"
 
@@ -105,7 +106,7 @@ def figures(config: dict[str, Any]) -> str:
 |---|---|---|
 {chr(10).join(lines)}
 
-The right column is what a perfect generator would get. Crop: the centre square; resizer: Pillow's antialiased
-bilinear filter. `python -m dcgan evaluate` measures more.
+The right column is what a perfect generator would get. Crop: {CROPS[config["data"].get("crop") or "centre"]}; resizer:
+Pillow's antialiased bilinear filter. `python -m dcgan evaluate` measures more.
 
 """

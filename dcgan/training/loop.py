@@ -138,9 +138,8 @@ def warnings(images: Images, seen: int, target: int, resume: bool) -> list[str]:
         where = f" ({images.folder / COPIES})" if images.folder else ""
         lines.append(f"{images.copies:,} images show the same as others{where}: {how}")
     if len(images) >= FEW and not 0.05 < share < 0.2:
-        lines.append(
-            f"warning: {share:.0%} of the images are held out, not a tenth: those of one name all are, or none"
-        )
+        together = "of one photo, or showing the same," if images.split else "of one name"
+        lines.append(f"warning: {share:.0%} of the images are held out, not a tenth: those {together} all are, or none")
     if resume and seen >= target:
         lines.append(f"{seen:,} images are seen already: give --max-images above that to go on")
     return lines

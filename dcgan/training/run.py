@@ -33,7 +33,7 @@ from dcgan.checkpoint import (
 )
 from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS, SHEET
-from dcgan.device import CPU, own_randomness, random_state
+from dcgan.device import own_randomness, random_state, with_float64
 from dcgan.files import reason, recover, writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, MIN_REFERENCE, Quality
@@ -161,10 +161,8 @@ class Run:
         return [f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())] if metrics else []
 
     def _quality(self) -> dict[str, float]:
-        # Some accelerators have no float64, which distances are computed in.
-        device = self.nets.device if self.nets.device.type == "cuda" else CPU
         try:
-            self.quality = self.quality or Quality(self.images, device)
+            self.quality = self.quality or Quality(self.images, with_float64(self.nets.device))
         except MetricError:  # most of the images are copies
             return {}
         with evaluating(self.nets.shown) as generator:

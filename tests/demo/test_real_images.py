@@ -62,6 +62,14 @@ def test_without_them_the_built_in_pair_stands_in_and_can_be_searched(studio: St
     assert likeness.distances == sorted(likeness.distances)
 
 
+def test_drawn_faces_stand_in_whole_for_the_faces_cut_out_of_photos(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("dcgan.demo.real_images.DRAWN", 70)
+    config = make_checkpoint(tmp_path / "people") / "config.json"
+    config.write_text(config.read_text().replace('"source"', '"crop": "face", "source"'))
+    found = real_vs_fake.reals(Studio(tmp_path), "people")
+    assert found.pixels is not None and len(found.pixels) == 64, "no face is looked for in them"
+
+
 def test_the_same_shuffle_shows_the_same(studio: Studio) -> None:
     first, again, other = (real_vs_fake.grids(studio, n, "toons") for n in (1, 1, 2))
     for i in range(2):

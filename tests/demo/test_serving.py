@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dcgan.demo.app import delete_leftovers
+from dcgan.demo.command import check_environment
 from tests.browser.page import SIZES, choose, choose_checkpoint, open_tab, shown
 from tests.chromium import opened
 from tests.demo_fixtures import free_port
@@ -49,6 +51,14 @@ def end(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[int, s
     process.send_signal(number)
     printed, _ = process.communicate(timeout=30)
     return process.returncode, printed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::]"])
+def test_each_address_of_this_machine_can_be_served_at(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_NAME", host)
+    if ":" in host and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    check_environment()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -44,3 +44,8 @@ def test_held_out_images_are_counted(heldout, said):
 def test_the_figures_name_what_they_were_taken_against(floor, head):
     assert head in card(floor)
     assert "| Fréchet distance of random features (lower is better) | 3.5 | 1.25 |" in card(floor)
+
+
+@pytest.mark.parametrize(("crop", "said"), [(None, "the centre square"), ("face", "a square around each face")])
+def test_the_crop_of_the_measured_images_is_named(crop, said):
+    assert f"Crop: {said}" in card({"n": 54}, crop=crop)
