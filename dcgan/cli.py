@@ -1,4 +1,4 @@
-"""What the command lines share: types of flags, output that cannot fail, folders they make, and how one ends."""
+"""What the command lines share: types of flags, output that cannot fail, new folders, and how one ends."""
 
 import argparse
 import os
@@ -23,6 +23,17 @@ def nonempty(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
+
+
+def whole(least: int = 0) -> Callable[[str], int]:
+    """The type of a flag that is a whole number from `least`, 0 or 1, up."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number{' above 0' * least}, not {text}")
+        return int(text)
+
+    return parse
 
 
 def user_source(text: str) -> str:

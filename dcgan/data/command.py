@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from dcgan.cli import guarded, new_folder, user_path, user_source
+from dcgan.cli import guarded, new_folder, user_path, user_source, whole
 from dcgan.data.images import Images, load_images
 from dcgan.data.sources import SHEET
 from dcgan.pictures import GRID, grid, picture
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("source", type=user_source, help="folder or zip of photos, or hf://datasets/OWNER/NAME")
     parser.add_argument("out", type=user_path, help="folder to write; it must be new or empty")
     parser.add_argument("--size", type=int, choices=SIZES, default=128, help="pixels of a face (default: 128)")
-    parser.add_argument("--workers", type=int, default=2, help="processes that look for faces (default: 2)")
+    parser.add_argument("--workers", type=whole(), default=2, help="processes that look for faces (default: 2)")
     flags = parser.parse_args(argv)
     with new_folder(flags.out) as folder:
         images = load_images(flags.source, flags.size, workers=flags.workers, crop="face")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.checkpoint import Checkpoint
-from dcgan.cli import guarded, user_path, user_source
+from dcgan.cli import guarded, user_path, user_source, whole
 from dcgan.data import avatars
 from dcgan.data.advice import wants_faces
 from dcgan.data.crop import CROPS
@@ -132,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="go on with the run in --out, with its settings")
     add("--init", type=user_source, metavar="CHECKPOINT", help=INIT)
     add("--name", type=one_line, default="", help="name of the checkpoint (default: the run folder's)")
-    add("--limit", type=positive, help="use only the first so many images")
+    add("--limit", type=whole(1), help="use only the first so many images")
     add("--keep-duplicates", action="store_true", default=None, help="use images that show the same as others, too")
     add("--changed-data", choices=["ok"], help="with --resume: go on though images were added or removed")
     add("--every", type=seconds, help="seconds between the frames that are taken of a film (default: 1)")
@@ -174,13 +174,6 @@ def seconds(text: str) -> float:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"must be a number of seconds from 0.01 up, not {text}")
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, from a flag."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
-    return int(text)
 
 
 def choose_settings(
