@@ -52,6 +52,15 @@ class Metric(NamedTuple):
     most: int = sys.maxsize
 
 
+# What is measured against the first reference only, by what is missing where it raises MetricError.
+EYES: dict[str, Callable[[torch.device], Metric]] = {
+    "the share of faces": lambda device: Metric("YuNet", face_finder(), face_figures, "higher", MAX_FACES),
+    "the distance by EfficientNet-Lite1": lambda device: Metric(
+        "EfficientNet-Lite1", imagenet_features(device), lambda fake, real: {"FD": frechet_distance(fake, real)}
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """A figure of every checkpoint, by name.
@@ -230,15 +239,11 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
             raise
         notes.append(f"FID and KID are missing: {error}")
     eyes = []
-    try:
-        eyes.append(Metric("YuNet", face_finder(), face_figures, "higher", MAX_FACES))
-    except MetricError as error:
-        notes.append(f"the share of faces is missing: {error}")
-    try:
-        fd = Metric("EfficientNet-Lite1", imagenet_features(device), lambda a, b: {"FD": frechet_distance(a, b)})
-        eyes.append(fd)
-    except MetricError as error:
-        notes.append(f"the distance by EfficientNet-Lite1 is missing: {error}")
+    for what, metric in EYES.items():
+        try:
+            eyes.append(metric(device))
+        except MetricError as error:
+            notes.append(f"{what} is missing: {error}")
     rows = evaluate(checkpoints, images, found, flags.num, device, inception, eyes)
     data = {"name": printable(images.name), "digest": images.digest, "training": len(images.training)}
     data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc}

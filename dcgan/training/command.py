@@ -198,13 +198,8 @@ def choose_settings(
     base = {**saved["model"], **saved["train"], "limit": data.get("limit") or "none"}
     base["keep_duplicates"] = data.get("keep_duplicates", True)  # as earlier versions did
     base |= {"crop": data.get("crop", "centre"), "every": data.get("every") or 1.0}
-    names = {
-        "limit",
-        "keep_duplicates",
-        "crop",
-        "every",
-        *(f.name for f in (*fields(ModelConfig), *fields(TrainConfig))),
-    }
+    names = {"limit", "keep_duplicates", "crop", "every"}
+    names |= {f.name for f in (*fields(ModelConfig), *fields(TrainConfig))}
     if gone := [f"{name} ({base[name]})" for name in base.keys() - names if base[name]]:
         raise TrainingError(f"cannot resume: this version has no {', '.join(gone)}, which the run was started with")
     changed = [n for n in chosen.keys() & names - set(RESUMABLE) if chosen[n] != base.get(n, chosen[n])]
