@@ -328,7 +328,7 @@ def _decoded(source: Source, size: int, nc: int, crop: str, workers: int) -> Ite
     """Decode all files of a source, in processes. Raises DataError if a process is not started, or is killed."""
     loader: DataLoader = DataLoader(
         range(len(source.names)),  # type: ignore[arg-type]  # a sequence is a data set
-        batch_size=64,
+        batch_size=8,  # a bar that moves, where each takes a while
         num_workers=workers,
         collate_fn=partial(decode, source, size, nc, crop),
     )

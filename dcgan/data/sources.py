@@ -169,7 +169,7 @@ def open_source(source: str, limit: int | None = None) -> Source:
     if path.is_file():
         return ZipSource(path)
     raise DataError(
-        f"no images at '{source}': it is neither a folder, a zip or a film, nor the word avatars, nor hf://datasets/OWNER/NAME"
+        f"no images at '{source}': it is neither a folder nor a zip nor a film, nor the word avatars, nor hf://datasets/OWNER/NAME"
     )
 
 

@@ -53,7 +53,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_training(argv: list[str]) -> int:
     """Read flags, settings and images, and train. Returns the exit code."""
-    flags = build_parser().parse_args(argv)
+    parser = build_parser()
+    flags, strange = parser.parse_known_args(argv)
+    if strange:
+        spaces = "" if strange[0].startswith("-") else ": a path with spaces wants quotes around it"
+        parser.error(f"unrecognized arguments: {' '.join(strange)}{spaces}")
     run = flags.out or Path(time.strftime("runs/%Y%m%d-%H%M%S"))
     if flags.resume and not flags.out:
         raise TrainingError(f"--resume goes on with a run: name it with --out{latest_run()}")
@@ -90,8 +94,6 @@ def run_training(argv: list[str]) -> int:
     advise = ranks.first and not (flags.crop or saved or drawn or dataroot.startswith("hf://"))
     if advise and wants_faces(dataroot, model.image_size):
         print("most faces in these photos are small or off the centre, to which they are cropped: try --crop face")
-    if crop == "face" and ranks.first and not saved:
-        print(f"{run / 'crops.png'} shows 64 of them")
     address = dataroot.removeprefix("hf://datasets/") if dataroot.startswith("hf://") else None
     about = {
         "name": flags.data_name or data.get("name") or (avatars.NAME if drawn else images.name),
@@ -120,7 +122,10 @@ def latest_run() -> str:
 def build_parser() -> argparse.ArgumentParser:
     """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
     parser = argparse.ArgumentParser(
-        prog="python -m dcgan train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m dcgan train",
+        usage="%(prog)s [--dataroot PHOTOS] [--out RUN] [--resume] [FLAG ...], all of which --help explains",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(

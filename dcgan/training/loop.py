@@ -1,6 +1,7 @@
 """The training loop: two networks against each other, over images that come without end."""
 
 import os
+import shlex
 import signal
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +14,13 @@ from tqdm import tqdm
 from dcgan.checkpoint import Checkpoint
 from dcgan.cli import ENDING, handling
 from dcgan.data.images import COPIES, Images
-from dcgan.data.sources import printable
+from dcgan.data.sources import SHEET, printable
 from dcgan.model import ModelConfig
 from dcgan.training.adaptive import adapt
 from dcgan.training.config import TrainConfig
 from dcgan.training.distributed import Ranks, join
 from dcgan.training.doctor import Doctor
+from dcgan.training.figures import GRID
 from dcgan.training.init import begin
 from dcgan.training.networks import Networks
 from dcgan.training.resume import TrainingError, origin, restore
@@ -77,7 +79,7 @@ def train(
         tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0, disable=not ranks.first) as bar,
         handling(stop.note, signal.SIGINT, *ENDING),
     ):
-        for line in warnings(images, seen, target, resume):
+        for line in opening_lines(images, seen, target, resume, run / SHEET):
             say(line)
         if out.measure(seen >= target, stop):  # a signal had broken the measurement off
             out.save(seen)
@@ -117,6 +119,8 @@ def train(
             for remark in remarks:
                 say(remark)
 
+        if seen < target:
+            say(f"stopped at {seen:,} of {target:,} images: --out {shlex.quote(str(run))} --resume goes on")
         # What no tick has saved, and the tutorial's figures.
         out.history += read(pending, nets, out.saved)
         nets.calibrate()
@@ -130,13 +134,16 @@ def train(
     return run / "checkpoint"
 
 
-def warnings(images: Images, seen: int, target: int, resume: bool) -> list[str]:
-    """Lines to print before the first step."""
+def opening_lines(images: Images, seen: int, target: int, resume: bool, sheet: Path) -> list[str]:
+    """Lines to print before the first step. sheet: of faces, where the images are cropped to them."""
     share, lines = images.heldout.mean(), []
     if images.copies:
         how = "used all the same" if images.keep_duplicates else "used once; --keep-duplicates uses all"
         where = f" ({images.folder / COPIES})" if images.folder else ""
         lines.append(f"{images.copies:,} images show the same as others{where}: {how}")
+    lines.append(f"{len(images.training):,} images to train on, {images.heldout.sum():,} held out to measure with")
+    if sheet.exists() and not resume:
+        lines.append(f"{sheet} shows {min(GRID, len(images.training))} of them")
     if len(images) >= FEW and not 0.05 < share < 0.2:
         together = "of one photo, or showing the same," if images.split else "of one name"
         lines.append(f"warning: {share:.0%} of the images are held out, not a tenth: those {together} all are, or none")
