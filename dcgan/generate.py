@@ -137,7 +137,6 @@ def main(argv: list[str] | None = None) -> int:
                 bar.update(len(images))
     except OSError as error:
         raise UserError(f"'{flags.out}' cannot be written ({error.strerror})") from None
-    print(f"wrote {sum(map(len, ranges)):,} pictures to {flags.out}")
     return 0
 
 

@@ -120,6 +120,7 @@ def test_a_picture_twice_is_trained_on_once_unless_both_are_wanted(tmp_path, pho
     assert "5 images show the same as others" in said and "duplicates.txt" in said
     data = load_checkpoint(run).data
     assert data["count"] + data["heldout"] == (45 if flags else 40)
+    assert f"{data['count']} images to train on, {data['heldout']} held out to measure with" in said
     assert main(["--out", run, "--resume", "--max-images", "16"]) == 0
     if not flags:
         assert "--keep-duplicates was False" in refused(capsys, "--out", run, "--resume", "--keep-duplicates")

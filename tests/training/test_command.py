@@ -51,7 +51,8 @@ def test_help_explains_every_setting(capsys):
     for flag in ("--dataroot", "--out", "--resume", "--name", "--limit"):
         assert f"{flag} " in text
     for field in (*fields(ModelConfig), *fields(TrainConfig)):
-        assert f"--{field.name.replace('_', '-')} " in text
+        flag = "--" + field.name.replace("_", "-")
+        assert f"{flag} " in text or f"{flag}, --no" in text
         assert field.metadata["help"] in text
 
 
@@ -133,6 +134,18 @@ def test_a_text_that_cannot_be_is_refused_by_its_flag(capsys, flags, named):
         main([*flags, "--max-images", "8", *TINY])
     assert ended.value.code == 2
     assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "advised"), [(["--dataroot", "my", "photos"], True), (["--datarot", "photos"], False)]
+)
+def test_a_slip_ends_in_a_line_that_is_not_lost_in_all_flags(capsys, flags, advised):
+    with pytest.raises(SystemExit) as ended:
+        main(flags)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") <= 2 and "--help" in said
+    assert "photos" in said.splitlines()[-1] and ("quotes" in said) == advised
 
 
 @pytest.mark.parametrize("prefix", ["", "hf://datasets/", "https://huggingface.co/datasets/"])

@@ -24,7 +24,7 @@ from dcgan.training.augment import ALTERATIONS
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.distributed import Ranks, join
 from dcgan.training.doctor import Doctor
-from dcgan.training.loop import train
+from dcgan.training.loop import opening_lines, train
 from dcgan.training.resume import TrainingError
 from tests.training.tiny import (
     TINY,
@@ -401,3 +401,12 @@ def test_a_device_that_is_not_there_is_one_line_that_names_those_that_are(name):
 
 def test_without_gpus_the_device_is_the_cpu_whatever_there_is():
     assert join(ngpu=0, batch_size=8).device == find_device("cpu") == torch.device("cpu")
+
+
+def test_a_sheet_of_faces_is_named_once_it_is_there_with_the_number_of_its_faces(tmp_path):
+    images, sheet = in_memory(), tmp_path / "crops.png"
+    assert not any("crops" in line for line in opening_lines(images, 0, 8, False, sheet))
+    sheet.touch()
+    line = f"{sheet} shows {len(images.training)} of them"
+    assert line in opening_lines(images, 0, 8, False, sheet)
+    assert line not in opening_lines(images, 0, 8, True, sheet), "it was seen before"

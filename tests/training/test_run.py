@@ -205,7 +205,8 @@ def test_ctrl_c_says_that_it_saves_and_gives_the_keys_back(tmp_path, capsys, ste
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     steps.before[2] = press(1)
     assert seen(train_tiny(tmp_path / "run")) == 16
-    assert "saving" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "saving" in said and "stopped at 16 of " in said and "--resume goes on" in said
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
