@@ -16,8 +16,9 @@ from torch import nn
 from tests import hub_stub
 from tests.chromium import ARGUMENTS, MISSING, find_chromium
 
-# Background jobs of a shell ignore it, and tests press Ctrl-C.
+# Background jobs of a shell ignore the one, nohup the other, and tests send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)

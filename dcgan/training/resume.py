@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from dcgan.checkpoint import CONFIG, MOMENTS
 from dcgan.data.images import Images, division
@@ -22,7 +24,7 @@ from dcgan.files import reason, writing
 from dcgan.training.networks import Networks
 
 STATE = SETTINGS.with_name("state.pt")
-DIVISION = SETTINGS.with_name("images.npz")  # keys of all images, and which of them are held out
+DIVISION = SETTINGS.with_name("images.safetensors")  # keys of all images, and which of them are held out
 FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
 WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
 
@@ -102,8 +104,8 @@ def origin(run: Path) -> dict[str, Any] | None:
 def save_division(run: Path, images: Images) -> None:
     """Write down which images are held out, unless their names tell. Raises OSError."""
     if images.keys is not None:
-        with writing(run / DIVISION) as path, path.open("wb") as file:
-            np.savez(file, keys=images.keys, heldout=images.sides[0])
+        with writing(run / DIVISION) as path:
+            path.write_bytes(save({"keys": images.keys, "heldout": images.sides[0]}))
 
 
 def divided_as_before(
@@ -120,12 +122,12 @@ def divided_as_before(
         same = (data["digest"], before) == (images.digest, now)
     else:
         try:
-            with np.load(run / DIVISION) as saved:
-                known = saved["keys"], saved["heldout"]
+            saved = load((run / DIVISION).read_bytes())
+            known = saved["keys"], saved["heldout"]
             images = replace(images, known=known)
             added, removed = (len(np.setdiff1d(*pair)) for pair in ((images.keys, known[0]), (known[0], images.keys)))
             change = f"{added:,} added, {removed:,} removed"
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, KeyError, SafetensorError):
             pass
         same = data["split"] == images.split
     if not same and not accept:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
+from safetensors.numpy import load
 
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data.images import is_heldout
@@ -35,8 +35,8 @@ def refused(capsys, *flags: str) -> str:
 
 def division(run: Path) -> dict[int, bool]:
     """Of each picture of a run, by its key, whether it is held out."""
-    with np.load(run / "state" / "images.npz") as saved:
-        return dict(zip(saved["keys"].tolist(), saved["heldout"].tolist(), strict=True))
+    saved = load((run / "state" / "images.safetensors").read_bytes())
+    return dict(zip(saved["keys"].tolist(), saved["heldout"].tolist(), strict=True))
 
 
 def rename(photos: Path, name: Callable[[int], str]) -> None:
@@ -92,7 +92,7 @@ def test_a_run_of_an_earlier_version_keeps_its_division_by_name(begun, capsys):
         del settings["data"][name]
     settings["data"]["count"] = 40 - sum(map(is_heldout, names))
     path.write_text(json.dumps(settings))
-    (run / "state" / "images.npz").unlink()
+    (run / "state" / "images.safetensors").unlink()
     assert main(["--out", str(run), "--resume", "--max-images", "24"]) == 0
     saved = json.loads(path.read_text())["data"]
     assert (saved["split"], saved["heldout"]) == (None, sum(map(is_heldout, names)))
