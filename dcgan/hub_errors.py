@@ -37,6 +37,11 @@ def http_status(error: Exception) -> int:
     return error.response.status_code if isinstance(error, HfHubHTTPError) else 0
 
 
+def is_unreachable(error: Exception) -> bool:
+    """Whether an exception of HUB_ERRORS is that of a connection which was refused or broke off."""
+    return isinstance(error, HTTPError | ConnectionError) and not http_status(error)
+
+
 def error_message(error: Exception, what: str) -> str:
     """Describe an exception of HUB_ERRORS in one line without tokens and signed addresses.
 
@@ -65,7 +70,7 @@ def error_message(error: Exception, what: str) -> str:
         return f"the Hub itself is in trouble (status {status}): try again later"
     if isinstance(error, LocalEntryNotFoundError):
         return f"the Hub cannot be reached, and its cache has no whole {what}"
-    if not status and isinstance(error, HTTPError | ConnectionError):
+    if is_unreachable(error):
         return "the Hub cannot be reached"
     message = (isinstance(error, HfHubHTTPError) and error.server_message) or str(error) or type(error).__name__
     return textwrap.shorten(re.sub(r"\?\S+", "", message), 300)  # queries sign addresses

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import tempfile
 import threading
 from collections import Counter
@@ -72,6 +73,7 @@ class Fault:
     times: int = 10**6
     status: int = 0  # answered with this status
     cut: int | None = None  # broken off after so many bytes
+    silent: bool = False  # closed without an answer
 
 
 class Server(ThreadingHTTPServer):
@@ -104,7 +106,10 @@ class Hub:
         self.server.server_close()
         close_session()  # and with it the connections that the client keeps open
         try:
-            yield
+            with socket.socket() as held:  # bound, not listening: it refuses, and no other program gets the port
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                held.bind(("127.0.0.1", self.port))
+                yield
         finally:
             self.start()
 
@@ -140,6 +145,9 @@ class Handler(BaseHTTPRequestHandler):
         faults = (fault for fault in self.hub.faults if fault.times > 0 and re.search(fault.pattern, path))
         self.fault = next(faults, Fault(path))
         self.fault.times -= 1
+        if self.fault.silent:
+            self.close_connection = True
+            return None
         try:
             if self.fault.status:
                 raise Refusal(self.fault.status, "FaultOfTheTest", "as the test wants it")

@@ -33,17 +33,18 @@ def local_folder(source: str | Path, **options: Any) -> Path:
     path = Path(source)
     if path.exists() or not HUB_ID.fullmatch(path.as_posix()):
         return path
-    from httpx import TransportError
     from huggingface_hub import snapshot_download  # a quarter of a second that local folders do not wait
 
-    from dcgan.hub_errors import HUB_ERRORS, error_message
+    from dcgan.hub_errors import HUB_ERRORS, error_message, is_unreachable
 
     repo, _, revision = path.as_posix().partition("@")
     try:
         options = {"revision": revision or None, "allow_patterns": list(FILES), **options}
         try:
             folder = snapshot_download(repo, **options)
-        except (TransportError, ConnectionError):  # the connection broke off: as without a network
+        except HUB_ERRORS as error:
+            if not is_unreachable(error):
+                raise
             folder = snapshot_download(repo, **{**options, "local_files_only": True})
     except HUB_ERRORS as error:
         why = error_message(error, "model of that name")

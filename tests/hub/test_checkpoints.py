@@ -109,6 +109,14 @@ def test_without_a_network_what_is_in_the_cache_is_opened(hub: Hub, run: Path) -
         assert "the Hub cannot be reached, and its cache has no whole model of that name" in refusal("maker/other")
 
 
+def test_a_connection_that_breaks_off_is_as_no_network(hub: Hub, run: Path) -> None:
+    hub.add("models", "maker/faces", tree(run / "checkpoint"))
+    online = load_checkpoint("maker/faces")
+    hub.faults.append(Fault("maker/", silent=True))
+    assert tree(load_checkpoint("maker/faces").folder) == tree(online.folder)
+    assert "the Hub cannot be reached" in refusal("maker/other")
+
+
 # The card
 
 
