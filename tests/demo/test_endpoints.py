@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -31,7 +33,7 @@ def studio(checkpoints: Path) -> Studio:
     return Studio(checkpoints)
 
 
-def pixels(path: str) -> np.ndarray:
+def pixels(path: str | io.BytesIO) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -54,6 +56,14 @@ def test_faces_have_the_pixels_of_sample_and_follow_their_description(client: Cl
     assert np.array_equal(pixels(path), studio.face(7, "toons", **way))
     path = client.predict(7, moment=FRAMES[1], api_name="/face")
     assert np.array_equal(pixels(path), studio.face(7, moment=FRAMES[1]))
+
+
+def test_two_plain_requests_do_with_what_differs_from_the_defaults(demo: str, studio: Studio) -> None:
+    event = httpx.post(f"{demo}gradio_api/call/v2/face", json={"seed": 7}).json()["event_id"]
+    kind, data = httpx.get(f"{demo}gradio_api/call/face/{event}", timeout=60).text.splitlines()[:2]
+    assert kind == "event: complete"
+    picture = httpx.get(json.loads(data.removeprefix("data: "))[0]["url"]).content
+    assert np.array_equal(pixels(io.BytesIO(picture)), studio.face(7))
 
 
 def test_a_slider_moves_a_face_and_a_sum_is_an_origin(client: Client, studio: Studio) -> None:
