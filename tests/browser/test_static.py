@@ -243,6 +243,53 @@ def test_a_page_that_is_not_whole_says_so(
     page.close()
 
 
+def alive(page: Page, kind: str) -> int:
+    """How many objects of a kind the page has, after the collection of garbage."""
+    inspector = page.context.new_cdp_session(page)
+    prototype = inspector.send("Runtime.evaluate", {"expression": f"{kind}.prototype"})["result"]["objectId"]
+    found = inspector.send("Runtime.queryObjects", {"prototypeObjectId": prototype})["objects"]["objectId"]
+    count = {"objectId": found, "functionDeclaration": "function () { return this.length; }", "returnByValue": True}
+    return inspector.send("Runtime.callFunctionOn", count)["result"]["value"]
+
+
+def test_a_long_drag_leaves_nothing_in_memory(page: Page) -> None:
+    slider = page.get_by_role("slider", name="variety, from average to unusual")
+    before = alive(page, "Promise") + alive(page, "ImageBitmap")
+    for step in range(80):
+        slider.evaluate("(slider, z) => { slider.value = z; slider.oninput(); }", step / 100)
+        shown(page, f"truncation={step / 100:g}")
+    assert alive(page, "Promise") + alive(page, "ImageBitmap") < before + 40
+
+
+OVERTAKEN = """async () => {
+  const { latest } = await import("./engine.js");
+  performance.now = () => 0;  // answers are quick: there may be two requests at a time
+  const [asked, events] = [[], []];
+  const request = () => new Promise((resolve, reject) => asked.push({ resolve, reject }));
+  const answer = (name) => ({ name, picture: { close: () => events.push(`${name} closed`) } });
+  const ask = latest(request, ({ name }) => events.push(`${name} shown`), () => events.push("failed"));
+  const until = async (count) => { while (asked.length < count) await new Promise((done) => setTimeout(done)); };
+  ask({});
+  asked[0].resolve(answer("quick"));
+  await new Promise((done) => setTimeout(done));
+  for (const late of [(one) => one.reject(new Error()), (one) => one.resolve(answer("late"))]) {
+    const count = asked.length;
+    ask({});
+    ask({});
+    await until(count + 2);
+    asked[count + 1].resolve(answer("new"));
+    await new Promise((done) => setTimeout(done));
+    late(asked[count]);
+    await new Promise((done) => setTimeout(done));
+  }
+  return events;
+}"""
+
+
+def test_what_comes_late_is_neither_shown_nor_complained_of(page: Page) -> None:
+    assert page.evaluate(OVERTAKEN) == ["quick shown", "new shown", "new shown", "late closed"]
+
+
 LATENTS = """async ([seeds, nz]) => {
   const { seedLatent } = await import("./latents.js");
   return seeds.map((seed) => [...seedLatent(seed, nz)]);

@@ -4,7 +4,7 @@
    ready                        -> when the worker has the first checkpoint's weights; rejected where it cannot draw
    open(name)                   -> the summary of a checkpoint, as checkpoint.json has it; "": of the first one
    latent(face, nz)             -> [nz] the z before truncation and edits, no promise
-   face(face)                   -> ImageBitmap
+   face(face)                   -> {picture: ImageBitmap, enlarged: ImageBitmap, where it was made in passing}
    around(face)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers: what leads to each}
    sheet(checkpoint, faces, columns) -> ImageBitmap of faces row by row
    path({checkpoint, faces, kind, frames, loop}) -> {sheet: ImageBitmap, columns, count}
@@ -20,7 +20,7 @@
 import { MAX_WALK } from "./address.js";
 import { NEIGHBOURS, latentPath, latentSum, stateLatent, traitDirection, walkedLatent } from "./latents.js";
 import { startPainter } from "./painter.js";
-import { t } from "./parts.js";
+import { bitmap, t } from "./parts.js";
 import { asking, lookOut, whenAnswering } from "./server.js";
 
 const SHEET_COLUMNS = 8;
@@ -90,34 +90,36 @@ function createEngine(server) {
     return loading;
   }
 
-  /* Latents as a sheet; one at a time, so that a slider that is moved meanwhile waits for one face and not for all. */
-  async function draw({ index, summary: { name, size } }, moment, latents, columns = 1) {
+  /* Draw the first of some latents or, where the server draws, the first 64 of them -> [{picture, enlarged}] */
+  async function draw({ index, summary: { name, size } }, moment, latents, enlarging) {
     const file = address(index, moment == null ? "generator.safetensors" : `moments/${moment}.safetensors`);
     if (!painter.has(file)) {
       const loading = load(file);
       await (server.draw ? Promise.race([loading, patience]).catch(() => {}) : loading);
     }
+    const here = painter.has(file);
+    tell(here ? "" : failure ? t("The server draws, since this browser cannot: {error}", { error: failure })
+      : t("The server draws until the generator is here."));
+    if (here) return [await painter.draw(file, latents[0], enlarging)];
+    const few = latents.slice(0, MOST);
+    const { picture } = await server.draw({ checkpoint: name, moment, latents: few.map((z) => [...z]) });
+    const row = await bitmap(picture);
+    return Promise.all(few.map(async (_, i) => ({ picture: await createImageBitmap(row, i * size, 0, size, size) })));
+  }
+
+  /* Latents as a sheet; the worker draws one at a time: a slider that is moved meanwhile waits for one face and not for all. */
+  async function drawSheet(about, moment, latents, columns) {
+    const { size } = about.summary;
     const canvas = new OffscreenCanvas(columns * size, Math.ceil(latents.length / columns) * size);
     const context = canvas.getContext("2d");
     for (let i = 0; i < latents.length; ) {
-      const here = painter.has(file);
-      tell(here ? "" : failure ? t("The server draws, since this browser cannot: {error}", { error: failure })
-        : t("The server draws until the generator is here."));
-      const pictures = here ? [await painter.draw(file, latents[i])] : await serverDraws(latents.slice(i, i + MOST));
-      for (const picture of pictures) {
-        if (latents.length === 1) return picture;
+      for (const { picture } of await draw(about, moment, latents.slice(i))) {
         context.drawImage(picture, (i % columns) * size, Math.floor(i / columns) * size);
         picture.close();
         i++;
       }
     }
     return canvas.transferToImageBitmap();
-
-    async function serverDraws(few) {
-      const { picture } = await server.draw({ checkpoint: name, moment, latents: few.map((z) => [...z]) });
-      const row = await createImageBitmap(await (await fetch(picture)).blob());
-      return Promise.all(few.map((_, i) => createImageBitmap(row, i * size, 0, size, size)));
-    }
   }
 
   const plain = { truncation: 1, edits: {}, directions: {} };
@@ -133,22 +135,23 @@ function createEngine(server) {
     latent: (face, nz) => [...walkedLatent(face, nz)],
     face: async (face) => {
       const about = await known(face.checkpoint);
-      return draw(about, face.moment, [latentOf(about, face)]);
+      const [drawn] = await draw(about, face.moment, [latentOf(about, face)], true);
+      return drawn;
     },
     around: async (face) => {
       const about = await known(face.checkpoint);
       const numbers = Array.from({ length: NEIGHBOURS }, (_, i) => NEIGHBOURS * face.walk.length + i);
       const faces = numbers.map((number) => ({ ...face, walk: [...face.walk, number].slice(-MAX_WALK) }));
-      return { sheet: await draw(about, face.moment, latentsOf(about, faces), NEIGHBOURS), numbers };
+      return { sheet: await drawSheet(about, face.moment, latentsOf(about, faces), NEIGHBOURS), numbers };
     },
     sheet: async (checkpoint, faces, columns) => {
       const about = await known(checkpoint);
-      return draw(about, null, latentsOf(about, faces), columns);
+      return drawSheet(about, null, latentsOf(about, faces), columns);
     },
     path: async ({ checkpoint, faces, kind, frames, loop }) => {
       const about = await known(checkpoint);
       const latents = latentPath(latentsOf(about, faces), frames, kind === "spherical", loop);
-      return { sheet: await draw(about, null, latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
+      return { sheet: await drawSheet(about, null, latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
     },
     ranking: async (checkpoint) => (await known(checkpoint)).ranking ?? server.ranking({ checkpoint }),
     slider: async (checkpoint, having, lacking) => {
@@ -167,11 +170,14 @@ function createEngine(server) {
     reals: async (checkpoint) => {
       const { index, reals } = await known(checkpoint);
       if (!reals) return null;
-      return { ...reals, sheet: await createImageBitmap(await (await fetch(address(index, "reals.webp"))).blob()) };
+      return { ...reals, sheet: await bitmap(address(index, "reals.webp")) };
     },
     onStatus: (listener) => listeners.push(listener),
   };
 }
+
+/* Free the pictures of an answer. */
+export const discard = (answer) => Object.values(answer).forEach((value) => value?.close?.());
 
 /* Latest wins: returns a function that takes a state, of which there may be many a second. One request is made at a
    time, or, where answers are quick, two, so that the worker has the next face to draw while one is painted; of the
@@ -188,10 +194,14 @@ export function latest(request, show, fail) {
       try {
         const answer = await request(now);
         took = performance.now() - begun;
-        if (number < shown) continue; // overtaken
+        if (number < shown) {
+          discard(answer); // overtaken
+          continue;
+        }
         shown = number;
         show(answer, now);
       } catch (error) {
+        if (number < shown) continue;
         fail(error, now);
         whenAnswering(() => now === last && ask(now));
       }

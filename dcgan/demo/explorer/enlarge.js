@@ -2,21 +2,21 @@
 
 const SHARPER = 0.1; // part of each neighbour that is taken away; more shows the generator's grain
 const TAPS = 6; // pixels that one is made of, in each direction
+const SIDE = 256; // of an enlarged picture, at most: what is left to do on the page, the browser does well
 
 const cubic = (d) => (d < 1 ? (1.5 * d - 2.5) * d * d + 1 : d < 2 ? ((2.5 - 0.5 * d) * d - 4) * d + 2 : 0);
 const at = (x) => (1 + 2 * SHARPER) * cubic(Math.abs(x)) - SHARPER * (cubic(Math.abs(x - 1)) + cubic(Math.abs(x + 1)));
 
 /* ImageData -> ImageData, `factor` times as wide and high, for a whole factor. */
-export function enlarge({ data, width, height }, factor) {
+export function enlarge({ data, width, height }, factor = Math.max(1, Math.floor(SIDE / width))) {
   const image = new ImageData(width * factor, height * factor);
-  const higher = stretch(Float32Array.from(data), width, height, factor);
-  image.data.set(stretch(higher, height * factor, width, factor)); // rounds and clamps
+  const higher = stretch(data, width, height, factor, new Float32Array(4 * width * height * factor));
+  stretch(higher, height * factor, width, factor, image.data); // rounds and clamps
   return image;
 }
 
-/* [height, width, 4] -> [width, factor * height, 4]: higher, with rows and columns exchanged */
-function stretch(pixels, width, height, factor) {
-  const to = new Float32Array(4 * width * height * factor);
+/* pixels [height, width, 4] -> to [width, factor * height, 4]: higher, with rows and columns exchanged */
+function stretch(pixels, width, height, factor, to) {
   const side = 4 * height * factor;
   for (let y = 0; y < height * factor; y++) {
     const middle = (y + 0.5) / factor - 0.5;

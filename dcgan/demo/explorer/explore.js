@@ -5,7 +5,7 @@
    server, where there is one: opinion(face) -> {realer_than: share, among: "reals" or "fakes"}, or {}. */
 
 import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, shareable, writeFace } from "./address.js";
-import { latest, ofCheckpoint } from "./engine.js";
+import { discard, latest, ofCheckpoint } from "./engine.js";
 import { enlarge } from "./enlarge.js";
 import { linkIn, marked } from "./provenance.js";
 import {
@@ -116,23 +116,23 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
       div("bar wrap tools", seed.element, timeMachine, div("bar", undo, redo, resetAll)),
       others)));
 
-  const showFace = latest(engine.face, (bitmap, shown) => {
-    paint(canvas, bitmap);
-    bitmap.close();
-    face.show();
+  const showFace = latest(engine.face, (drawn, shown) => {
+    paint(canvas, drawn.picture);
+    face.show(drawn.enlarged);
+    discard(drawn);
     canvas.dataset.shown = link(shown);
     canvas.ariaLabel = shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed });
     message.say("");
   }, (error) => message.say(error.message));
 
   const lookAround = latest(engine.around, ({ sheet, numbers }, shown) => {
-    if (shown !== state) return;
+    if (shown !== state) return sheet.close();
     const focused = [...neighbours.children].indexOf(document.activeElement);
     const walk = (number) => step({ walk: [...state.walk, number].slice(-MAX_WALK) });
     neighbours.replaceChildren(...numbers.map((number, i) =>
       thumb(cut(sheet, numbers.length, i), t("Neighbour {n}", { n: i + 1 }), () => walk(number))));
     if (focused >= 0) neighbours.children[focused].focus();
-    sheet.close();
+    return sheet.close();
   }, (error) => message.say(error.message));
 
   const judge = server.opinion && latest(server.opinion, ({ realer_than: share, among }, shown) => {

@@ -4,31 +4,37 @@
 const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive may be fetched again
 
 export function startPainter() {
+  const waiting = new Map(); // number of a request: the resolve and reject of its promise
   const loads = new Map(); // address of weights: a promise, fulfilled when they are there
   const there = new Set();
-  let worker = null;
-  const broken = new Promise((_, reject) => {
-    try {
-      worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-      worker.onerror = () => {
-        there.clear();
-        reject(new Error("worker.js does not run"));
-      };
-    } catch (error) {
-      reject(error);
-    }
-  });
-  broken.catch(() => {}); // whoever sends it something hears of it
+  let [worker, failure, last] = [null, null, 0];
 
-  const send = (message) => Promise.race([broken, new Promise((resolve, reject) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = ({ data: { bitmap, error } }) => {
-      port1.close();
+  function fail(error) {
+    failure = error;
+    there.clear();
+    loads.clear();
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  }
+
+  try {
+    worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker.onerror = () => fail(new Error("worker.js does not run"));
+    worker.onmessage = ({ data: { number, error, ...answer } }) => {
+      const { resolve, reject } = waiting.get(number);
+      waiting.delete(number);
       if (error) reject(new Error(error));
-      else resolve(bitmap);
+      else resolve(answer);
     };
-    worker?.postMessage(message, [port2]);
-  })]);
+  } catch (error) {
+    fail(error);
+  }
+
+  const send = (message) => new Promise((resolve, reject) => {
+    if (failure) return reject(failure);
+    waiting.set(++last, { resolve, reject });
+    return worker.postMessage({ number: last, ...message });
+  });
 
   function load(address) {
     if (!loads.has(address)) {
@@ -38,5 +44,7 @@ export function startPainter() {
     return loads.get(address);
   }
 
-  return { load, has: (address) => there.has(address), draw: (address, z) => send({ draw: address, z }) };
+  /* {picture: ImageBitmap, enlarged: another, where it was asked for} */
+  const draw = (address, z, enlarging) => send({ draw: address, z, enlarging });
+  return { load, has: (address) => there.has(address), draw };
 }

@@ -39,18 +39,17 @@ export const hint = (text) => make("p", { className: "hint" }, text);
 export const figure = (className, label, properties = {}) =>
   make("canvas", { className, role: "img", "aria-label": label, ...properties });
 
-const ENLARGED = 256; // side of a large face on the page: what is left to do, the browser does well
-
-/* A large face: a canvas with its own pixels and, above it, one that shows them enlarged; show() follows the first. */
+/* A large face: a canvas with its own pixels and, above it, one that shows them enlarged: show() follows the first, and
+   show(picture) is spared the work. */
 export function largeFace(label) {
   const canvas = figure("face", label);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const above = make("canvas", { className: "enlarged", "aria-hidden": "true" });
-  const show = () => {
-    const { width, height } = canvas;
-    const factor = Math.max(1, Math.floor(ENLARGED / width));
-    if (above.width !== factor * width) above.width = above.height = factor * width;
-    above.getContext("2d").putImageData(enlarge(context.getImageData(0, 0, width, height), factor), 0, 0);
+  const show = (enlarged) => {
+    if (enlarged) return paint(above, enlarged);
+    const image = enlarge(context.getImageData(0, 0, canvas.width, canvas.height));
+    if (above.width !== image.width) above.width = above.height = image.width;
+    return above.getContext("2d").putImageData(image, 0, 0);
   };
   return { element: div("large", canvas, above), canvas, show };
 }
@@ -164,6 +163,9 @@ export function pickable(picture, columns, rows, nameOf, onpick) {
   overlay.style.setProperty("--columns", columns);
   return div("pickable", picture, overlay);
 }
+
+/* The picture at an address. */
+export const bitmap = async (address) => createImageBitmap(await (await fetch(address)).blob());
 
 /* Show a picture in a canvas, which takes its size. */
 export function paint(canvas, picture) {

@@ -10,7 +10,7 @@
 
 import { engineOf } from "./engine.js";
 import {
-  button, cell, clamp, cut, div, figure, hint, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t, thumb,
+  bitmap, button, cell, clamp, cut, div, figure, hint, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t, thumb,
 } from "./parts.js";
 import { asking, whenAnswering } from "./server.js";
 
@@ -19,7 +19,6 @@ const PAIRS = 20; // of the quiz
 const MAX_SHUFFLE = 999_999;
 
 const range = (count) => Array.from({ length: count }, (_, i) => i);
-const bitmap = async (address) => createImageBitmap(await (await fetch(address)).blob());
 
 export async function mount(root, { value, server: functions }) {
   const engine = engineOf(functions);

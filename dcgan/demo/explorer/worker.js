@@ -1,6 +1,7 @@
-/* The worker that draws. It is sent {load: address of weights} or {draw: address, z}, with a port on which it answers
-   {bitmap} (none for a load) or {error}. */
+/* The worker that draws. It is sent {number, load: address of weights} or {number, draw: address, z, enlarging: whether
+   an enlarged picture is wanted, too}, and answers {number, picture, enlarged} or {number, error}. */
 
+import { enlarge } from "./enlarge.js";
 import { generatorOf } from "./generator.js";
 
 const KEPT = 4; // generators in memory, 30 MB each
@@ -24,17 +25,20 @@ function generatorAt(address) {
   return found;
 }
 
-async function answer({ load, draw, z }, port) {
+async function answer({ number, load, draw, z, enlarging }) {
   try {
     const generate = await generatorAt(load ?? draw);
-    const bitmap = draw && (await createImageBitmap(generate(z)));
-    port.postMessage({ bitmap }, bitmap ? [bitmap] : []);
+    if (load) return postMessage({ number });
+    const image = generate(z);
+    const picture = await createImageBitmap(image);
+    const enlarged = enlarging && (await createImageBitmap(enlarge(image)));
+    return postMessage({ number, picture, enlarged }, enlarged ? [picture, enlarged] : [picture]);
   } catch (error) {
-    port.postMessage({ error: error.message });
+    return postMessage({ number, error: error.message });
   }
 }
 
-onmessage = ({ data, ports: [port] }) => {
-  if (data.load) answer(data, port);
-  else last = last.then(() => answer(data, port));
+onmessage = ({ data }) => {
+  if (data.load) answer(data);
+  else last = last.then(() => answer(data));
 };
