@@ -26,7 +26,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import Checkpoint, load_checkpoint, read_history
-from dcgan.data.images import Images, load_images
+from dcgan.data import Images, load_images
 from dcgan.latents import latents
 from dcgan.metrics.distances import FIRST_SEED, Quality, frechet_distance
 from dcgan.metrics.features import Features, filter_features

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from dcgan.data.images import load_images
+from dcgan.data import load_images
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
 from dcgan.training.networks import Networks

@@ -25,7 +25,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from dcgan.data.images import load_images
+from dcgan.data import load_images
 from dcgan.data.sources import DrawnSource, open_source
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.training.config import RECIPES, configure

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dcgan.cli import guarded, new_folder, user_path, user_source, whole
-from dcgan.data.images import Images, load_images
+from dcgan.data import Images, load_images
 from dcgan.data.sources import SHEET
 from dcgan.pictures import GRID, grid, picture
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-from dcgan.data.faces import find_faces, framed, side
+from dcgan.data.faces import Landmarks, find_faces, framed, side
 
 CROP_VERSION = 5  # part of a packed set's key: raise it when the same file gives other pixels
 CROPS = {"centre": "the centre square", "face": "a square around each face, turned level"}  # and what each shows
@@ -32,9 +32,17 @@ def squares(image: Image.Image, size: int, nc: int, crop: str) -> np.ndarray:
     """
     if crop == "centre":
         return square(image, size, nc)[None]
-    image = upright(image, 3)
-    faces = [framed(image, face, size) for face in find_faces(image) if SOFT * side(face) >= size]
-    return np.stack([square(face, size, nc) for face in faces]) if faces else np.empty((0, nc, size, size), np.uint8)
+    photo = upright(image, 3)
+    return face_squares(photo, find_faces(photo), size, nc)[0]
+
+
+def face_squares(photo: Image.Image, faces: list[Landmarks], size: int, nc: int) -> tuple[np.ndarray, int]:
+    """The faces of an upright RGB photo, uint8 [N, nc, size, size], and how many of these were enlarged."""
+    faces = [face for face in faces if SOFT * side(face) >= size]
+    pixels = np.empty((len(faces), nc, size, size), np.uint8)
+    for place, face in enumerate(faces):
+        pixels[place] = square(framed(photo, face, size), size, nc)
+    return pixels, sum(side(face) < size for face in faces)
 
 
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:

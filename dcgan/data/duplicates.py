@@ -7,7 +7,7 @@ are the same to the pixel found, and no other, though many differ in an eye alon
 times the size, and JPEGs down to quality 30 of pictures not much smaller than 128 px.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -29,9 +29,13 @@ def first_alike(pixels: np.ndarray, keys: np.ndarray) -> np.ndarray:
     pixels: uint8 [N, nc, S, S]. keys: [N], equal for pictures with the same pixels.
     """
     unique, same = np.unique(keys, return_index=True, return_inverse=True)[1:]
-    pairs = [(unique[same], np.arange(len(keys))), *_pairs(pixels, unique)]
+    return joined(len(keys), [(unique[same], np.arange(len(keys))), *_pairs(pixels, unique)])
+
+
+def joined(count: int, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Of each of `count` things the first that it is joined to, directly or by way of others: int [count]."""
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    first = np.arange(len(keys))
+    first = np.arange(count)
     while (first[one] != first[other]).any():
         lower = np.minimum(first[one], first[other])
         np.minimum.at(first, one, lower)

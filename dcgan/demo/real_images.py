@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint
+from dcgan.data import DataError, Images, load_images
 from dcgan.data.avatars import SOURCE
-from dcgan.data.images import Images, division, load_images
-from dcgan.data.sources import DataError, DrawnSource, is_drawn, open_source
+from dcgan.data.sources import DrawnSource, is_drawn, open_source
+from dcgan.data.split import division
 from dcgan.metrics.distances import evenly, nearest
 from dcgan.metrics.features import at_32
 from dcgan.pictures import Pixels

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import guarded, new_folder, nonempty, user_path, user_source
-from dcgan.data.images import load_images
+from dcgan.data import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
 from dcgan.demo.explorer import EXPLORER

@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from dcgan.checkpoint import DIRECTIONS, Checkpoint, load_checkpoint, save_seeds
 from dcgan.cli import guarded, user_source
+from dcgan.data import load_images
 from dcgan.data.faces import NoDetector, own_frame
-from dcgan.data.images import division, load_images
+from dcgan.data.split import division
 from dcgan.direction import REACH, Direction, save_directions
 from dcgan.errors import UserError
 from dcgan.files import reason

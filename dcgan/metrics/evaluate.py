@@ -23,8 +23,8 @@ from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.cli import guarded, user_path, user_source
 from dcgan.data import Images, load_images
 from dcgan.data.crop import CROPS
-from dcgan.data.images import division
 from dcgan.data.sources import printable
+from dcgan.data.split import division
 from dcgan.device import find_device, with_float64
 from dcgan.hub.pull import local_folder
 from dcgan.latents import latents

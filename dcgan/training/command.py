@@ -18,11 +18,10 @@ from typing import Any
 
 from dcgan.checkpoint import Checkpoint
 from dcgan.cli import guarded, user_path, user_source, whole
-from dcgan.data import avatars
+from dcgan.data import avatars, load_images
 from dcgan.data.advice import wants_faces
 from dcgan.data.crop import CROPS
 from dcgan.data.film import FilmSource
-from dcgan.data.images import load_images
 from dcgan.data.sources import DrawnSource, is_drawn, printable
 from dcgan.errors import UserError
 from dcgan.model import ModelConfig

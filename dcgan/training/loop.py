@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from dcgan.checkpoint import Checkpoint
 from dcgan.cli import ENDING, handling
-from dcgan.data.images import COPIES, Images
+from dcgan.data.images import Images
+from dcgan.data.packing import COPIES
 from dcgan.data.sources import SHEET, printable
 from dcgan.model import ModelConfig
 from dcgan.training.adaptive import adapt

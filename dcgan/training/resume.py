@@ -16,15 +16,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dcgan.checkpoint import CONFIG, MOMENTS
-from dcgan.data.images import Images, division
+from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS
+from dcgan.data.split import division
 from dcgan.device import set_random_state
 from dcgan.errors import UserError
 from dcgan.files import reason, writing
 from dcgan.training.networks import Networks
 
 STATE = SETTINGS.with_name("state.pt")
-DIVISION = SETTINGS.with_name("images.safetensors")  # keys of all images, and which of them are held out
+DIVISION = SETTINGS.with_name("images.safetensors")  # keys of images, which are held out, and which are there
 FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
 WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
 
@@ -102,10 +103,17 @@ def origin(run: Path) -> dict[str, Any] | None:
 
 
 def save_division(run: Path, images: Images) -> None:
-    """Write down which images are held out, unless their names tell. Raises OSError."""
-    if images.keys is not None:
-        with writing(run / DIVISION) as path:
-            path.write_bytes(save({"keys": images.keys, "heldout": images.sides[0]}))
+    """Write down which images are held out, unless their names tell; those that are gone may return. Raises OSError."""
+    if images.keys is None:
+        return
+    keys, heldout = images.keys, images.sides[0]
+    if images.known:
+        gone = ~np.isin(images.known[0], keys)
+        keys, heldout = (
+            np.concatenate([now, was[gone]]) for now, was in zip((keys, heldout), images.known, strict=True)
+        )
+    with writing(run / DIVISION) as path:
+        path.write_bytes(save({"keys": keys, "heldout": heldout, "there": np.isin(keys, images.keys)}))
 
 
 def divided_as_before(
@@ -123,9 +131,11 @@ def divided_as_before(
     else:
         try:
             saved = load((run / DIVISION).read_bytes())
-            known = saved["keys"], saved["heldout"]
-            images = replace(images, known=known)
-            added, removed = (len(np.setdiff1d(*pair)) for pair in ((images.keys, known[0]), (known[0], images.keys)))
+            keys, there = saved["keys"], saved.get("there", slice(None))  # earlier versions forgot what was gone
+            images = replace(images, known=(keys, saved["heldout"]))
+            added, removed = (
+                len(np.setdiff1d(*pair)) for pair in ((images.keys, keys[there]), (keys[there], images.keys))
+            )
             change = f"{added:,} added, {removed:,} removed"
         except (OSError, KeyError, SafetensorError):
             pass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from dcgan.data import Images
 from dcgan.data.duplicates import first_alike
 from tests.data.pictures import blot, load, put
 
@@ -155,3 +156,15 @@ def test_a_link_to_a_picture_is_a_copy(tmp_path):
     put(tmp_path, "a.png", "b.png")
     (tmp_path / "c.png").symlink_to("a.png")
     assert load(tmp_path).first.tolist() == [0, 1, 0]
+
+
+def test_what_is_joined_by_copies_and_by_photos_is_on_one_side():
+    """Photos a and b have two faces each, of which one is also in c: what is known of c holds for all four."""
+    keys = np.array([10, 10, 20, 20, 7, 30], np.uint64)
+    names, first = ["a", "a", "b", "b", "c", "d"], np.array([0, 1, 2, 0, 1, 5])
+    pixels = np.zeros((6, 3, 16, 16), np.uint8)
+    for heldout in (True, False):
+        known = np.array([7], np.uint64), np.array([heldout])
+        images = Images("faces", pixels, names, [], "", keys=keys, first=first, known=known)
+        assert images.sides[0].tolist() == [heldout] * 5 + [True]
+        assert images.sides[1].tolist() == [True, False, True, False, True, True]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan.data import avatars
+from dcgan.data import avatars, face_cache
 from dcgan.data.crop import square, squares
 from dcgan.data.faces import FRAME, find_faces, framed, own_frame
 from tests.data.photos import SIDE, face, photo
@@ -80,6 +80,31 @@ def test_faces_of_one_photo_are_on_one_side_and_photos_without_are_named(tmp_pat
     assert len(load(tmp_path, 32)) == 7, "the centre of every picture, kept apart in the cache"
     again = load(zip_of(tmp_path, tmp_path / "photos.zip"), 32, crop="face", workers=1)
     assert again.digest == images.digest
+
+
+def test_a_photo_is_searched_once_whatever_comes_to_the_set_later(tmp_path, monkeypatch) -> None:
+    searched = []
+    monkeypatch.setattr(face_cache, "find_faces", lambda photo: searched.append(photo.size) or find_faces(photo))
+    for i in range(2):
+        photo((i, (250, 300)), seed=i).save(tmp_path / f"{i}.png")
+    before = load(tmp_path, 32, crop="face")
+    photo((2, (250, 300)), (3, (700, 300))).save(tmp_path / "2.png")
+    (tmp_path / "0.png").rename(tmp_path / "later.png")
+    after = load(tmp_path, 32, crop="face")
+    assert after.names == ["1.png", "2.png", "2.png", "later.png"]
+    assert np.array_equal(after.pixels[[3, 0]], before.pixels)
+    assert len(searched) == 3
+    load(tmp_path, 64, crop="face", workers=1)
+    assert len(searched) == 3, "another size"
+
+
+def test_faces_that_are_enlarged_are_warned_of_and_not_photos(tmp_path, capsys) -> None:
+    photo((0, (250, 300))).save(tmp_path / "large.png")  # a face of 300 px
+    photo((1, (250, 300))).resize((400, 300)).save(tmp_path / "small.png")  # of 100 px
+    for size, said in ((64, ""), (128, "1 of 2 images, smaller than 128 px, were enlarged")):
+        load(tmp_path, size, crop="face", progress=True)
+        assert said in (out := capsys.readouterr().out)
+        assert ("warning" in out) == bool(said)
 
 
 def test_a_set_without_any_face_is_refused_in_one_line(tmp_path) -> None:

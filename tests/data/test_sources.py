@@ -17,8 +17,8 @@ from PIL import Image, ImageFile
 
 from dcgan import pictures
 from dcgan.data import DataError
-from dcgan.data.images import is_heldout
 from dcgan.data.sources import open_photo, printable
+from dcgan.data.split import is_heldout
 from dcgan.provenance import packet
 from tests.data.pictures import blot, encoded, load, put, refused, zip_of, zipped
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan.data.images import load_images
+from dcgan.data import load_images
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_images import RealSet
 from dcgan.demo.sentences import spelled

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.data import images as data
-from dcgan.data.images import load_images
+from dcgan.data import load_images
 from dcgan.model import ModelConfig
 from dcgan.training import command
 from dcgan.training.command import build_parser, choose_settings, main

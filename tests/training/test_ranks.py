@@ -12,8 +12,8 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from dcgan.data import images as images_module
-from dcgan.data.crop import squares
+from dcgan.data import packing
+from dcgan.data.crop import square
 from dcgan.training import command, distributed, step
 from dcgan.training.config import TrainConfig
 from dcgan.training.distributed import Ranks, join, launch
@@ -47,9 +47,9 @@ def train_until_stopped(argv: list[str]) -> int:
     def slowly(*args: object) -> object:
         found["decoded"].append(len(args))
         time.sleep(0.02)
-        return squares(*args)
+        return square(*args)
 
-    step.adversarial_step, images_module.squares = counted, slowly
+    step.adversarial_step, packing.square = counted, slowly
     torch.set_num_threads(1)
     code = command.main([*argv, *FLAGS])
     torch.save(found, Path(argv[-1]).with_name(str(rank)))
