@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 
 from dcgan.cli import ENDING, handling
 from dcgan.demo.explorer.files import page_head, write_moments, write_page
-from dcgan.demo.limits import BodyLimit
+from dcgan.demo.middleware import BodyLimit, PageCompression
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import about, explore, find, interpolate, lab, real_vs_fake, replay, shell, words
 from dcgan.demo.tabs.theme import THEME
@@ -78,7 +78,7 @@ def launch_options(studio: Studio, files: Path) -> dict[str, Any]:
         "state_session_capacity": 256,
         "mcp_server": MCP,
         "ssr_mode": False,  # on a Space the default is a Node server in between
-        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(PageCompression)]},
     }
 
 

@@ -279,7 +279,7 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
     shownOff = first.slice(0, SHOWN_OFF);
     named.replaceChildren(...[...own, ...first, variety].map(({ element }) => element));
     further.replaceChildren(...later.map(({ element }) => element));
-    others.open = raw.open = !all.length;
+    others.open = raw.open = further.hidden = others.firstChild.hidden = !all.length; // all that there is, is in view
   }
 
   /* Once, until somebody touches it, the page moves a few sliders by itself; the state, its address and undo stay. */

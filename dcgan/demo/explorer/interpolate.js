@@ -6,14 +6,14 @@ import { linkedFace } from "./address.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import {
   button, captioned, cell, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, player,
-  prefersStillness, randomSeed, save, seedField, slider, t, thumb,
+  prefersStillness, randomSeed, save, seedField, slider, someSeeds, t, thumb,
 } from "./parts.js";
 
 const MAX_STOPS = 8;
 
 export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
-  const someone = (seed = randomSeed()) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
-  let way = { checkpoint: checkpoint.name, faces: [someone(), someone()], kind: "spherical", frames: 16, loop: false };
+  const someone = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
+  let way = { checkpoint: checkpoint.name, faces: someSeeds(2, checkpoint.seeds).map(someone), kind: "spherical", frames: 16, loop: false };
   let shown = null; // the way that the sheet holds, and the sheet
   let position = 0; // 0 is the first face, 1 is the last, or with a loop the first again
   let direction = 1;
@@ -35,7 +35,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   });
   const count = make("output");
   const frames = slider(t("Frames between two faces"), { min: 4, max: 32, step: 4 }, (value) => change({ frames: value }));
-  const add = button(t("Add a face"), () => change({ faces: [...way.faces, someone()] }));
+  const add = button(t("Add a face"), () => change({ faces: [...way.faces, someone(randomSeed())] }));
   const addCurrent = button(t("Add the face of Explore"), () => {
     const linked = linkedFace(checkpoint.names);
     if (linked?.checkpoint !== way.checkpoint) return message.say(t("Open a face of this checkpoint in Explore first."));

@@ -6,7 +6,7 @@ import { linkedFace, openInExplore } from "./address.js";
 import { ofCheckpoint } from "./engine.js";
 import {
   button, cut, div, figure, hint, iconButton, keepSliders, make, messageLine, ownSliders, paint, pickable, randomSeed, save,
-  t, thumb,
+  someSeeds, t, thumb,
 } from "./parts.js";
 import { whenAnswering } from "./server.js";
 
@@ -14,8 +14,6 @@ const SHEET = 24;
 const COLUMNS = 6;
 const MAX_NAME = 30; // letters
 const MARKS = ["", "has", "lacks"];
-
-const someSeeds = (length) => Array.from({ length }, randomSeed);
 
 export const mount = ofCheckpoint((root, engine, checkpoint) => {
   const message = messageLine();
@@ -71,8 +69,8 @@ function ownSlider(engine, attempt, now) {
   const cells = [...grid.querySelectorAll(".cell")];
   const load = make("input", { type: "file", accept: ".json", "aria-label": t("Load a slider") });
   load.onchange = () => attempt(loadSlider);
-  const otherFaces = () => attempt(async (checkpoint) => {
-    const wanted = someSeeds(SHEET);
+  const otherFaces = (first) => attempt(async (checkpoint) => {
+    const wanted = someSeeds(SHEET, first ? checkpoint.seeds : []);
     const sheet = await engine.sheet(checkpoint.name, wanted, COLUMNS);
     if (checkpoint !== now()) return;
     seeds = wanted;
@@ -138,14 +136,14 @@ function ownSlider(engine, attempt, now) {
       make("h2", {}, t("Make your own slider")),
       hint(t("Click a face once if it has what you look for (a smile, dark hair), twice if it lacks it. A few of each are enough; more are better.")),
       grid,
-      div("bar wrap", button(t("Other faces"), otherFaces), make("label", { className: "field" }, name), fit,
+      div("bar wrap", button(t("Other faces"), () => otherFaces(false)), make("label", { className: "field" }, name), fit,
         make("label", { className: "button load" }, t("Load a slider"), load)),
       count, trial, mine),
     open: () => {
       marks = new Map();
       trial.hidden = true;
       showMine();
-      otherFaces();
+      otherFaces(true);
     },
   };
 }
@@ -161,8 +159,9 @@ function arithmetic(engine, attempt, now) {
   const sums = pickable(result, 3, 3, cellName, (index) => {
     if (faces.length) openInExplore({ checkpoint: now().name, ...faces[index] });
   });
-  const otherTerms = () => attempt(async (checkpoint) => {
-    terms = { start: someSeeds(3), minus: someSeeds(3), plus: someSeeds(3) };
+  const otherTerms = (first) => attempt(async (checkpoint) => {
+    const seeds = someSeeds(9, first ? checkpoint.seeds : []);
+    terms = { start: seeds.slice(0, 3), minus: seeds.slice(3, 6), plus: seeds.slice(6) };
     await show(checkpoint);
   }, true);
 
@@ -196,7 +195,7 @@ function arithmetic(engine, attempt, now) {
       hint(t("Faces can be added and taken away, as numbers can: smiling woman - woman + man. Click a face to take another in its place; the sum stands in the middle of its neighbours.")),
       div("sum", ...Object.keys(parts).map((part) => make("figure", {}, make("figcaption", {}, parts[part]), boards[part])),
         make("figure", {}, make("figcaption", {}, t("is")), sums)),
-      div("bar", button(t("Other faces"), otherTerms))),
-    open: otherTerms,
+      div("bar", button(t("Other faces"), () => otherTerms(false)))),
+    open: () => otherTerms(true),
   };
 }

@@ -87,6 +87,12 @@ export const icon = (name) =>
 export const MAX_SEED = 2 ** 32 - 1;
 const KEYS_REST = 700; // milliseconds
 export const randomSeed = () => Math.floor(Math.random() * 1e6);
+
+/* `count` seeds: of the given ones, in any order, and random ones after them. */
+export const someSeeds = (count, first = []) => {
+  const mixed = [...first].sort(() => Math.random() - 0.5);
+  return Array.from({ length: count }, (_, i) => mixed[i] ?? randomSeed());
+};
 export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
 /* A number field for a seed, with dice. `onchange(seed)` hears of every new one. */

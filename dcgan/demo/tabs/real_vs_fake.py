@@ -39,7 +39,6 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         images, found = studio.closest(seed, checkpoint=checkpoint)
         return {"picture": _sheet(images), "distances": found.distances, "closer_than": found.closer_than}
 
-    view = component("real_vs_fake", studio, checkpoint, [reals, quiz, logits, nearest])
     own = gr.State(time_to_live=KEPT, delete_callback=_remove)  # the path of the sheet of a visitor's photos
     with gr.Row(elem_classes="own"):
         photos = gr.UploadButton(
@@ -49,6 +48,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         )
         folder = gr.UploadButton(str(words("Use a whole folder of mine")), file_count="directory")
         forget = gr.Button(str(words("Forget my photos")), visible=False)
+    view = component("real_vs_fake", studio, checkpoint, [reals, quiz, logits, nearest])
 
     def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> Iterator[tuple[Any, ...]]:
         yield gr.skip(), {"reading": True}, gr.skip()

@@ -1,12 +1,14 @@
-"""The size of a request's body, which Gradio limits for single files alone."""
+"""What Gradio leaves to the server around it: the size of a request's body, and the compression of the page itself."""
 
 import re
 
 from starlette.datastructures import Headers
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 UPLOAD = re.compile(r"/gradio_api/upload/?\Z")
+FILE = re.compile(r"/gradio_api/|\.\w+\Z")  # Gradio compresses those that are text
 MAX_BODY = 2**20  # bytes; 10,000 numbers fit in
 MAX_UPLOAD = 256 * 2**20  # bytes, all its files together
 
@@ -38,3 +40,15 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
     if "transfer-encoding" in headers or not length.isdecimal():
         return 411, "say how long the request is"
     return (413, f"this is too much: at most {most >> 20} MB") if int(length) > most else None
+
+
+class PageCompression:
+    """ASGI middleware: sends the page with gzip, 40 kB in the place of 210. Files pass as they are."""
+
+    def __init__(self, app: ASGIApp):
+        self.app, self.compressing = app, GZipMiddleware(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_page = scope["type"] == "http" and not FILE.search(scope["path"])
+        await (self.compressing if is_page else self.app)(scope, receive, send)
