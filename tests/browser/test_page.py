@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,7 +13,18 @@ from playwright.sync_api import Browser, Page, Route, expect
 from dcgan.demo.app import build_demo, launch_options
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
-from tests.browser.page import SIZES, TABS, assert_shows, choose, choose_checkpoint, face, open_tab, pixels, shown
+from tests.browser.page import (
+    SIZES,
+    TABS,
+    assert_shows,
+    choose,
+    choose_checkpoint,
+    face,
+    open_tab,
+    pixels,
+    plain_files,
+    shown,
+)
 from tests.chromium import PATIENCE, opened
 from tests.demo_fixtures import MOMENTS, free_port, make_checkpoint
 
@@ -100,6 +112,29 @@ def test_the_link_is_copied(page: Page) -> None:
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     assert "seed=7&" in page.url
+
+
+def test_a_page_of_another_origin_embeds_the_demo_and_holds_the_links_of_its_faces(
+    browser: Browser, demo: str, studio: Studio, tmp_path: Path
+) -> None:
+    program = re.search(r"assets/index-[^\"]+\.js", httpx.get(demo).text)
+    assert program
+    host = f'<script type="module" src="{demo}{program[0]}"></script><gradio-app src="{demo}"></gradio-app>'
+    (tmp_path / "blog.html").write_text(host)
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    with plain_files(tmp_path) as elsewhere:
+        page.goto(f"{elsewhere}blog.html#face=people&seed=3")
+        shown(page, "seed=3&")
+        expect(page.locator(".status")).to_have_text("")
+        page.route("**/component_server**", lambda route: route.fulfill(json={}))
+        choose(page, 7)
+        shown(page, "seed=7&")
+        assert_shows(page, studio.face(7))
+        expect(page).to_have_url(re.compile("blog.html#.*seed=7&"))
+        expect(page.locator(".explorer").first).to_have_css("display", "grid")  # it has its styles
+        context.close()
 
 
 def test_the_browser_draws_and_asks_no_server(page: Page, studio: Studio) -> None:

@@ -4,10 +4,7 @@ import io
 import itertools
 import json
 import re
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +21,11 @@ from dcgan.latents import latents, path
 from dcgan.pictures import grid
 from dcgan.provenance import face_link, xmp
 from dcgan.sampling import render, sample
-from tests.browser.page import CLOSE, SIZES, assert_shows, choose, face, open_tab, pixels, shown
+from tests.browser.page import CLOSE, SIZES, assert_shows, choose, face, open_tab, pixels, plain_files, shown
 from tests.chromium import PATIENCE, opened
 from tests.demo_fixtures import FRAMES, NZ, checkpoints  # noqa: F401
 
 DESK, PHONE = SIZES["desk"], SIZES["phone"]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +33,8 @@ def site(checkpoints: Path, photos: Path, tmp_path_factory: pytest.TempPathFacto
     """The address of the page of `toons`, with 40 photos as real images."""
     folder = tmp_path_factory.mktemp("static") / "page"
     assert main([str(folder), "--checkpoint", str(checkpoints / "toons"), "--dataroot", str(photos)]) == 0
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with plain_files(folder) as address:
+        yield address
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -182,6 +183,16 @@ def test_the_page_works_behind_a_proxy(browser: Browser, behind: str) -> None:
         page.get_by_role("meter", name="Discriminator's opinion").wait_for()
         open_tab(page, "Lab")
         page.locator("canvas.sheet[data-shown]").first.wait_for()
+
+
+def test_the_page_is_compressed_but_not_the_weights(demo: str) -> None:
+    page = httpx.get(demo)
+    assert page.headers["Content-Encoding"] == "gzip"
+    files = re.search(r"gradio_api/file=[^\"]*/(?=explore.js)", page.text)
+    assert files
+    weights = httpx.get(f"{demo}{files[0]}0/generator.safetensors")
+    assert weights.status_code == 200
+    assert "Content-Encoding" not in weights.headers
 
 
 def refuse_large_bodies(url: str) -> None:

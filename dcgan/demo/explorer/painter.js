@@ -18,7 +18,9 @@ export function startPainter() {
   }
 
   try {
-    worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    const script = new URL("worker.js", import.meta.url);
+    const loader = new Blob([`import "${script}";`], { type: "text/javascript" }); // in a page of another origin
+    worker = new Worker(script.origin === location.origin ? script : URL.createObjectURL(loader), { type: "module" });
     worker.onerror = () => fail(new Error("worker.js does not run"));
     worker.onmessage = ({ data: { number, error, ...answer } }) => {
       const { resolve, reject } = waiting.get(number);

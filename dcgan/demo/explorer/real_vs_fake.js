@@ -197,8 +197,8 @@ export async function mount(root, { value, server: functions }) {
       }
       if (value.checkpoint !== undefined) checkpoint = value.checkpoint;
       if (value.own) {
-        const address = new URL(`gradio_api/file=${value.own.picture.path}`, document.baseURI);
-        own = { ...value.own, sheet: await bitmap(address) };
+        const [server] = import.meta.url.split("/gradio_api/");
+        own = { ...value.own, sheet: await bitmap(`${server}/gradio_api/file=${value.own.picture.path}`) };
       } else if (value.own === null) own = null;
       load(own && value.own ? 0 : Number(shuffle.value));
     },

@@ -17,7 +17,10 @@ def component(
     events: Sequence[str] = (),
     **value: Any,
 ) -> gr.HTML:
-    """The module explorer/NAME.js, beside the page's link with the id "explorer", as a component.
+    """The module explorer/NAME.js as a component.
+
+    It lies beside what the page's link with the id "explorer" names, relative to the demo: to the page or, in a page
+    that embeds the demo as <gradio-app src=...>, to that address.
 
     The module exports `mount(element, gradio)`, where gradio is {value, server, trigger}: the value {"checkpoint": the
     name, ...}, an object of the server functions and of those of drawing.py, and a function that triggers one of
@@ -26,7 +29,9 @@ def component(
     refuse is an Error.
     """
     script = f"""
-const module = new URL("{name}.js", document.getElementById("explorer").href);
+const embedded = element.closest("gradio-app")?.getAttribute("src");
+const demo = embedded ? embedded.replace(/[/]?$/, "/") : document.baseURI;
+const module = new URL("{name}.js", new URL(document.getElementById("explorer").getAttribute("href"), demo));
 const gradio = {{ value: props.value, trigger, server }};
 // Gradio looks here for the events: {", ".join(f'"{event}"' for event in events)}
 const mounted = import(module).then(({{ mount }}) => mount(element, gradio));
