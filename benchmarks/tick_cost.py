@@ -7,7 +7,6 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -18,7 +17,7 @@ from dcgan.data import load_images
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.distributed import join
 from dcgan.training.networks import Networks
-from dcgan.training.run import Run
+from dcgan.training.run import About, Run
 from dcgan.training.step import stepper
 
 
@@ -43,9 +42,8 @@ def main() -> None:
         return time.perf_counter() - start
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"name": "tick", "model": asdict(model), "train": asdict(config), "data": {}}
-        run = Run(Path(folder, "run"), nets, images, settings)
-        with run.open(0, {}, resume=False):
+        run = Run(Path(folder, "run"), nets, images, About("tick"), began=None)
+        with run.open(0, resume=False):
             seconds(*[lambda: step(real, noise, False)] * steps)
             speed = steps * config.batch_size / seconds(*[lambda: step(real, noise, False)] * steps)
             ticks = [seconds(lambda t=t: run.snapshot(t), lambda t=t: run.save(t)) for t in range(1, flags.turns + 1)]

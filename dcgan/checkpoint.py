@@ -5,12 +5,10 @@ reader sees the old folder or the new one. A folder may come from anybody: sizes
 """
 
 import json
-import math
 import os
 import platform
 import shlex
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -22,9 +20,22 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dcgan.course import (
+    MOMENTS,
+    SNAPSHOTS,
+    Course,
+    Row,
+    Snapshot,
+    list_moments,
+    list_snapshots,
+    read_history,
+    thin_history,
+    thin_snapshots,
+    write_history,
+)
 from dcgan.direction import Direction, load_directions, save_directions
-from dcgan.errors import UserError
-from dcgan.files import opened_tensors, reason, replacing, writing
+from dcgan.errors import UserError, reason
+from dcgan.files import opened_tensors, replacing, writing
 from dcgan.model import Discriminator, Generator, ModelConfig, fingerprint
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -36,8 +47,6 @@ DISCRIMINATOR = "discriminator.safetensors"
 DIRECTIONS = "directions.safetensors"
 HISTORY = "history.jsonl"
 CARD = "README.md"
-SNAPSHOTS = "snapshots"
-MOMENTS = "generators"
 # Patterns of all files of a checkpoint.
 FILES = (
     *(CONFIG, GENERATOR, DISCRIMINATOR, DIRECTIONS, HISTORY, CARD),
@@ -45,8 +54,6 @@ FILES = (
 )
 WEIGHTS = (".pth", ".pt", ".ckpt")  # suffixes of other programs' files
 STEP = ".step"  # suffix of the tensor that holds the step sizes of int8 kernels
-MAX_HISTORY = 2_000
-MAX_SNAPSHOTS = 100
 MAX_TEXT = 16 * 2**20  # bytes of a JSON or Markdown file; 2,000 rows of a history take a quarter of a MB
 # Types of the fields of config.json; a missing or null field is the type's empty value.
 KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": dict, "metrics": dict, "floor": dict}
@@ -57,14 +64,6 @@ DATA_KINDS = {"name": str, "count": int, "digest": str, "license": str, "limits"
 
 class CheckpointError(UserError):
     """A checkpoint that is missing or cannot be read; the message is one line that says what to do."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A file that shows a training after `images_seen` images: the fixed-noise grid, or the generator itself."""
-
-    images_seen: int
-    path: Path
 
 
 @dataclass
@@ -135,7 +134,7 @@ class Checkpoint:
             raise CheckpointError(str(error)) from None
 
     @cached_property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[Row]:
         """The rows of history.jsonl; empty if there is no such file or it is larger than this program's."""
         path = self.folder / HISTORY
         return read_history(path) if path.is_file() and path.stat().st_size <= MAX_TEXT else []
@@ -267,16 +266,13 @@ def save_checkpoint(
     generator: Generator,
     discriminator: Discriminator | None,
     config: dict[str, Any],
-    history: list[dict[str, float]],
-    snapshots: Path,
-    readme: str,
-    moments: Iterable[Snapshot] = (),
+    card: str,
+    course: Course = Course(),  # noqa: B008  # it is frozen
 ) -> None:
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
-    snapshots: a folder with those of the run so far. moments: generators to keep, files of `save_net`. config: the
-    model, train and data settings, images_seen and metrics; format and versions are added. Directions, and seeds to
-    begin with, of the older checkpoint stay if its generator had the same weights.
+    config: the model, train and data settings, images_seen and metrics; format and versions are added. card: the text
+    of README.md. Directions and seeds of the older checkpoint stay if its generator had the same weights.
     """
     with replacing(folder) as new:
         with suppress(CheckpointError):  # there is none, or none that can be read
@@ -288,14 +284,17 @@ def save_checkpoint(
             save_directions(new / DIRECTIONS, load_directions(folder / DIRECTIONS, generator), generator)
         if discriminator:
             save_net(discriminator, new / DISCRIMINATOR)
-        write_history(new / HISTORY, thin_history(history))
+        write_history(new / HISTORY, thin_history(course.history))
         (new / SNAPSHOTS).mkdir()
-        for snapshot in thin_snapshots(list_snapshots(snapshots)):
+        for snapshot in thin_snapshots(course.snapshots):
             shutil.copyfile(snapshot.path, new / SNAPSHOTS / snapshot.path.name)
-        for moment in moments:
+        for moment in course.moments:
             (new / MOMENTS).mkdir(exist_ok=True)
-            _link(moment.path, new / MOMENTS / moment.path.name)
-        (new / CARD).write_text(readme, encoding="utf-8", errors="replace")
+            try:
+                os.link(moment.path, new / MOMENTS / moment.path.name)
+            except OSError:  # the file system has no hard links
+                shutil.copyfile(moment.path, new / MOMENTS / moment.path.name)
+        (new / CARD).write_text(card, encoding="utf-8", errors="replace")
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         _write_config(new / CONFIG, {"format": FORMAT, **config, "versions": versions})
 
@@ -309,88 +308,6 @@ def save_seeds(checkpoint: Checkpoint, seeds: list[int]) -> None:
 
 def _write_config(path: Path, config: dict[str, Any]) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a history.jsonl up to the first that is cut or malformed; empty if there is no such file."""
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(row, dict) or "images_seen" not in row or not all(map(_is_figure, row.values())):
-            break
-        rows.append(row)
-    return rows
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
-
-
-def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write the rows of a history.jsonl, all or none."""
-    with writing(path) as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def thin_history(rows: list[dict[str, float]], limit: int = MAX_HISTORY) -> list[dict[str, float]]:
-    """At most `limit` rows: where there are more, equal stretches of the run are averaged into one row each."""
-    if len(rows) <= limit:
-        return rows
-    thinned = []
-    for i in range(limit):
-        stretch = rows[i * len(rows) // limit : (i + 1) * len(rows) // limit]
-        row: dict[str, float] = {}
-        for key in {k: None for r in stretch for k in r}:
-            values = [r[key] for r in stretch if key in r]
-            row[key] = values[-1] if key == "images_seen" else round(sum(values) / len(values), 5)
-        thinned.append(row)
-    return thinned
-
-
-def list_moments(folder: Path) -> list[Snapshot]:
-    """The generators of earlier moments in a folder, oldest first."""
-    return list_snapshots(folder, ".safetensors")
-
-
-def list_snapshots(folder: Path, suffix: str = ".webp") -> list[Snapshot]:
-    """The fixed-noise grids in a folder, oldest first; with another suffix, its other files named by images seen."""
-    found = [path for path in folder.glob(f"*{suffix}") if path.stem.isdecimal() and path.is_file()]
-    return sorted((Snapshot(int(path.stem), path) for path in found), key=lambda snapshot: snapshot.images_seen)
-
-
-def thin_moments(moments: list[Snapshot], limit: int) -> list[Snapshot]:
-    """At most `limit` moments, the first and the last among them, evenly spaced on a logarithmic scale of images seen.
-
-    The result stays even when moments are added and thinned again and again.
-    """
-    kept = list(moments)
-    while len(kept) > max(limit, 2):
-        when = [math.log(moment.images_seen + 1000) for moment in kept]
-        kept.pop(min(range(1, len(kept) - 1), key=lambda i: when[i + 1] - when[i - 1]))
-    return kept
-
-
-def thin_snapshots(snapshots: list[Snapshot], limit: int = MAX_SNAPSHOTS) -> list[Snapshot]:
-    """At most `limit` snapshots: the first limit / 10 of them, and the rest evenly spaced up to the last."""
-    if len(snapshots) <= limit:
-        return snapshots
-    head = limit // 10
-    rest = snapshots[head:]
-    count = limit - head
-    return snapshots[:head] + [rest[(i + 1) * len(rest) // count - 1] for i in range(count)]
-
-
-def _link(source: Path, target: Path) -> None:
-    # A hard link, or a copy where the file system has none.
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def save_net(net: nn.Module, path: Path) -> None:

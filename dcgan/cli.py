@@ -12,7 +12,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason
 
 # SIGTERM, which a cluster sends before it takes a machine away, and SIGHUP, which a closed terminal sends.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -129,7 +129,7 @@ def guarded(
                 except mendable as error:
                     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("dcgan"):
                         raise
-                    print(f"{name}: {message(error)}", file=sys.stderr)
+                    print(f"{name}: {reason(error)}", file=sys.stderr)
                     return 2
                 except KeyboardInterrupt:
                     print(f"{name}: {stopped}", file=sys.stderr)
@@ -139,7 +139,7 @@ def guarded(
                     return code
                 if isinstance(out.error, BrokenPipeError):
                     return 128 + signal.SIGPIPE
-                print(f"{name}: what it printed is lost ({message(out.error)})", file=sys.stderr)
+                print(f"{name}: what it printed is lost ({reason(out.error)})", file=sys.stderr)
                 return 1
 
         return run
@@ -179,17 +179,4 @@ def new_folder(out: Path) -> Iterator[Path]:
             yield out
             failed.pop_all()
     except OSError as error:
-        raise UserError(f"'{out}' cannot be written ({message(error)})") from None
-
-
-def message(error: Exception) -> str:
-    """The message of an exception in one line."""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"this needs the package {error.name}, which is not installed: pip install -r requirements.txt"
-    if isinstance(error, OSError) and error.strerror:
-        file = error.filename2 or error.filename  # the second is a copy's target
-        return error.strerror + f": '{file}'" * (file is not None)
-    if isinstance(error, shutil.Error):  # of copies that failed: a list of (source, target, why)
-        _, target, why = error.args[0][0]
-        return f"{why.partition(':')[0]}: '{target}'"
-    return " ".join(str(error).split("\n")) or type(error).__name__
+        raise UserError(f"'{out}' cannot be written ({reason(error)})") from None

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dcgan.files import opened_tensors, reason, writing
+from dcgan.errors import reason
+from dcgan.files import opened_tensors, writing
 from dcgan.model import Generator, fingerprint
 
 FORMAT = 1

@@ -12,7 +12,7 @@ import torch
 
 from dcgan.checkpoint import load_checkpoint
 from dcgan.cli import guarded, user_path, user_source
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason
 from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.model import Generator
@@ -60,7 +60,6 @@ def main(argv: list[str] | None = None) -> int:
         flags.out.parent.mkdir(parents=True, exist_ok=True)
         export(generator, flags.out, flags.format)
     except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UserError(f"'{flags.out}' cannot be written ({why})") from None
+        raise UserError(f"'{flags.out}' cannot be written ({reason(error)})") from None
     print(f"wrote {flags.out}")
     return 0

@@ -10,10 +10,18 @@ from typing import Any
 from safetensors import safe_open
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """The name that this program alone gives to what it writes or sets aside beside `path`: hidden, and nobody's own.
+
+    suffix: ".tmp" of a file, ".new" and ".old" of a folder, while they take its place.
+    """
+    return path.with_name(f".dcgan-{path.name}{suffix}")
+
+
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `folder` when the block ends well, and vanishes when it fails."""
-    new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    new, old = beside(folder, ".new"), beside(folder, ".old")
     recover(folder)
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -29,7 +37,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 def recover(folder: Path) -> None:
     """Undo a replacement that was interrupted between its two moves, and remove what it left."""
-    old = folder.with_name(folder.name + ".old")
+    old = beside(folder, ".old")
     if old.exists() and not folder.exists():
         old.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
@@ -41,7 +49,7 @@ def writing(path: Path, durable: bool = True) -> Iterator[Path]:
 
     durable: the content is on the disk before it gets the name, so that a power cut cannot leave an empty file.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = beside(path, ".tmp")
     try:
         yield temporary
         if durable:
@@ -61,8 +69,3 @@ def opened_tensors(path: Path) -> Iterator[Any]:
             name = f"/dev/fd/{file.fileno()}"
         with safe_open(name, "pt") as tensors:
             yield tensors
-
-
-def reason(error: Exception) -> str:
-    """The message of an exception in one line of at most 300 characters."""
-    return str(error).strip().partition("\n")[0][:300] or type(error).__name__

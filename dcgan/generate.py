@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dcgan.checkpoint import load_checkpoint
 from dcgan.cli import guarded, user_path, user_source
 from dcgan.direction import Direction
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason
 from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.latents import MAX_SEED
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
                     )
                 bar.update(len(images))
     except OSError as error:
-        raise UserError(f"'{flags.out}' cannot be written ({error.strerror})") from None
+        raise UserError(f"'{flags.out}' cannot be written ({reason(error)})") from None
     return 0
 
 

@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason
 
 LOG_IN = "`hf auth login`, or set HF_TOKEN"
 # Raised by huggingface_hub for faults of the network, the Hub, the disk or a name.
@@ -72,5 +72,5 @@ def error_message(error: Exception, what: str) -> str:
         return f"the Hub cannot be reached, and its cache has no whole {what}"
     if is_unreachable(error):
         return "the Hub cannot be reached"
-    message = (isinstance(error, HfHubHTTPError) and error.server_message) or str(error) or type(error).__name__
+    message = (isinstance(error, HfHubHTTPError) and error.server_message) or reason(error)
     return textwrap.shorten(re.sub(r"\?\S+", "", message), 300)  # queries sign addresses

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dcgan.checkpoint import Net, save_checkpoint
 from dcgan.cli import guarded, new_folder, user_path
-from dcgan.files import reason
+from dcgan.errors import reason
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 Weights = dict[str, Tensor]
@@ -41,7 +41,7 @@ def read_weights(path: Path) -> Weights:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise ValueError(f"'{path}' cannot be read ({error.strerror or reason(error)})") from None
+        raise ValueError(f"'{path}' cannot be read ({reason(error)})") from None
     except Exception as error:  # whatever torch makes of a file of another kind
         why = reason(error).partition(". ")[0]
         raise ValueError(
@@ -105,8 +105,8 @@ def import_weights(paths: list[Path], out: Path) -> None:
     card = CARD.format(name=name, size=model.image_size)
     config = {"name": name, "model": asdict(model), "images_seen": 0}
     with new_folder(out) as folder:
-        made = folder / "checkpoint"  # saving removes what is called as an older save, beside it
-        save_checkpoint(made, generator, discriminator, config, [], folder / "none", card)
+        made = folder / "checkpoint"  # `folder` itself may be the current one, which cannot be replaced
+        save_checkpoint(made, generator, discriminator, config, card)
         for path in list(made.iterdir()):
             path.rename(folder / path.name)
         made.rmdir()

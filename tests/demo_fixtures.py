@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcgan.checkpoint import list_moments, load_checkpoint, save_checkpoint, save_net
+from dcgan.checkpoint import load_checkpoint, save_checkpoint, save_net
+from dcgan.course import Course, list_moments, list_snapshots
 from dcgan.direction import Direction, save_directions
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
@@ -56,7 +57,8 @@ def make_checkpoint(
         with torch.no_grad():
             then.main[-2].weight.mul_(0.2 + seen / 10_000)  # type: ignore[union-attr, operator]
         save_net(then, snapshots / f"{seen:010d}.safetensors")
-    save_checkpoint(folder, generator, discriminator, config, history, snapshots, "# a card\n", list_moments(snapshots))
+    course = Course(history, list_snapshots(snapshots), list_moments(snapshots))
+    save_checkpoint(folder, generator, discriminator, config, "# a card\n", course)
     return folder
 
 

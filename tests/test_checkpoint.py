@@ -19,21 +19,18 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from dcgan import checkpoint as module
-from dcgan.checkpoint import (
-    CheckpointError,
+from dcgan.checkpoint import CheckpointError, find_checkpoints, load_checkpoint, save_net
+from dcgan.course import (
     Snapshot,
-    find_checkpoints,
     list_moments,
     list_snapshots,
-    load_checkpoint,
     read_history,
-    save_net,
     thin_history,
     thin_moments,
     thin_snapshots,
 )
 from dcgan.direction import Direction, save_directions
-from dcgan.files import recover, writing
+from dcgan.files import beside, recover, writing
 from dcgan.sampling import sample
 from tests.tiny import TINY, networks, save
 
@@ -172,19 +169,34 @@ def test_a_save_that_fails_leaves_the_old_one_or_nothing(tmp_path, monkeypatch, 
 
 
 def test_a_replacement_is_undone_if_it_was_cut_between_its_moves_and_else_tidied(folder):
-    folder.rename(folder.with_name("tiny.old"))
+    old = beside(folder, ".old")
+    folder.rename(old)
     for _ in range(2):
         recover(folder)
         assert error_of(folder) == ""
-        assert not folder.with_name("tiny.old").exists()
-        (folder.with_name("tiny.old") / "snapshots").mkdir(parents=True)
+        assert not old.exists()
+        (old / "snapshots").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("suffix", [".old", ".new", ".tmp"])
+def test_what_lies_beside_under_a_similar_name_is_the_users_and_stays(folder, tmp_path, suffix):
+    mine = [folder.with_name(f"tiny{suffix}"), tmp_path / f"notes.txt{suffix}"]
+    for path in mine:
+        path.mkdir()
+        (path / "photo.jpg").write_bytes(b"mine")
+    save(folder)
+    recover(folder)
+    with writing(tmp_path / "notes.txt") as path:
+        path.write_text("whole")
+    assert [(path / "photo.jpg").read_bytes() for path in mine] == [b"mine", b"mine"]
+    assert (tmp_path / "notes.txt").read_text() == "whole"
 
 
 def test_a_later_save_replaces_the_whole_folder_and_what_a_killed_one_left(folder):
     (folder / "stale.txt").write_text("from an older version")
-    folder.rename(folder.with_name("tiny.old"))
-    folder.with_name("tiny.new").mkdir()
-    (folder.with_name("tiny.new") / "generator.safetensors").write_bytes(b"half")
+    folder.rename(beside(folder, ".old"))
+    beside(folder, ".new").mkdir()
+    (beside(folder, ".new") / "generator.safetensors").write_bytes(b"half")
     assert save(folder, images_seen=1280).images_seen == 1280
     assert not (folder / "stale.txt").exists()
     assert sorted(path.name for path in folder.parent.iterdir()) == ["made", "tiny"]

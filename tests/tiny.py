@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dcgan.checkpoint import Checkpoint, Snapshot, load_checkpoint, save_checkpoint
+from dcgan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from dcgan.course import Course, Snapshot, list_snapshots
 from dcgan.model import Discriminator, Generator, ModelConfig
 
 TINY = ModelConfig(image_size=16, nz=6, ngf=4, ndf=4)
@@ -38,5 +39,6 @@ def save(
     """Save and open a checkpoint."""
     generator, discriminator = nets or networks()
     whole = {"name": "tiny", "model": asdict(generator.config), "images_seen": 640, **config}
-    save_checkpoint(folder, generator, discriminator, whole, list(history), snapshots, "# tiny", moments)
+    course = Course(list(history), list_snapshots(snapshots), list(moments))
+    save_checkpoint(folder, generator, discriminator, whole, "# tiny", course)
     return load_checkpoint(folder)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dcgan.data.sources import DataError, digest, printable
-from dcgan.files import reason
+from dcgan.errors import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

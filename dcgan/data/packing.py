@@ -29,7 +29,8 @@ from dcgan.data.duplicates import first_alike
 from dcgan.data.face_cache import FaceCache
 from dcgan.data.images import Images
 from dcgan.data.sources import DataError, Source, digest
-from dcgan.files import reason, replacing, writing
+from dcgan.errors import reason
+from dcgan.files import replacing, writing
 
 PIXELS, INDEX = "pixels.u8", "index.json"
 COPIES = "duplicates.txt"  # beside them: on each line a picture, and the first that shows the same

@@ -16,8 +16,7 @@ from pillow_heif import register_heif_opener
 
 from dcgan.data import avatars
 from dcgan.data.crop import XMP, turned
-from dcgan.errors import UserError
-from dcgan.files import reason
+from dcgan.errors import UserError, reason
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from huggingface_hub import EvalResult, ModelCard, RepoCard
 
 from dcgan.checkpoint import CARD, Checkpoint
-from dcgan.files import reason
+from dcgan.errors import reason
 from dcgan.hub_errors import HubError
 
 TASK = "unconditional-image-generation"

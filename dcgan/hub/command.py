@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dcgan.checkpoint import Checkpoint
-from dcgan.cli import message
+from dcgan.errors import reason
 from dcgan.hub_errors import HubError
 from dcgan.pictures import enlarged, grid, picture
 from dcgan.provenance import xmp
@@ -36,5 +36,5 @@ def temporary_folder() -> Iterator[Path]:
             yield Path(folder)
     except OSError as error:
         raise HubError(
-            f"temporary files cannot be written ({message(error)}): make room, or set TMPDIR to another folder"
+            f"temporary files cannot be written ({reason(error)}): make room, or set TMPDIR to another folder"
         ) from None

@@ -19,8 +19,7 @@ from dcgan.data import load_images
 from dcgan.data.faces import NoDetector, own_frame
 from dcgan.data.split import division
 from dcgan.direction import REACH, Direction, save_directions
-from dcgan.errors import UserError
-from dcgan.files import reason
+from dcgan.errors import UserError, reason
 from dcgan.hub.pull import local_folder
 from dcgan.latents import latents
 from dcgan.metrics.attributes import AttributeNet, attribute_net

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
 
-from dcgan.errors import UserError
-from dcgan.files import reason
+from dcgan.errors import UserError, reason
 from dcgan.pictures import normalised
 
 Features = Callable[[Tensor], Tensor]

@@ -21,7 +21,8 @@ def adapt(nets: Networks, images: Images) -> None:
 def overfitting(nets: Networks, images: Images, count: int = 256) -> float:
     """r_v of Karras et al. 2020: 0 if D rates held-out images like training images, 1 if like fakes.
 
-    1 where no image is held out, to be on the safe side.
+    1 where no image is held out, to be on the safe side; 0 where D rates training images no higher than fakes, and so
+    has learned none of them by heart.
     """
     heldout = images.batch(np.flatnonzero(images.heldout)[:count])
     if not len(heldout):
@@ -31,4 +32,4 @@ def overfitting(nets: Networks, images: Images, count: int = 256) -> float:
         fakes = generator(noise.to(nets.device))
         sets = normalised(images.some(count).to(nets.device)), normalised(heldout.to(nets.device)), fakes
         seen, unseen, fake = (discriminator(batch).mean().item() for batch in sets)
-    return (seen - unseen) / max(seen - fake, 1e-6)
+    return (seen - unseen) / (seen - fake) if seen > fake else 0.0

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcgan.files import reason
+from dcgan.errors import reason
 
 WARM_UP = 3  # steps before recording: until then, libraries choose kernels and optimizers make their state
 

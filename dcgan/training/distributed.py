@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
 
 from dcgan.cli import ENDING, handling
 from dcgan.device import CPU, find_device
@@ -48,6 +49,15 @@ class Ranks:
         """The network with its gradients averaged over all ranks; the network itself where there is one rank."""
         return net if self.world == 1 else DistributedDataParallel(net, broadcast_buffers=False)
 
+    def say(self, *lines: str) -> None:
+        """Print lines, on the first rank alone and above its progress bar."""
+        for line in lines if self.first else ():
+            tqdm.write(line)
+
+    def bar(self, target: int, seen: int) -> tqdm:
+        """The progress bar of a training over `target` images, on the first rank alone."""
+        return tqdm(total=target, initial=seen, unit="img", smoothing=0.1, mininterval=1.0, disable=not self.first)
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any rank. All ranks must call this; they wait for each other."""
         if self.world == 1:
@@ -70,7 +80,7 @@ def launched() -> bool:
 
 
 def join(ngpu: int, batch_size: int, device: str = "auto") -> Ranks:
-    """Join the other ranks that the environment names; without any this process is the only one.
+    """Join the other ranks that the environment names, unless that was done; without any this process is the only one.
 
     ngpu: 0 for the CPU. device: as `find_device` has it; several ranks have a CUDA device each, or share the CPU.
     Raises ValueError if there is no such device, or if the ranks cannot share a batch evenly or outnumber the GPUs.
@@ -89,7 +99,8 @@ def join(ngpu: int, batch_size: int, device: str = "auto") -> Ranks:
     own = torch.device(f"cuda:{local}" if gpus else "cpu")
     if gpus:
         torch.cuda.set_device(own)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+    if not dist.is_initialized():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
     return Ranks(rank, world, local, own)
 
 

@@ -10,11 +10,14 @@ from dcgan.training.networks import Networks
 from dcgan.training.resume import TrainingError
 
 
-def open_init(source: str | Path) -> Checkpoint:
+def open_init(source: str | Path, saved: dict[str, Any]) -> Checkpoint:
     """Open what --init names: a checkpoint folder, a run, or owner/name[@revision] on the Hub.
 
-    Raises TrainingError if it cannot be read or has no discriminator.
+    saved: the settings of the run that goes on, {} for a new one. Raises TrainingError if the checkpoint cannot be read
+    or has no discriminator, or if the run began from something else.
     """
+    if saved and not saved.get("init"):
+        raise TrainingError("cannot resume with --init: the run began from nothing. Leave it out, or start a new --out")
     try:
         checkpoint = load_checkpoint(local_folder(source))
         if not (checkpoint.folder / DISCRIMINATOR).is_file():
@@ -25,7 +28,16 @@ def open_init(source: str | Path) -> Checkpoint:
         _ = checkpoint.discriminator  # is read
     except CheckpointError as error:
         raise TrainingError(f"--init: {error}") from None
+    if saved and described(checkpoint) != saved["init"]:
+        began = f"'{saved['init']['name']}' after {saved['init']['images_seen']:,} images"
+        raise TrainingError(f"cannot resume with another --init: the run began from {began}, not from '{source}'")
     return checkpoint
+
+
+def described(init: Checkpoint) -> dict[str, Any]:
+    """What config.json says of a checkpoint that a training began from, and of the one that this had begun from."""
+    data = {key: init.data.get(key) for key in ("name", "count", "license", "hub", "source")}
+    return {"name": init.name, "images_seen": init.images_seen, "data": data, "init": init.config.get("init")}
 
 
 def check_shape(init: Checkpoint, settings: dict[str, Any]) -> None:
@@ -36,13 +48,14 @@ def check_shape(init: Checkpoint, settings: dict[str, Any]) -> None:
         raise TrainingError(f"the networks of --init have {said}: leave it out, or begin from another checkpoint")
 
 
-def begin(nets: Networks, init: Checkpoint) -> dict[str, Any]:
-    """Load the checkpoint's generator, for the averaged one too, and its discriminator.
+def begin(nets: Networks, init: Checkpoint | None) -> dict[str, Any] | None:
+    """Load a checkpoint's generator, for the averaged one too, and its discriminator. Returns what is said of it.
 
-    Returns what config.json says of it, and of the checkpoint that it had begun from.
+    Without a checkpoint the networks stay as they are.
     """
+    if not init:
+        return None
     for net in (nets.generator, nets.shown):
         net.load_state_dict(init.generator.state_dict())
     nets.discriminator.load_state_dict(init.discriminator.state_dict())
-    data = {key: init.data.get(key) for key in ("name", "count", "license", "hub", "source")}
-    return {"name": init.name, "images_seen": init.images_seen, "data": data, "init": init.config.get("init")}
+    return described(init)

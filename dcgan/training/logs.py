@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dcgan.files import reason
+from dcgan.errors import reason
 
 Log = Callable[[dict[str, float]], None]
 

@@ -100,7 +100,7 @@ class Networks:
         """
         if self.shown is self.generator:
             return
-        weight = 1 - 0.5 ** (batch_size / max(min(self.config.ema, seen / 10), 1e-8))
+        weight = 1 - 0.5 ** (batch_size / min(self.config.ema, seen / 10))
         for shown, trained in zip(self.shown.state_dict().values(), self.generator.state_dict().values(), strict=True):
             if shown.is_floating_point():
                 shown.lerp_(trained, weight)

@@ -15,19 +15,21 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from dcgan.checkpoint import CONFIG, MOMENTS
+from dcgan.checkpoint import CONFIG
+from dcgan.course import MOMENTS, SNAPSHOTS
 from dcgan.data.images import Images
-from dcgan.data.sources import SETTINGS
+from dcgan.data.sources import SETTINGS, SHEET
 from dcgan.data.split import division
 from dcgan.device import set_random_state
-from dcgan.errors import UserError
-from dcgan.files import reason, writing
+from dcgan.errors import UserError, reason
+from dcgan.files import beside, recover, writing
 from dcgan.training.networks import Networks
 
 STATE = SETTINGS.with_name("state.pt")
-DIVISION = SETTINGS.with_name("images.safetensors")  # keys of images, which are held out, and which are there
-FIGURES = ("training_images.png", "loss.png", "progress.webp", "real_vs_fake.png")
-WRITTEN = ("checkpoint", "checkpoint.new", "checkpoint.old", "state", "snapshots", MOMENTS, "history.jsonl", *FIGURES)
+# Keys of all images that the run ever had, and which of them are held out, and which were there at its last start.
+DIVISION = SETTINGS.with_name("images.safetensors")
+FIGURES = ("training_images.png", SHEET, "loss.png", "progress.webp", "real_vs_fake.png")
+WRITTEN = ("checkpoint", "state", SNAPSHOTS, MOMENTS, "history.jsonl", *FIGURES)
 
 
 class TrainingError(UserError):
@@ -81,8 +83,17 @@ def check_folder(run: Path, resume: bool) -> None:
 def _has_content(path: Path) -> bool:
     """Whether this is more than what is left of a run that was killed before it had written its settings."""
     if path.is_dir():
-        return any(inside.name != f"{SETTINGS.name}.tmp" for inside in path.iterdir())
+        left = beside(SETTINGS, ".tmp").name, f"{SETTINGS.name}.tmp"  # the second by earlier versions
+        return any(inside.name not in left for inside in path.iterdir())
     return path.is_file() and path.stat().st_size > 0
+
+
+def recover_checkpoint(run: Path) -> None:
+    """Put a checkpoint back that a killed save has set aside. Raises OSError."""
+    recover(run / "checkpoint")
+    aside = run / "checkpoint.old"  # by earlier versions
+    if (aside / CONFIG).is_file() and not (run / "checkpoint").exists():
+        aside.rename(run / "checkpoint")
 
 
 def read_settings(run: Path) -> dict[str, Any]:
@@ -103,15 +114,16 @@ def origin(run: Path) -> dict[str, Any] | None:
 
 
 def save_division(run: Path, images: Images) -> None:
-    """Write down which images are held out, unless their names tell; those that are gone may return. Raises OSError."""
+    """Write down which images are held out, unless their names tell. Raises OSError.
+
+    Images that the run had before stay in it, so that those that come back are on the side that they were on.
+    """
     if images.keys is None:
         return
     keys, heldout = images.keys, images.sides[0]
-    if images.known:
-        gone = ~np.isin(images.known[0], keys)
-        keys, heldout = (
-            np.concatenate([now, was[gone]]) for now, was in zip((keys, heldout), images.known, strict=True)
-        )
+    before, sides = images.known or (keys[:0], heldout[:0])
+    gone = ~np.isin(before, keys)
+    keys, heldout = np.append(keys, before[gone]), np.append(heldout, sides[gone])
     with writing(run / DIVISION) as path:
         path.write_bytes(save({"keys": keys, "heldout": heldout, "there": np.isin(keys, images.keys)}))
 
@@ -131,11 +143,9 @@ def divided_as_before(
     else:
         try:
             saved = load((run / DIVISION).read_bytes())
-            keys, there = saved["keys"], saved.get("there", slice(None))  # earlier versions forgot what was gone
-            images = replace(images, known=(keys, saved["heldout"]))
-            added, removed = (
-                len(np.setdiff1d(*pair)) for pair in ((images.keys, keys[there]), (keys[there], images.keys))
-            )
+            images = replace(images, known=(saved["keys"], saved["heldout"]))
+            there = saved["keys"][saved.get("there", slice(None))]  # earlier versions forgot what was gone
+            added, removed = (len(np.setdiff1d(*pair)) for pair in ((images.keys, there), (there, images.keys)))
             change = f"{added:,} added, {removed:,} removed"
         except (OSError, KeyError, SafetensorError):
             pass

@@ -9,9 +9,11 @@ generators/    generators of a few moments
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,24 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dcgan.checkpoint import (
+from dcgan.checkpoint import load_checkpoint, save_checkpoint, save_net, save_seeds
+from dcgan.course import (
     MOMENTS,
+    SNAPSHOTS,
+    Course,
+    Row,
+    Snapshot,
     list_moments,
     list_snapshots,
-    load_checkpoint,
     read_history,
-    save_checkpoint,
-    save_net,
-    save_seeds,
     thin_moments,
     write_history,
 )
 from dcgan.data.images import Images
-from dcgan.data.sources import SETTINGS, SHEET
+from dcgan.data.sources import SETTINGS, SHEET, printable
 from dcgan.device import own_randomness, random_state, with_float64
-from dcgan.files import reason, recover, writing
+from dcgan.errors import reason
+from dcgan.files import writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_IMAGES, MIN_REFERENCE, Quality
 from dcgan.metrics.features import MetricError
@@ -45,7 +49,7 @@ from dcgan.training import figures
 from dcgan.training.card import model_card
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks, evaluating
-from dcgan.training.resume import STATE, TrainingError, check_folder, locked, save_division
+from dcgan.training.resume import STATE, TrainingError, check_folder, locked, recover_checkpoint, save_division
 from dcgan.training.signals import Stop
 from dcgan.training.step import STATS
 
@@ -54,32 +58,48 @@ BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 
 
+@dataclass(frozen=True)
+class About:
+    """What a run says of itself besides its settings.
+
+    name: of its checkpoint; "" for the run folder's. data: entries of config.json about the data besides name, count
+    and digest (license, hub, source, ...). private: settings of the data that the run folder keeps, but not the
+    checkpoint (dataroot, limit, ...).
+    """
+
+    name: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    private: dict[str, Any] = field(default_factory=dict)
+
+
 class Run:
     """Writes the run folder of one training.
 
-    config: name, model, train, data and, where the run began from a checkpoint, init, as they go into config.json.
     history: a row for each iteration so far. saved: images seen at the last save, None before the first.
     Of several ranks all but the first write nothing. Methods raise TrainingError if the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, nets: Networks, images: Images, config: dict[str, Any]):
-        """Raises ValueError if the library for --log is missing."""
+    def __init__(self, folder: Path, nets: Networks, images: Images, about: About, began: dict[str, Any] | None):
+        """began: what is said of the checkpoint that it began from. Raises ValueError without the library for --log."""
+        self.folder, self.nets, self.images, self.private = folder, nets, images, about.private
         data = {"name": images.name, "count": len(images.training), "heldout": int(images.heldout.sum())}
         data |= {"digest": images.digest, "split": images.split, "keep_duplicates": images.keep_duplicates}
-        data |= config["data"]
-        self.folder, self.nets, self.images, self.config = folder, nets, images, {**config, "data": data}
-        self.noise = latents(FIXED_SEEDS, config["model"]["nz"])
-        self.history: list[dict[str, float]] = []
+        name = about.name or printable(Path(os.path.realpath(folder)).name)
+        model, train = asdict(nets.generator.config), asdict(nets.config)
+        self.config: dict[str, Any] = {"name": name, "model": model, "train": train, "data": {**data, **about.data}}
+        self.config |= {"init": began} if began else {}
+        self.noise = latents(FIXED_SEEDS, nets.generator.config.nz)
+        self.history: list[Row] = []
+        self.pending: list[tuple[int, Tensor]] = []  # images seen and the step's figures, still on the device
         self.saved: int | None = None
         self.writes = nets.ranks.first
         self.quality: Quality | None = None
-        self.log = open_log(config["train"]["log"] if self.writes else "", folder, config)
+        self.log = open_log(nets.config.log if self.writes else "", folder, self.config)
 
     @contextmanager
-    def open(self, seen: int, private: dict[str, Any], resume: bool) -> Iterator[None]:
+    def open(self, seen: int, resume: bool) -> Iterator[None]:
         """Hold the folder's lock within the block; make the folders, and remove what lies after `seen`.
 
-        private: settings of the data that the run folder keeps, but not the checkpoint.
         Raises TrainingError if another training writes or has written here.
         """
         if not self.writes:
@@ -90,32 +110,70 @@ class Run:
         with locked(self.folder):
             with self._writing("choose another --out, or make room"):
                 check_folder(self.folder, resume)
-                for name in ("state", "snapshots"):
+                for name in (SETTINGS.parent, SNAPSHOTS):
                     (self.folder / name).mkdir(exist_ok=True)
-                recover(self.folder / "checkpoint")
+                recover_checkpoint(self.folder)
                 self._forget_after(seen)
                 with writing(self.folder / SETTINGS) as temporary:
-                    settings = {**self.config, "data": {**self.config["data"], **private}}
+                    settings = {**self.config, "data": {**self.config["data"], **self.private}}
                     temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
                 save_division(self.folder, self.images)
                 if not seen:
-                    some = figures.montage(self.images.some(figures.GRID))
-                    figures.labelled(self.folder / "training_images.png", [("Training images", some)])
-                    if self.config["data"].get("crop") == "face":
-                        some.save(self.folder / SHEET)
-                    self.snapshot(0)
-                    if "init" in self.config:
-                        self.save(0)  # resuming needs no other checkpoint
+                    self._begin()
             yield
+
+    def _begin(self) -> None:
+        """Write what stands in the folder before the first step."""
+        some = figures.montage(self.images.some(figures.GRID))
+        figures.labelled(self.folder / "training_images.png", [("Training images", some)])
+        if self.config["data"].get("crop") == "face":
+            some.save(self.folder / SHEET)
+        self.snapshot(0)
+        if "init" in self.config:
+            self.save(0)  # resuming needs no other checkpoint
 
     def _forget_after(self, seen: int) -> None:
         self.history = [row for row in read_history(self.folder / "history.jsonl") if row["images_seen"] <= seen]
         write_history(self.folder / "history.jsonl", self.history)
-        for file in [*list_snapshots(self.folder / "snapshots"), *list_moments(self.folder / MOMENTS)]:
+        for file in [*self.snapshots(), *list_moments(self.folder / MOMENTS)]:
             if file.images_seen > seen:
                 file.path.unlink()
         self._thin_moments()
         self.saved = seen if seen and (self.folder / "checkpoint").is_dir() else None
+
+    def note(self, seen: int, stats: Tensor) -> None:
+        """Keep the STATS of the step after which `seen` images were seen, on the device, until `read`."""
+        self.pending.append((seen, stats))
+
+    def read(self) -> None:
+        """Read what was noted from the device at once, as rows of the history.
+
+        Raises TrainingError if figures or weights are not finite on any rank.
+        """
+        noted = torch.stack([stats for _, stats in self.pending]).cpu() if self.pending else torch.empty(0, len(STATS))
+        for (seen, _), values in zip(self.pending, noted.tolist(), strict=True):
+            self.history.append({"images_seen": seen, **dict(zip(STATS, map(rounded, values), strict=True))})
+        self.pending.clear()
+        if self.nets.ranks.any(not (noted.isfinite().all() and self.nets.finite())):
+            lr, lr_d = self.nets.config.lr, self.nets.config.lr_d
+            flags = f"--lr {lr / 2:g}" + f" --lr-d {lr_d / 2:g}" * bool(lr_d)
+            raise TrainingError(
+                f"after {self.history[-1]['images_seen']:,} images the losses or the weights are no longer numbers: "
+                f"stopped. The state of {self.saved or 0:,} images is saved: go on from there at a lower rate with "
+                f"--resume {flags}"
+            )
+
+    def since(self, seen: int) -> list[Row]:
+        """The rows of the history after so many images."""
+        return [row for row in self.history if row["images_seen"] > seen]
+
+    def snapshots(self) -> list[Snapshot]:
+        """The fixed-noise grids so far, oldest first."""
+        return list_snapshots(self.folder / SNAPSHOTS)
+
+    def moments(self) -> list[Snapshot]:
+        """The generators to keep, of those written so far."""
+        return thin_moments(list_moments(self.folder / MOMENTS), self.nets.config.moments)
 
     def faces(self) -> Tensor:
         """The shown generator's images of seeds 0 to 63: uint8 [64, nc, S, S]."""
@@ -127,16 +185,15 @@ class Run:
         if not self.writes:
             return
         with self._writing("the last save stands; make room, then --resume"):
-            figures.save_montage(self.faces(), self.folder / "snapshots" / f"{seen:010d}.webp")
-            if self.config["train"]["moments"]:
+            figures.save_montage(self.faces(), self.folder / SNAPSHOTS / f"{seen:010d}.webp")
+            if self.nets.config.moments:
                 (self.folder / MOMENTS).mkdir(exist_ok=True)
                 with writing(self.folder / MOMENTS / f"{seen:010d}.safetensors") as temporary:
                     save_net(self.nets.shown, temporary)
 
     def _thin_moments(self) -> None:
         """Remove surplus generators. Only once a save stands: a run resumed from an earlier one needs them."""
-        moments = list_moments(self.folder / MOMENTS)
-        for moment in set(moments) - set(thin_moments(moments, self.config["train"]["moments"])):
+        for moment in set(list_moments(self.folder / MOMENTS)) - set(self.moments()):
             moment.path.unlink()
 
     def metrics(self) -> dict[str, float]:
@@ -150,7 +207,7 @@ class Run:
         last: whether training is over. Returns a line to print, or none if nothing was measured or a signal ended the
         measurement. Leaves the training's random numbers as they are.
         """
-        every = self.config["train"]["tick"] * self.config["train"]["quality"]
+        every = self.nets.config.tick * self.nets.config.quality
         before, seen = [0, 0, *(row["images_seen"] for row in self.history[-2:])][-2:]
         due = self.history and every and (last or seen // every != before // every)
         if not (self.writes and due and len(self.images) >= MIN_IMAGES) or self.metrics():
@@ -186,10 +243,9 @@ class Run:
             write_history(folder / "history.jsonl", self.history)
             if self._is_best():
                 config = {**self.config, "images_seen": seen, "metrics": self.metrics(), "floor": self._floor()}
-                card = model_card(config)
-                moments = thin_moments(list_moments(folder / MOMENTS), self.config["train"]["moments"])
-                parts = (nets.shown, nets.discriminator, config, self.history, folder / "snapshots", card, moments)
-                save_checkpoint(folder / "checkpoint", *parts)
+                course = Course(self.history, self.snapshots(), self.moments())
+                target = folder / "checkpoint"
+                save_checkpoint(target, nets.shown, nets.discriminator, config, model_card(config), course)
             with writing(folder / STATE) as temporary, temporary.open("wb") as file:
                 torch.save(state, file)
             self._thin_moments()
@@ -202,6 +258,17 @@ class Run:
         against = self.quality.against
         about = {"n": len(self.quality.real), **({} if against == "held-out" else {"against": against})}
         return about | {name: rounded(value) for name, value in self.quality.floor.items()}
+
+    def finish(self, seen: int, hurried: bool) -> None:
+        """Save what no tick has saved and, unless it is hurried, choose seeds and draw the figures."""
+        self.read()
+        self.nets.calibrate()
+        if self.saved != seen:
+            self.snapshot(seen)
+            self.save(seen)
+        if not hurried:
+            self.choose_seeds()
+            self.draw_figures()
 
     def choose_seeds(self) -> None:
         """Choose the checkpoint's seeds to begin with, if its quality was measured against enough images."""
@@ -219,7 +286,7 @@ class Run:
         with self._writing("all is saved but the figures; make room, then --resume"):
             if self.history:
                 figures.loss_plot(self.folder / "loss.png", self.history)
-            figures.animation(self.folder / "progress.webp", list_snapshots(self.folder / "snapshots"))
+            figures.animation(self.folder / "progress.webp", self.snapshots())
             pictures = [("Real images", self.images.some(figures.GRID)), ("Fake images", self.faces())]
             figures.labelled(self.folder / "real_vs_fake.png", [(label, figures.montage(p)) for label, p in pictures])
 
@@ -229,7 +296,7 @@ class Run:
         try:
             yield
         except (OSError, SafetensorError) as error:
-            why = getattr(error, "strerror", None) or reason(error)
+            why = reason(error)
             if self.folder.is_dir():
                 need = BYTES_A_WEIGHT * sum(map(parameter_count, (self.nets.shown, self.nets.discriminator)))
                 free = shutil.disk_usage(self.folder).free

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dcgan.device import CPU
-from dcgan.files import reason
+from dcgan.errors import reason
 from dcgan.model import ModelConfig
 from dcgan.training.augment import augment
 from dcgan.training.config import TrainConfig

@@ -16,7 +16,7 @@ from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.data import images as data
 from dcgan.data import load_images
 from dcgan.model import ModelConfig
-from dcgan.training import command
+from dcgan.training import choices
 from dcgan.training.command import build_parser, choose_settings, main
 from dcgan.training.config import RESUMABLE, TrainConfig, configure
 from tests.training.tiny import TINY_FLAGS as TINY
@@ -230,7 +230,8 @@ def test_resuming_says_which_run_it_wants(original, monkeypatch, capsys, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name", ["checkpoint.old/mine", "generators/0000000009.safetensors", "state/mine", "history.jsonl", "loss.png"]
+    "name",
+    ["checkpoint/mine", "crops.png", "generators/0000000009.safetensors", "state/mine", "history.jsonl", "loss.png"],
 )
 def test_what_is_not_a_runs_own_is_not_overwritten(tmp_path, photos, capsys, name):
     path = tmp_path / "run" / name
@@ -260,7 +261,7 @@ def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
         shutil.copytree(original, run)
         return load_images(*args, **options)
 
-    monkeypatch.setattr(command, "load_images", slowly)
+    monkeypatch.setattr(choices, "load_images", slowly)
     assert "--resume" in refused(capsys, "--dataroot", str(photos), "--out", str(run), *TINY)
     assert contents(run) == contents(original)
 

@@ -11,6 +11,7 @@ from dcgan.data.images import Images
 from dcgan.model import ModelConfig
 from dcgan.training.config import TrainConfig
 from dcgan.training.loop import train
+from dcgan.training.run import About
 
 TINY = ModelConfig(image_size=16, nz=8, ngf=8, ndf=8)
 TINY_FLAGS = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", "--batch-size=8", "--workers=0", "--ngpu=0"]
@@ -31,7 +32,7 @@ def train_tiny(
     run: Path, resume: bool = False, model: ModelConfig = TINY, name: str = "tiny", init=None, **changes
 ) -> Path:
     """Train on pictures in memory into `run`, and return it. changes: to `settings`."""
-    train(model, settings(**changes), in_memory(nc=model.nc), run, resume, name, init=init)
+    train(model, settings(**changes), in_memory(nc=model.nc), run, resume, init, About(name))
     return run
 
 
