@@ -72,5 +72,5 @@ def error_message(error: Exception, what: str) -> str:
         return f"the Hub cannot be reached, and its cache has no whole {what}"
     if is_unreachable(error):
         return "the Hub cannot be reached"
-    message = (isinstance(error, HfHubHTTPError) and error.server_message) or reason(error)
+    message = (isinstance(error, HfHubHTTPError) and error.server_message) or str(error) or reason(error)
     return textwrap.shorten(re.sub(r"\?\S+", "", message), 300)  # queries sign addresses

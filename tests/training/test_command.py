@@ -17,6 +17,7 @@ from dcgan.data import images as data
 from dcgan.data import load_images
 from dcgan.model import ModelConfig
 from dcgan.training import choices
+from dcgan.training.choices import unused
 from dcgan.training.command import build_parser, choose_settings, main
 from dcgan.training.config import RESUMABLE, TrainConfig, configure
 from tests.training.tiny import TINY_FLAGS as TINY
@@ -146,6 +147,34 @@ def test_a_slip_ends_in_a_line_that_is_not_lost_in_all_flags(capsys, flags, advi
     said = capsys.readouterr().err
     assert said.count("\n") <= 2 and "--help" in said
     assert "photos" in said.splitlines()[-1] and ("quotes" in said) == advised
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--changed-data", "ok"], "--changed-data is not used"),
+        (["--epochs", "3", "--max-images", "8"], "--epochs is not used: --max-images 8 decides"),
+        (["--penalty-every", "4"], "--penalty-every is not used: there is no penalty without --r1 or --r2"),
+        (["--recipe", "dcgan", "--adapt", "0.3"], "--adapt is not used: nothing is altered without --augment"),
+        (["--ngpu", "0", "--device", "cuda"], "--device is not used: --ngpu 0 is the CPU"),
+        (["--d-norm", "none", "--d-bias"], "--d-bias is not used: with --d-norm none all layers have a bias"),
+        (["--epochs", "3", "--r1", "1", "--penalty-every", "4", "--d-bias"], ""),
+        ([], ""),
+    ],
+)
+def test_a_flag_that_changes_nothing_beside_the_others_is_named(flags, said):
+    parsed = build_parser().parse_args(flags)
+    lines = unused(parsed, *choose_settings(parsed, {}))
+    assert len(lines) == bool(said)
+    assert all(line.startswith(said) for line in lines)
+
+
+@pytest.mark.parametrize("source", ["avatars", "photos", "hf://datasets/me/blots", "nowhere.mp4"])
+def test_seconds_between_frames_are_for_a_film(tmp_path, photos, monkeypatch, capsys, source):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(photos, "photos")
+    line = refused(capsys, "--dataroot", source, "--every", "2", "--out", "run", *TINY)
+    assert f"--every is for a film, and there is none at '{source}'" in line
 
 
 @pytest.mark.parametrize("prefix", ["", "hf://datasets/", "https://huggingface.co/datasets/"])

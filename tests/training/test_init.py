@@ -109,6 +109,19 @@ def test_resuming_needs_the_checkpoint_no_more_and_says_the_same(begun, photos, 
     assert checkpoint.config["init"] == load_checkpoint(begun).config["init"]
 
 
+def test_resuming_with_another_checkpoint_to_begin_from_is_refused_and_with_the_same_goes_on(
+    begun, base, photos, tmp_path, capsys
+):
+    run, other = shutil.copytree(begun, tmp_path / "mine"), tmp_path / "other"
+    assert main(["--dataroot", str(photos), "--out", str(other), "--max-images=8", *TINY_FLAGS]) == 0
+    capsys.readouterr()
+    assert main(["--resume", "--out", str(run), "--init", str(other), "--max-images=24"]) == 2
+    line = capsys.readouterr().err
+    assert "the run began from 'elders' after 8 images, not from" in line and line.count("\n") == 1
+    assert main(["--resume", "--out", str(run), "--init", str(base), "--max-images=24"]) == 0
+    assert load_checkpoint(run).images_seen == 24
+
+
 def test_a_run_that_began_from_nothing_is_not_resumed_from_a_checkpoint(base, tmp_path, capsys):
     assert main(["--resume", "--out", str(base), "--init", str(base)]) == 2
     assert "--init" in capsys.readouterr().err
