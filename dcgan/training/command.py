@@ -99,8 +99,8 @@ def latest_run() -> str:
 def build_parser() -> argparse.ArgumentParser:
     """The flags: a few about files, and one for each field of ModelConfig and TrainConfig."""
     parser = argparse.ArgumentParser(
-        prog="train.py",
-        usage="python train.py [--dataroot PHOTOS] [--out RUN] [--resume] [FLAG ...], all of which --help explains",
+        prog="python -m dcgan train",
+        usage="%(prog)s [--dataroot PHOTOS] [--out RUN] [--resume] [FLAG ...], all of which --help explains",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
-from dcgan.data import images as data
 from dcgan.data import load_images
+from dcgan.data import packing as data
 from dcgan.model import ModelConfig
 from dcgan.training import choices
 from dcgan.training.choices import unused
