@@ -16,15 +16,17 @@ os.environ.setdefault("GRADIO_TEMP_DIR", VISITORS.name)
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
+import httpx
 from huggingface_hub import SpaceCard
 from starlette.middleware import Middleware
 
 from dcgan.cli import ENDING, handling
 from dcgan.demo.explorer.files import page_head, write_moments, write_page
-from dcgan.demo.middleware import BodyLimit, PageCompression
+from dcgan.demo.middleware import BodyLimit, LightPage
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import about, explore, find, interpolate, lab, real_vs_fake, replay, shell, words
 from dcgan.demo.tabs.theme import THEME
+from dcgan.errors import UserError
 from dcgan.hub.card import parsed_card
 
 MCP = find_spec("mcp") is not None  # with gradio[mcp] the endpoints for scripts are tools of language models, too
@@ -78,7 +80,7 @@ def launch_options(studio: Studio, files: Path) -> dict[str, Any]:
         "state_session_capacity": 256,
         "mcp_server": MCP,
         "ssr_mode": False,  # on a Space the default is a Node server in between
-        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(PageCompression)]},
+        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(LightPage)]},
     }
 
 
@@ -103,11 +105,15 @@ def default_checkpoints(home: Path) -> str | Path:
 def serve(source: str | Path, dataroot: str | None = None) -> None:
     """Serve the page of the checkpoints at `source` until Ctrl-C, SIGTERM or the end of the terminal.
 
-    dataroot: the real images. Raises CheckpointError, DataError, or OSError: the port is taken, say.
+    dataroot: the real images. Raises CheckpointError, DataError, UserError, or OSError: the port is taken, say.
     """
     with handling(signal.default_int_handler, *ENDING), suppress(KeyboardInterrupt):  # before Gradio waits for it
         delete_leftovers()
         studio = Studio(source, dataroot)
         studio.warm_up()
         with closing(studio), tempfile.TemporaryDirectory(prefix="dcgan-page-", ignore_cleanup_errors=True) as files:
-            build_demo(studio).launch(**launch_options(studio, Path(files)))
+            demo, options = build_demo(studio), launch_options(studio, Path(files))
+            try:
+                demo.launch(**options)
+            except (ValueError, httpx.HTTPError) as error:  # Gradio could not open its own page
+                raise UserError(f"the page cannot be reached from this machine: see to HTTP_PROXY ({error})") from None

@@ -4,7 +4,7 @@ import re
 
 from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 UPLOAD = re.compile(r"/gradio_api/upload/?\Z")
@@ -42,13 +42,20 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
     return (413, f"this is too much: at most {most >> 20} MB") if int(length) > most else None
 
 
-class PageCompression:
-    """ASGI middleware: sends the page with gzip, 40 kB in the place of 210. Files pass as they are."""
+class LightPage:
+    """ASGI middleware: sends the page with gzip, 40 kB in the place of 210. Files pass as they are.
+
+    HEAD is answered without making the page: Gradio looks for its own within 3 seconds of its start, or ends.
+    """
 
     def __init__(self, app: ASGIApp):
         self.app, self.compressing = app, GZipMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        is_page = scope["type"] == "http" and not FILE.search(scope["path"])
-        await (self.compressing if is_page else self.app)(scope, receive, send)
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http" or FILE.search(scope["path"]):
+            await self.app(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await Response()(scope, receive, send)
+        else:
+            await self.compressing(scope, receive, send)

@@ -267,6 +267,8 @@ def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> 
     expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
     expect(page).to_have_title("노이즈에서 태어난 얼굴")
     expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅숏이 없습니다"))
+    open_tab(page, "소개")
+    expect(page.get_by_text("카드")).to_be_visible()
     context.close()
 
 

@@ -105,12 +105,22 @@ def test_a_page_outlives_its_server(browser: Browser, checkpoints: Path) -> None
     end(process)
 
 
-@pytest.mark.parametrize("wrong", [["--checkpoints", "nowhere"], ["--dataroot", "nowhere"]])
-def test_a_wrong_path_is_one_line_and_exit_code_2(checkpoints: Path, wrong: list[str]) -> None:
-    command = [sys.executable, "app.py", "--checkpoints", str(checkpoints), *wrong]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize(
+    ("flags", "environment", "named"),
+    [
+        (["--checkpoints", "nowhere"], {}, "nowhere"),
+        (["--dataroot", "nowhere"], {}, "nowhere"),
+        ([], {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""}, "HTTP_PROXY"),  # where nobody listens
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(
+    checkpoints: Path, flags: list[str], environment: dict[str, str], named: str
+) -> None:
+    command = [sys.executable, "app.py", "--checkpoints", str(checkpoints), *flags]
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(free_port()), **environment}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "nowhere" in done.stderr
+    assert named in done.stderr
 
 
 class Proxy(BaseHTTPRequestHandler):

@@ -1,7 +1,8 @@
-/* About: what a GAN is, in five sentences and a picture, and which generator draws here. */
+/* About: what a GAN is, in five sentences and a picture, and which generator draws here. Gradio shows its card:
+   trigger("card", {checkpoint: name, language}) asks for another one. */
 
 import { ofCheckpoint } from "./engine.js";
-import { make, spelled, svg, t } from "./parts.js";
+import { language, make, spelled, svg, t } from "./parts.js";
 
 const SENTENCES = [
   "A generative adversarial network is two networks that play against each other.",
@@ -11,7 +12,7 @@ const SENTENCES = [
   "So nobody you see here exists, and what you move in Explore are the numbers that a face is made of.",
 ];
 
-export const mount = ofCheckpoint((root, _, checkpoint) => {
+export const mount = ofCheckpoint((root, _, checkpoint, __, trigger) => {
   const text = (x, y, words) => svg("text", { x, y, "text-anchor": "middle" }, t(words));
   const box = (x, y, words, kind) =>
     [svg("rect", { x: x - 70, y: y - 22, width: 140, height: 44, rx: 8, class: kind }), text(x, y + 6, words)];
@@ -30,7 +31,11 @@ export const mount = ofCheckpoint((root, _, checkpoint) => {
   root.replaceChildren(make("div", { className: "explorer single about" },
     make("h2", {}, t("What a GAN is")), make("p", {}, ...SENTENCES.map((sentence) => `${t(sentence)} `)), figure,
     make("h2", {}, t("What draws here")), facts));
-  const show = (summary) => (facts.textContent = spelled(summary.sentences));
+  const show = (summary) => {
+    facts.textContent = spelled(summary.sentences);
+    if (language !== "en" || summary !== checkpoint) trigger("card", { checkpoint: summary.name, language });
+    checkpoint = summary;
+  };
   show(checkpoint);
   return show;
 });

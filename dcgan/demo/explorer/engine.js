@@ -43,7 +43,12 @@ export const ofCheckpoint = (build) => async (root, { value, server, trigger }) 
 };
 
 function createEngine(server) {
-  const painter = startPainter();
+  const painter = startPainter((error) => {
+    failure = error && error.message;
+    if (error) return;
+    tell("");
+    dispatchEvent(new Event("answering")); // for faces that could not be drawn
+  });
   const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE));
   const opened = new Map(); // index of a checkpoint: promise of {index} and its checkpoint.json
   const listeners = [];
@@ -79,22 +84,11 @@ function createEngine(server) {
     return name ? knownAt(Math.max(0, first.summary.names.indexOf(name))) : first;
   }
 
-  function load(file) {
-    const loading = painter.load(file);
-    const succeed = () => {
-      failure = null;
-      tell("");
-      dispatchEvent(new Event("answering")); // for faces that could not be drawn
-    };
-    loading.then(succeed, (error) => (failure = error.message));
-    return loading;
-  }
-
   /* Draw the first of some latents or, where the server draws, the first 64 of them -> [{picture, enlarged}] */
   async function draw({ index, summary: { name, size } }, moment, latents, enlarging) {
     const file = address(index, moment == null ? "generator.safetensors" : `moments/${moment}.safetensors`);
     if (!painter.has(file)) {
-      const loading = load(file);
+      const loading = painter.load(file);
       await (server.draw ? Promise.race([loading, patience]).catch(() => {}) : loading);
     }
     const here = painter.has(file);
@@ -127,7 +121,7 @@ function createEngine(server) {
     stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, about.summary.nz, about.directions);
   const latentsOf = (about, faces) => faces.map((face) => latentOf(about, face));
 
-  const ready = load(address(0, "generator.safetensors")); // in the background, as soon as the page is open
+  const ready = painter.load(address(0, "generator.safetensors")); // in the background, as soon as the page is open
   ready.catch(() => {});
   return {
     ready,

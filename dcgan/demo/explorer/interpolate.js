@@ -66,14 +66,11 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   const download = (format, label) => {
     const self = button(label, async () => {
       self.disabled = true;
-      try {
+      await message.attempt(async () => {
         const seconds = duration() * (way.loop ? 1 : 2);
         const file = await server.animation({ ...request(way), format, seconds });
         save(await (await fetch(file)).blob(), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
-        message.say("");
-      } catch (error) {
-        message.say(error.message);
-      }
+      });
       self.disabled = false;
     });
     return self;

@@ -1,9 +1,9 @@
 /* The worker that draws, seen from the page: faces in the order of the requests, weights beside that.
-   A refusal is an Error whose message says what went wrong. */
+   A refusal is an Error whose message says what went wrong. onload(error) hears of weights that have come, or why not. */
 
 const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive may be fetched again
 
-export function startPainter() {
+export function startPainter(onload) {
   const waiting = new Map(); // number of a request: the resolve and reject of its promise
   const loads = new Map(); // address of weights: a promise, fulfilled when they are there
   const there = new Set();
@@ -41,7 +41,13 @@ export function startPainter() {
   function load(address) {
     if (!loads.has(address)) {
       loads.set(address, send({ load: address }));
-      loads.get(address).then(() => there.add(address), () => setTimeout(() => loads.delete(address), LOAD_AGAIN));
+      loads.get(address).then(() => {
+        there.add(address);
+        onload(null);
+      }, (error) => {
+        setTimeout(() => loads.delete(address), LOAD_AGAIN);
+        onload(error);
+      });
     }
     return loads.get(address);
   }

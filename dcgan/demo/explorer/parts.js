@@ -214,10 +214,12 @@ export function player(step) {
 
 export const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/* A line for errors, read aloud when it changes; say("") empties it. */
+/* A line for errors, read aloud when it changes; say("") empties it, attempt(work) says why work fails. */
 export function messageLine() {
   const element = make("p", { className: "message", role: "status" });
-  return { element, say: (text) => element.textContent !== text && (element.textContent = text) };
+  const say = (text) => element.textContent !== text && (element.textContent = text);
+  const attempt = (work) => work().then(() => say(""), (error) => say(error.message));
+  return { element, say, attempt };
 }
 
 export function save(blob, name) {

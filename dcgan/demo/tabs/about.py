@@ -1,8 +1,12 @@
 """About: what a GAN is, the checkpoint's model card, and how to train one's own."""
 
+import json
+import re
+
 import gradio as gr
 
 from dcgan.demo.checkpoints import card
+from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import PRIVATE, endpoint, refusals, words
 from dcgan.demo.tabs.component import component
@@ -13,6 +17,7 @@ pip install -r requirements.txt
 python train.py --dataroot my_photos --out runs/mine    # a folder or a zip; hours on a CPU, minutes on a GPU
 python app.py --checkpoints runs/mine                   # this page, with your faces
 ```"""
+KOREAN_CARD = json.loads((EXPLORER / "ko_card.json").read_text(encoding="utf-8"))  # phrases with {gaps}
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
@@ -22,8 +27,21 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         """The model card of a checkpoint, in Markdown."""
         return card(studio.checkpoints.get(checkpoint))
 
-    component("about", studio, checkpoint)
+    def shown_card(event: gr.EventData) -> str:
+        text = model_card(event.checkpoint)
+        return in_korean(text) if event.language == "ko" else text
+
+    view = component("about", studio, checkpoint, events=["card"])
     gr.Markdown(words(YOUR_OWN))
     shown = gr.Markdown(model_card())
-    checkpoint.change(refusals()(model_card), checkpoint, shown, preprocess=False, api_name="shown_card", **PRIVATE)
+    view.card(refusals()(shown_card), None, shown, **PRIVATE)
     endpoint("model_card", model_card)
+
+
+def in_korean(card: str) -> str:
+    """A model card with the phrases that all cards share in Korean."""
+    for english, korean in KOREAN_CARD.items():
+        words = re.escape(english).replace(r"\ ", r"\s+")  # lines are broken anywhere
+        phrase = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[\\d,]+)", words)
+        card = re.sub(phrase, lambda found, korean=korean: korean.format(**found.groupdict()), card)
+    return card
