@@ -35,7 +35,7 @@ MAX_STOPS = 8  # faces of a chain
 RANKED = range(2_000_000, 2_000_256)  # seeds of faces to rank a face among where no photographs are at hand
 MAX_CLOSEST = 16
 DIGITS = 2  # of a latent in a link: as fine as the sliders
-WARM_UP_AFTER = 5.0  # seconds
+WARM_UP_AFTER = 5.0  # seconds, in which the page opens
 
 Faces = Sequence[int | dict[str, Any]]  # seeds or specifications
 T = TypeVar("T")
@@ -82,9 +82,10 @@ class Studio:
         """Compute in the background, soon, what first visitors would else wait for; until `close` is called."""
 
         def work() -> None:
-            for name in self.checkpoints.names:
-                self.real_images.begin(self.checkpoints.get(name))
             self._closed.wait(WARM_UP_AFTER)
+            for name in self.checkpoints.names:
+                if not self._closed.is_set():
+                    self.real_images.begin(self.checkpoints.get(name))
             for name in self.checkpoints.names:
                 for prepare in (self.ranking, self.opinion, self.inversion, lambda name: self.closest(0, 1, name)):
                     with suppress(ValueError):  # there are no real images
