@@ -58,7 +58,7 @@ def make_checkpoint(
             then.main[-2].weight.mul_(0.2 + seen / 10_000)  # type: ignore[union-attr, operator]
         save_net(then, snapshots / f"{seen:010d}.safetensors")
     course = Course(history, list_snapshots(snapshots), list_moments(snapshots))
-    save_checkpoint(folder, generator, discriminator, config, "# a card\n", course)
+    save_checkpoint(folder, generator, discriminator, config, "# a card\n\n## Use\n", course)
     return folder
 
 

@@ -268,15 +268,15 @@ def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> 
     expect(page).to_have_title("노이즈에서 태어난 얼굴")
     expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅숏이 없습니다"))
     open_tab(page, "소개")
-    expect(page.get_by_text("카드")).to_be_visible()
+    expect(page.get_by_role("heading", name="쓰는 법")).to_be_visible()
     context.close()
 
 
 def test_every_word_of_the_page_is_in_korean_too() -> None:
-    korean = json.loads((EXPLORER / "ko.json").read_text(encoding="utf-8"))
+    korean, card = (json.loads((EXPLORER / f"{name}.json").read_text(encoding="utf-8")) for name in ("ko", "ko_card"))
     scripts = "".join(path.read_text(encoding="utf-8") for path in EXPLORER.glob("*.js"))
     assert set(re.findall(r"""\bt\("([^"]+)\"""", scripts)) <= set(korean)
-    for english, translated in korean.items():
+    for english, translated in [*korean.items(), *card.items()]:
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated))
 
 

@@ -89,7 +89,7 @@ def test_a_checkpoint_in_words_and_figures(studio: Studio, tmp_path: Path) -> No
     assert "grey" in about.about(grey)
     for checkpoint in (grey, studio.checkpoints.get("people")):
         assert {text for text, _ in about.sentences(checkpoint)} <= set(KOREAN)
-    assert about.card(grey) == "# a card"
+    assert about.card(grey) == "# a card\n\n## Use"
     (grey.folder / "README.md").write_text("---\ntags: [x]\n---\n# Mine\n![faces](grid.webp)\n")
     assert about.card(grey) == "# Mine"
 
