@@ -43,5 +43,5 @@ def in_korean(card: str) -> str:
     for english, korean in KOREAN_CARD.items():
         words = re.escape(english).replace(r"\ ", r"\s+")  # lines are broken anywhere
         phrase = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[\\d,]+)", words)
-        card = re.sub(phrase, lambda found, korean=korean: korean.format(**found.groupdict()), card)
+        card = re.sub(phrase, re.sub(r"\{(\w+)\}", r"\\g<\1>", korean), card)
     return card
