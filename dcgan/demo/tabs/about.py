@@ -41,7 +41,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 def in_korean(card: str) -> str:
     """A model card with the phrases that all cards share in Korean."""
     for english, korean in KOREAN_CARD.items():
-        words = re.escape(english).replace(r"\ ", r"\s+")  # lines are broken anywhere
-        phrase = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[\\d,]+)", words)
-        card = re.sub(phrase, re.sub(r"\{(\w+)\}", r"\\g<\1>", korean), card)
+        phrase = re.escape(english).replace(r"\ ", r"\s+")  # lines are broken anywhere
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[\\d,]+)", phrase)
+        card = re.sub(pattern, re.sub(r"\{(\w+)\}", r"\\g<\1>", korean), card)
     return card
