@@ -14,7 +14,7 @@ from dcgan.data.sources import open_source
 
 WIDTH, HEIGHT = 1600, 1200
 SIZES = 80, 1000  # pixels of a pasted picture's side, even in their logarithm
-TURNS = 0, 15, 30, 45  # degrees to either side
+TURNS = 0, 15, 30, 45, 90, 180  # degrees to either side
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ KINDS = {"name": str, "images_seen": int, "model": dict, "train": dict, "data": 
 KINDS |= {"init": dict}  # what its training began from: name, images_seen, data and, if that too began from one, init
 KINDS |= {"seeds": list}  # of faces to begin with
 DATA_KINDS = {"name": str, "count": int, "digest": str, "license": str, "limits": str, "hub": str, "source": str}
+DATA_KINDS |= {"every": float}
 
 
 class CheckpointError(UserError):
@@ -110,6 +111,11 @@ class Checkpoint:
     def crop(self) -> str:
         """What of the pictures it was trained on: "face", each face in them, or "centre"."""
         return "face" if self.data.get("crop") == "face" else "centre"
+
+    @property
+    def every(self) -> float:
+        """Seconds between the frames that it was trained on, from 0.01 up; 1 where that was no film."""
+        return max(0.01, self.data.get("every") or 1.0)
 
     @property
     def hub(self) -> str | None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
+from dcgan.data.deep import in_8_bits
 from dcgan.data.faces import Landmarks, find_faces, framed, side
 
 CROP_VERSION = 5  # part of a packed set's key: raise it when the same file gives other pixels
@@ -102,21 +103,9 @@ def in_srgb(image: Image.Image) -> Image.Image:
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """The picture over white and with 8 bits a channel.
-
-    Integers of 16 or 32 bits and floats are scaled, where Pillow would clip them to 255: from 0, or the lowest level
-    if that is negative, to the first of the usual white levels (1 for floats, those of 8, 10, 12, 14 and 16 bits for
-    integers) that none exceeds, so that pictures of one camera keep their brightness to each other; else to the
-    brightest level.
-    """
+    """The picture over white and with 8 bits a channel."""
     if image.mode.startswith("I") or image.mode == "F":
-        levels = np.asarray(image, dtype=np.float64)
-        finite = levels[np.isfinite(levels)]
-        black, brightest = finite.min(initial=0), finite.max(initial=0)
-        usual = (1,) if image.mode == "F" else [2**bits - 1 for bits in (8, 10, 12, 14, 16)]
-        white = next((level for level in usual if brightest <= level), brightest)
-        levels = np.nan_to_num((levels - black) / (white - black), posinf=1).clip(0, 1)
-        return Image.fromarray((levels * 255).astype(np.uint8))
+        return Image.fromarray(in_8_bits(np.asarray(image)))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

@@ -10,6 +10,7 @@ left and the right corner of the mouth, in pixels. A frame is where they lie in 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from PIL import Image
 
 Landmarks = NDArray[np.float64]
 
-VERSION = 1  # part of the keys of what is kept of photos: raise it when `find_faces` finds others
+VERSION = 2  # part of the keys of what is kept of photos: raise it when `find_faces` finds others
 
 # Medians over 700 photos of UTKFace, made symmetrical. The chin lies at 0.99 of the height.
 FRAME: Landmarks = np.array([(0.304, 0.286), (0.696, 0.286), (0.5, 0.524), (0.329, 0.676), (0.671, 0.676)])
@@ -30,6 +31,8 @@ SUSPECTED, MIN_SCORE, UPRIGHT = 0.4, 0.8, 0.9
 # The sides, in pixels, of the views of a close look, one after the other. YuNet is surest of faces of about 100 px; of
 # larger ones it places the landmarks better: of small ones that are turned it sees half of the turn.
 VIEWS = (256, 448, 448, 448)
+TURNS = 1j, -1j, -1  # of a face among others that lies on a side, or is upside down
+QUARTERS = Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270
 MARGIN = 0.28  # of a view's side, around the frame
 LEVEL = math.radians(3)  # the turn between two views that ends them
 SAME = 0.5  # of the distance between a face's eyes and mouth: what is found nearer to its middle is that face again
@@ -42,19 +45,21 @@ class NoDetector(ImportError):
 
 
 def find_faces(image: Image.Image) -> list[Landmarks]:
-    """The faces of a picture, each once, the largest first. Raises NoDetector."""
-    image, suspects = image.convert("RGB"), []
-    for longer in sorted({LARGE, max(LARGE, min(SMALL, max(image.size)))}):
-        scale = longer / max(image.size)
-        width, height = (max(1, round(length * scale)) for length in image.size)
-        suspects += [(score, face / scale) for score, face in _detect(image.resize((width, height)), SUSPECTED)]
-    faces: list[Landmarks] = []
-    for _, suspect in sorted(suspects, key=lambda item: -item[0]):
-        if not any(_same(suspect, other) for other in faces):
-            score, face = _close_look(image, suspect)
-            if score >= MIN_SCORE and not any(_same(face, other) for other in faces):
-                faces.append(face)
-    return sorted(faces, key=_extent, reverse=True)
+    """The faces of a picture, each once, the largest first. Raises NoDetector.
+
+    A picture in which none is surely upright is also looked at from its other sides.
+    """
+    image = image.convert("RGB")
+    found = _search(image, TURNS)
+    for quarters, way in enumerate(QUARTERS, 1):
+        if any(score >= UPRIGHT for score, _ in found):
+            break
+        turned = image.transpose(way)
+        there = _search(turned, ())
+        if any(score >= UPRIGHT for score, _ in there):
+            middle, other = complex(*image.size) / 2, complex(*turned.size) / 2
+            found = [(score, _points(middle + 1j**quarters * (face @ (1, 1j) - other))) for score, face in there]
+    return sorted((face for _, face in found), key=_extent, reverse=True)
 
 
 def plain_face(picture: Image.Image) -> Landmarks | None:
@@ -104,13 +109,31 @@ def framed(image: Image.Image, face: Landmarks, size: int, frame: Landmarks = FR
     return Image.fromarray(level).resize((size, size), Image.Resampling.BILINEAR)
 
 
-def _close_look(image: Image.Image, face: Landmarks) -> tuple[float, Landmarks]:
-    """The landmarks of a suspected face, with their score, measured where it is large and level; 0 if it is none."""
+def _search(image: Image.Image, turns: Sequence[complex]) -> list[tuple[float, Landmarks]]:
+    """The faces of an RGB picture as it is held, each once, with their scores. turns: see `_close_look`."""
+    suspects = []
+    for longer in sorted({LARGE, max(LARGE, min(SMALL, max(image.size)))}):
+        scale = longer / max(image.size)
+        width, height = (max(1, round(length * scale)) for length in image.size)
+        suspects += [(score, face / scale) for score, face in _detect(image.resize((width, height)), SUSPECTED)]
+    found: list[tuple[float, Landmarks]] = []
+    for _, suspect in sorted(suspects, key=lambda item: -item[0]):
+        if not any(_same(suspect, face) for _, face in found):
+            score, face = _close_look(image, suspect, turns)
+            if score >= MIN_SCORE and not any(_same(face, other) for _, other in found):
+                found.append((score, face))
+    return found
+
+
+def _close_look(image: Image.Image, face: Landmarks, turns: Sequence[complex]) -> tuple[float, Landmarks]:
+    """The landmarks of a suspected face, with their score, measured where it is large and level; 0 if it is none.
+
+    turns: by which it may be turned besides.
+    """
     best = _levelled(image, face)
-    for turn in (1j, -1j, -1) if best[0] < UPRIGHT else ():  # it may lie on a side, or be upside down
+    for turn in turns if best[0] < UPRIGHT else ():
         z = face @ (1, 1j)
-        z = z.mean() + turn * (z - z.mean())
-        best = max(best, _levelled(image, np.stack([z.real, z.imag], axis=1)), key=lambda looked: looked[0])
+        best = max(best, _levelled(image, _points(z.mean() + turn * (z - z.mean()))), key=lambda looked: looked[0])
     return best
 
 
@@ -124,8 +147,7 @@ def _levelled(image: Image.Image, face: Landmarks) -> tuple[float, Landmarks]:
         if not found:
             break
         score, seen = max(found, key=lambda item: item[0])
-        z = origin + scale * (seen @ (1, 1j))
-        face = np.stack([z.real, z.imag], axis=1)
+        face = _points(origin + scale * (seen @ (1, 1j)))
         if view == VIEWS[-1] and abs(np.angle(_similarity(frame, seen)[0])) < LEVEL:
             break
     return score, face
@@ -148,6 +170,11 @@ def _detect(image: Image.Image, least: float) -> list[tuple[float, Landmarks]]:
 @cache
 def _model() -> NDArray[np.uint8]:
     return np.fromfile(MODEL, np.uint8)
+
+
+def _points(z: NDArray[np.complexfloating]) -> Landmarks:
+    """Landmarks x + iy [5] as pairs."""
+    return np.stack([z.real, z.imag], axis=1)
 
 
 def _extent(face: Landmarks) -> float:

@@ -20,16 +20,18 @@ def load_images(
     cache: Path | None = None,
     progress: bool = True,
     crop: str = "centre",
+    every: float = 1.0,
 ) -> Images:
     """The images of a source at `image_size`, from the cache or decoded now.
 
     source: a folder, a zip, "avatars" for the drawn faces, hf://datasets/OWNER/NAME, or one that is open.
     workers: processes that decode. limit: only the first so many. cache: by default that of the user. progress: False
-    prints nothing. crop: "centre", or "face" for an image of each face.
+    prints nothing. crop: "centre", or "face" for an image of each face. every: seconds
+    between the frames of a film.
     Of several processes that load the same images one decodes them; the others wait, and find them packed.
     Raises DataError if there is nothing to read, or no room for the cache.
     """
-    found, source = (open_source(source, limit), source) if isinstance(source, str) else (source, source.name)
+    found, source = (open_source(source, limit, every), source) if isinstance(source, str) else (source, source.name)
     if limit is not None:
         found.names = found.names[:limit]
     _check_found(found, source, progress)

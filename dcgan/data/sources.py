@@ -16,6 +16,7 @@ from pillow_heif import register_heif_opener
 
 from dcgan.data import avatars
 from dcgan.data.crop import XMP, turned
+from dcgan.data.deep import with_deep_colours
 from dcgan.errors import UserError, reason
 
 SUFFIXES = (
@@ -148,8 +149,17 @@ def is_drawn(source: str) -> bool:
     return source == avatars.SOURCE and not Path(source).exists()
 
 
-def open_source(source: str, limit: int | None = None) -> Source:
-    """The source that a --dataroot names; from the Hub, no more than `limit` images. Raises DataError."""
+def is_film(source: str) -> bool:
+    """Whether a --dataroot names a film."""
+    path = Path(source)
+    return path.suffix.lower() in FILMS and path.is_file()
+
+
+def open_source(source: str, limit: int | None = None, every: float = 1.0) -> Source:
+    """The source that a --dataroot names. Raises DataError.
+
+    From the Hub come no more than `limit` images, from a film a frame every so many seconds.
+    """
     if source.startswith("hf://"):
         try:
             from dcgan.data.hub import HubSource
@@ -161,10 +171,10 @@ def open_source(source: str, limit: int | None = None) -> Source:
     path = Path(os.path.expanduser(source))  # noqa: PTH111  # pathlib fails where there is no such user
     if path.is_dir():
         return FolderSource(path)
-    if path.is_file() and path.suffix.lower() in FILMS:
+    if is_film(str(path)):
         from dcgan.data.film import FilmSource
 
-        return FilmSource(path)
+        return FilmSource(path, every)
     if path.is_file():
         return ZipSource(path)
     raise DataError(
@@ -242,7 +252,7 @@ def _open_image(file: Path | IO[bytes], size: int) -> Image.Image:
     image = Image.open(file, formats=_formats())
     if any(CREATOR in str(image.info.get(block)) for block in XMP):
         raise DataError("a DCGAN drew it")
-    return image
+    return with_deep_colours(image, file)
 
 
 def _formats() -> list[str]:

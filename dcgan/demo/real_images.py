@@ -125,7 +125,7 @@ class RealImages:
             return None
         model, stand_ins = checkpoint.model, where == SOURCE and not checkpoint.is_drawn
         crop = "centre" if stand_ins else checkpoint.crop
-        key = where, model.image_size, model.nc, crop, division(checkpoint.data)
+        key = where, model.image_size, model.nc, crop, checkpoint.every, division(checkpoint.data)
         with self._lock:
             reading = self._reading.get(key)
             if reading is None or (reading.done() and reading.exception()):  # the network may be back
@@ -139,13 +139,15 @@ def _on_the_hub(checkpoint: Checkpoint) -> str | None:
     return f"hf://datasets/{checkpoint.hub}" if checkpoint.hub and os.environ.get("SPACE_ID") else None
 
 
-def _read(reading: Future[RealSet], where: str, size: int, nc: int, crop: str, divided: tuple[bool, bool]) -> None:
+def _read(
+    reading: Future[RealSet], where: str, size: int, nc: int, crop: str, every: float, divided: tuple[bool, bool]
+) -> None:
     """Resolve `reading` to the images at `where`, divided as training divided them, or to a DataError."""
     try:
         limit = DRAWN if where == SOURCE else STREAMED if where.startswith("hf://") else None
         # No worker processes: a fork of a server full of threads may never wake up.
         source = DrawnSource() if where == SOURCE else where
-        images = load_images(source, size, nc, workers=0, limit=limit, progress=False, crop=crop)
+        images = load_images(source, size, nc, workers=0, limit=limit, progress=False, crop=crop, every=every)
         reading.set_result(RealSet(images.divided(*divided)))
     except Exception as error:  # the thread has nobody else to tell
         reading.set_exception(DataError(str(error).rstrip(".")))

@@ -92,7 +92,7 @@ def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str | None) -> dic
     """
     drawn, model = dataroot is None or is_drawn(dataroot), checkpoint.model
     source, limit = dataroot or DrawnSource(), MAX_REALS if drawn else None
-    images = load_images(source, model.image_size, model.nc, limit=limit, crop=checkpoint.crop)
+    images = load_images(source, model.image_size, model.nc, limit=limit, crop=checkpoint.crop, every=checkpoint.every)
     chosen = images.batch(evenly(np.arange(len(images)), MAX_REALS))
     picture(grid(chosen.permute(0, 2, 3, 1).numpy())).save(file, quality=90)
     return {"count": len(chosen), "note": "Real: {count} drawn faces." if drawn else "Real: {count} photos."}

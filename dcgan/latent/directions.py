@@ -222,7 +222,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = load_checkpoint(local_folder(flags.checkpoint))
     model, net, images = checkpoint.model, None, None
     if flags.dataroot:
-        images = load_images(flags.dataroot, model.image_size, model.nc, crop=checkpoint.crop)
+        images = load_images(flags.dataroot, model.image_size, model.nc, crop=checkpoint.crop, every=checkpoint.every)
         images = images.divided(*division(checkpoint.data))
         net = attribute_net(images)
     directions = fit_directions(checkpoint, readers_for(checkpoint, net), seed=flags.seed)

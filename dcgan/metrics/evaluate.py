@@ -222,8 +222,9 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     if len(crops) > 1:
         raise MetricError(f"side by side all must be trained on one --crop, not {' and '.join(sorted(crops))}")
     model, crop = checkpoints[flags.checkpoint[0]].model, crops.pop()
-    images = load_images(flags.dataroot, model.image_size, model.nc, crop=crop)
-    images = images.divided(*division(checkpoints[flags.checkpoint[0]].data))
+    first = checkpoints[flags.checkpoint[0]]
+    images = load_images(flags.dataroot, model.image_size, model.nc, crop=crop, every=first.every)
+    images = images.divided(*division(first.data))
     notes = [
         f"{name} was trained on other images than these: what is said of training images is not about its own"
         for name, checkpoint in checkpoints.items()

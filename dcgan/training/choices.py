@@ -8,9 +8,8 @@ from typing import Any
 
 from dcgan.checkpoint import Checkpoint
 from dcgan.data import avatars, load_images
-from dcgan.data.film import FilmSource
 from dcgan.data.images import Images
-from dcgan.data.sources import FILMS, DrawnSource, Source, is_drawn
+from dcgan.data.sources import DrawnSource, Source, is_drawn, is_film
 from dcgan.model import ModelConfig
 from dcgan.training.config import RECIPES, RESUMABLE, TrainConfig, configure
 from dcgan.training.init import check_shape
@@ -97,15 +96,12 @@ class DataChoice:
     @property
     def is_film(self) -> bool:
         """Whether they are the frames of a film."""
-        path = Path(self.dataroot)
-        return self.is_local and path.is_file() and path.suffix.lower() in FILMS
+        return self.is_local and is_film(self.dataroot)
 
     def load(self, model: ModelConfig, workers: int, progress: bool) -> Images:
         """The images at the size and in the colours of the networks. Raises DataError."""
         source: str | Source = DrawnSource() if self.drawn else self.dataroot
-        if self.every and self.is_film:
-            source = FilmSource(Path(self.dataroot), self.every)
-        how = {"limit": self.limit, "progress": progress, "crop": self.crop}
+        how = {"limit": self.limit, "progress": progress, "crop": self.crop, "every": self.every or 1.0}
         images = load_images(source, model.image_size, model.nc, workers, **how)  # type: ignore[arg-type]
         return replace(images, keep_duplicates=self.keep_duplicates)
 
@@ -113,7 +109,7 @@ class DataChoice:
         """What resuming needs, from any folder, and no checkpoint may say: paths are the maker's own."""
         path = Path(self.dataroot)
         here = str(path.resolve()) if self.is_local and path.exists() else self.dataroot
-        return {"dataroot": here, "limit": self.limit, "every": self.every}
+        return {"dataroot": here, "limit": self.limit}
 
     def about(self, name: str) -> dict[str, Any]:
         """What config.json says of them besides what was found in them. name: of the images."""
@@ -121,7 +117,12 @@ class DataChoice:
         known = {"name": name, "license": None, "limits": None, "hub": hub, "source": None}
         if self.drawn:
             known |= {"name": avatars.NAME, "license": avatars.LICENSE, "source": avatars.SOURCE}
-        return {**known, **{key: value for key, value in self.said.items() if value}, "crop": self.crop}
+        return {
+            **known,
+            **{key: value for key, value in self.said.items() if value},
+            "crop": self.crop,
+            "every": self.every,
+        }
 
 
 def choose_data(flags: argparse.Namespace, saved: dict[str, Any], run: Path) -> DataChoice:

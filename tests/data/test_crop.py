@@ -3,13 +3,14 @@
 import io
 import struct
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from torchvision import transforms
 
 from dcgan.data.crop import square, turned
-from tests.data.pictures import BLACK, BLUE, GREEN, RED, WHITE, blot, colour, load, put
+from tests.data.pictures import BLACK, BLUE, GREEN, RED, WHITE, blot, colour, load, put, zip_of
 
 STORED_AS = {  # what a camera does to a picture before it writes this orientation beside it
     1: None,
@@ -231,3 +232,23 @@ def test_cmyk_and_palettes_with_alpha_keep_their_colours():
     assert colour(square(kept(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "TIFF"), 16, 3)) == list(RED)
     palette = Image.new("RGBA", (16, 16), (0, 0, 255, 0)).quantize(4)
     assert colour(square(kept(palette, "PNG"), 16, 3)) == list(WHITE)
+
+
+@pytest.mark.parametrize("kind", [".png", ".tiff"])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_colours_of_fewer_bits_in_16_are_as_bright_as_they_are_meant(tmp_path, bits, alpha, kind):
+    white = 2**bits - 1
+    pixels = np.zeros((16, 16, 4 if alpha else 3), np.uint16)
+    pixels[:, 8:, :3] = white // 4, white // 2, white  # OpenCV's order: blue, green, red
+    pixels[:, :, 3:] = 2**16 - 1
+    cv2.imwrite(str(tmp_path / f"deep{kind}"), pixels)
+    for source in (tmp_path, zip_of(tmp_path, tmp_path.with_suffix(".zip"))):
+        [found] = load(source).pixels
+        assert colour(found[:, :, :8]) == [0, 0, 0]
+        assert colour(found[:, :, 8:]) == pytest.approx([255, 127, 63], abs=1)
+
+
+def test_a_picture_that_is_dark_in_8_bits_stays_dark(tmp_path):
+    Image.new("RGB", (16, 16), (9, 5, 0)).save(tmp_path / "night.png")
+    assert colour(load(tmp_path).pixels[0]) == [9, 5, 0]

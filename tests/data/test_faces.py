@@ -16,7 +16,7 @@ def difference(a: Image.Image, b: Image.Image) -> float:
     return float(np.abs(np.asarray(a, np.int16) - np.asarray(b, np.int16)).mean())
 
 
-@pytest.mark.parametrize("turn", [0, 25, -35])
+@pytest.mark.parametrize("turn", [0, 25, -35, 80, -100, 180])
 def test_a_face_is_framed_alike_wherever_it_is_and_however_it_is_turned(turn: int) -> None:
     upright, turned = photo((3, (600, 450))), photo((3, (280, 620)), turn=turn, seed=1)
     (expected,), (found,) = find_faces(upright), find_faces(turned)

@@ -1,27 +1,37 @@
 """The frames of a film: which are taken, how they are turned, and how they are divided."""
 
+import io
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
+from pillow_heif import register_heif_opener
 
+from dcgan import load_checkpoint
+from dcgan.__main__ import main
+from dcgan.data import load_images
 from dcgan.data.film import FilmSource
-from tests.data.pictures import load, put, refused
+from dcgan.demo.real_images import RealImages
+from tests.data.pictures import colour, load, put, refused
+
+
+def filmed(path: Path, frames: int = 300) -> Path:
+    """A film of 5 frames a second, each brighter than the last, from 20 to 220."""
+    with av.open(path, "w") as file:
+        stream = file.add_stream("libx264", rate=5, options={"g": "25"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(frames):
+            level = np.full((48, 64, 3), 20 + i * 200 // frames, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(level, "rgb24")))
+        file.mux(stream.encode())
+    return path
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 seconds at 5 frames a second, each brighter than the last, from 20 to 220."""
-    path = tmp_path_factory.mktemp("films") / "walk.mp4"
-    with av.open(path, "w") as file:
-        stream = file.add_stream("libx264", rate=5, options={"g": "25"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(300):
-            level = np.full((48, 64, 3), 20 + i * 200 // 300, np.uint8)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(level, "rgb24")))
-        file.mux(stream.encode())
-    return path
+    return filmed(tmp_path_factory.mktemp("films") / "walk.mp4")  # 60 seconds
 
 
 @pytest.mark.parametrize(("every", "most"), [(1.0, 60), (0.5, 120), (7.0, 9)])
@@ -48,3 +58,40 @@ def test_a_film_among_pictures_is_named_and_what_is_no_film_is_refused(film: Pat
     assert "1 .mov (a film: give it alone as --dataroot)" in capsys.readouterr().out
     (tmp_path / "c.mp4").write_bytes(b"no film")
     assert "cannot be read as a film" in refused(tmp_path / "c.mp4")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "HEIF"])
+def test_of_a_motion_photo_the_still_is_taken(tmp_path: Path, kind: str) -> None:
+    register_heif_opener()
+    still, motion = io.BytesIO(), filmed(tmp_path / "motion.mp4", 10).read_bytes()
+    Image.new("RGB", (64, 48), (200, 30, 90)).save(still, kind)
+    if kind == "HEIF":  # as phones do: a box of its own behind the picture
+        motion = (len(motion) + 8).to_bytes(4, "big") + b"mpvd" + motion
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / ("a.jpg" if kind == "JPEG" else "a.heic")).write_bytes(still.getvalue() + motion)
+    images = load(folder)
+    assert not images.skipped
+    assert colour(images.pixels[0]) == pytest.approx([200, 30, 90], abs=6)
+
+
+def test_a_checkpoint_remembers_how_many_seconds_lie_between_its_frames(film: Path, tmp_path: Path, capsys) -> None:
+    run, flags = tmp_path / "run", ["--image-size", "16", "--ngf", "4", "--ndf", "4", "--batch-size", "4"]
+    start = ["train", "--dataroot", str(film), "--out", str(run), "--max-images", "8", *flags]
+    assert main([*start, "--every", "0.5"]) == 0
+    checkpoint = load_checkpoint(run)
+    assert checkpoint.every == 0.5
+    images = load_images(str(film), 16, every=checkpoint.every, progress=False)
+    assert images.are_those_of(checkpoint.data)
+    assert RealImages(str(film)).begin(checkpoint).result().images.digest == images.digest
+    assert main(["train", "--out", str(run), "--resume", "--max-images", "16"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--dataroot", str(film), "--num", "32"]) == 0
+    assert "was trained on other images" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", ["avatars", "photos"])
+def test_seconds_between_frames_of_what_is_no_film_are_refused(tmp_path: Path, capsys, source: str) -> None:
+    dataroot = source if source == "avatars" else str(put(tmp_path / source, "a.png"))
+    assert main(["train", "--dataroot", dataroot, "--out", str(tmp_path / "run"), "--every", "2"]) == 2
+    assert f"--every is for a film, and there is none at '{dataroot}'" in capsys.readouterr().err
