@@ -402,7 +402,7 @@ def test_a_mistake_exits_with_2_and_one_line_and_neither_gradio_nor_what_draws_f
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_while_photos_are_read_ends_it_and_leaves_nothing(tmp_path, photos, monkeypatch, capsys, number, code):
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "squares", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(data, "square", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
