@@ -405,7 +405,7 @@ def test_a_signal_while_photos_are_read_ends_it_and_leaves_nothing(tmp_path, pho
     monkeypatch.setattr(data, "square", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
-        main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
+        main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY])
     assert ended.value.code == code
     assert capsys.readouterr().err.count("train.py: stopped") == 1
     assert not (tmp_path / "run").exists()
