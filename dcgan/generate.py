@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dcgan.checkpoint import load_checkpoint
+from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.cli import guarded, user_path, user_source
 from dcgan.direction import Direction
 from dcgan.errors import UserError, reason
@@ -21,8 +22,10 @@ from dcgan.files import writing
 from dcgan.hub.pull import local_folder
 from dcgan.latents import MAX_SEED
 from dcgan.pictures import encoded
-from dcgan.provenance import face_link, xmp
+from dcgan.provenance import GENERATED, face_link, xmp
 from dcgan.sampling import sample_batches
+
+NAME = re.compile(r"\d{6,}\.png")  # of a seed's file
 
 
 def parse_seeds(text: str) -> list[range]:
@@ -69,12 +72,15 @@ def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
     # Yields a function that puts a named file into a folder, or into a zip if `out` ends in .zip.
     if out.suffix.lower() == ".zip":
         if out.exists() and not _has_only_faces(out):
-            raise ValueError(f"'{out}' is there already, and holds other things than faces: choose another --out")
+            raise UserError(f"'{out}' is there already, and holds other things than faces: choose another --out")
         out.parent.mkdir(parents=True, exist_ok=True)
         with writing(out) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
             yield archive.writestr
     else:
         out.mkdir(parents=True, exist_ok=True)
+        for path in sorted(out.iterdir()):
+            if NAME.fullmatch(path.name) and GENERATED.encode() not in path.read_bytes():
+                raise UserError(f"'{path}' is there already, and not marked as generated: choose another --out")
 
         def write(name: str, data: bytes) -> None:
             with writing(out / name, durable=False) as half:
@@ -86,9 +92,27 @@ def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
 def _has_only_faces(out: Path) -> bool:
     try:
         with zipfile.ZipFile(out) as archive:
-            return all(re.fullmatch(r"\d{6,}\.png", name) for name in archive.namelist())
+            return all(NAME.fullmatch(name) for name in archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def generate(checkpoint: Checkpoint, ranges: list[range], flags: argparse.Namespace) -> None:
+    """Write a PNG for each seed in `ranges`, as the flags of the command say. Raises ValueError or UserError."""
+    shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
+    moved: defaultdict[str, float] = defaultdict(float)
+    for name, _, amount in (move.rpartition("=") for move in flags.move):
+        moved[name] += float(amount)
+    digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
+    seeds = chain(*ranges)
+    pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
+    with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
+        for images in pieces:
+            for image, seed in zip(images.numpy(), seeds, strict=False):
+                link = face_link(checkpoint.name, seed, flags.truncation, directions=moved)
+                mark = b"" if flags.no_metadata else xmp(checkpoint, link)
+                write(f"{seed:0{digits}d}.png", encoded(image, xmp=mark))
+            bar.update(len(images))
 
 
 @guarded("generate", ValueError, output_counts=False)
@@ -118,23 +142,8 @@ def main(argv: list[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     ranges = parse_seeds(flags.seeds)
     checkpoint = load_checkpoint(local_folder(flags.checkpoint))
-    shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
-    moved: dict[str, float] = {}
-    for name, _, amount in (move.rpartition("=") for move in flags.move):
-        moved[name] = moved.get(name, 0.0) + float(amount)
-    digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
-    seeds = chain(*ranges)
-    pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
     try:
-        with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
-            for images in pieces:
-                for image, seed in zip(images.numpy(), seeds, strict=False):
-                    link = face_link(checkpoint.name, seed, flags.truncation, directions=moved)
-                    write(
-                        f"{seed:0{digits}d}.png",
-                        encoded(image, xmp=b"" if flags.no_metadata else xmp(checkpoint, link)),
-                    )
-                bar.update(len(images))
+        generate(checkpoint, ranges, flags)
     except OSError as error:
         raise UserError(f"'{flags.out}' cannot be written ({reason(error)})") from None
     return 0

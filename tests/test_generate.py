@@ -205,6 +205,14 @@ def test_a_zip_of_other_things_is_left_alone_and_one_of_faces_is_replaced(run, t
         assert archive.namelist() == ["000002.png"]
 
 
+def test_a_picture_in_the_folder_that_was_not_generated_is_left_alone(run, tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "000001.png").write_bytes(b"my photo")
+    assert "000001.png' is there already" in run("faces", "--seeds=0-2")
+    assert (tmp_path / "faces" / "000001.png").read_bytes() == b"my photo"
+    assert run("others", "--seeds=0-1") == run("others", "--seeds=1-2") == ""
+
+
 def test_an_empty_out_is_refused_and_a_tilde_is_the_home(checkpoint, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit, match="2"):
         main([str(checkpoint.folder), "--out="])

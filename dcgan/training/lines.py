@@ -5,13 +5,14 @@ from pathlib import Path
 from dcgan.course import Row
 from dcgan.data.images import Images
 from dcgan.data.packing import COPIES
+from dcgan.metrics.distances import MIN_IMAGES
 from dcgan.training.figures import GRID
 from dcgan.training.schedule import Schedule
 
 FEW = 200  # images: of fewer, chance may hold out much more or less than a tenth
 
 
-def opening_lines(images: Images, seen: int, target: int, resume: bool, sheet: Path) -> list[str]:
+def opening_lines(images: Images, schedule: Schedule, seen: int, resume: bool, sheet: Path) -> list[str]:
     """Lines to print before the first step. sheet: of faces, where the images are cropped to them."""
     share, lines = images.heldout.mean(), []
     if images.copies:
@@ -24,7 +25,9 @@ def opening_lines(images: Images, seen: int, target: int, resume: bool, sheet: P
     if len(images) >= FEW and not 0.05 < share < 0.2:
         together = "of one photo, or showing the same," if images.split else "of one name"
         lines.append(f"warning: {share:.0%} of the images are held out, not a tenth: those {together} all are, or none")
-    if resume and seen >= target:
+    if schedule.config.quality and len(images) < MIN_IMAGES:
+        lines.append(f"quality is measured from {MIN_IMAGES} images on: the last generator is kept, not the best")
+    if resume and seen >= schedule.target:
         lines.append(f"{seen:,} images are seen already: give --max-images above that to go on")
     return lines
 

@@ -56,7 +56,7 @@ def train(
     step, doctor, stop = stepper(nets), Doctor(), Stop()
 
     with out.open(seen, resume), ranks.bar(schedule.target, seen) as bar, handling(stop.note, signal.SIGINT, *ENDING):
-        ranks.say(*opening_lines(images, seen, schedule.target, resume, run / SHEET))
+        ranks.say(*opening_lines(images, schedule, seen, resume, run / SHEET))
         if out.measure(seen >= schedule.target, stop):  # a signal had broken the measurement off
             out.save(seen)
         while seen < schedule.target and not ranks.stop(bool(stop), schedule.iteration(seen)):

@@ -357,10 +357,11 @@ def test_resuming_on_other_photos_or_none_is_refused(run, tmp_path, photos, caps
     Image.new("RGB", (24, 28), "red").save(tmp_path / "photos" / "a new one.png")
     load_images(str(tmp_path / "photos"), 16, workers=0, limit=39)
     before = contents(run)
-    for place, why in (("photos", "the data changed"), ("gone", "gone")):
-        line = refused(capsys, "--out", str(run), "--resume", "--dataroot", str(tmp_path / place))
+    reasons = {tmp_path / "photos": "the data changed", tmp_path / "gone": "gone", "avatars": "the run began with"}
+    for place, why in reasons.items():
+        line = refused(capsys, "--out", str(run), "--resume", "--dataroot", str(place))
         assert why in line
-        assert str(tmp_path / place) in line
+        assert str(place) in line
     assert contents(run) == before
 
 

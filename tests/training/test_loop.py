@@ -167,8 +167,9 @@ def test_the_best_and_its_floor_are_remembered_when_a_run_goes_on(tmp_path, grad
         assert load_checkpoint(run).config["floor"] == {"n": 7, "ffd": 0.5}
 
 
-def test_where_there_are_too_few_images_to_measure_by_the_last_is_kept(tmp_path):
+def test_where_there_are_too_few_images_to_measure_by_the_last_is_kept_and_a_line_says_so(tmp_path, capsys):
     assert seen(train_tiny(tmp_path / "run", tick=16, quality=1, max_images=48)) == 48
+    assert "quality is measured from 50 images on: the last generator is kept" in capsys.readouterr().out
 
 
 def test_neither_saving_nor_measuring_changes_the_training(tmp_path, graded):
@@ -409,9 +410,9 @@ def test_without_gpus_the_device_is_the_cpu_whatever_there_is():
 
 
 def test_a_sheet_of_faces_is_named_once_it_is_there_with_the_number_of_its_faces(tmp_path):
-    images, sheet = in_memory(), tmp_path / "crops.png"
-    assert not any("crops" in line for line in opening_lines(images, 0, 8, False, sheet))
+    images, sheet, plan = in_memory(), tmp_path / "crops.png", Schedule(settings(), 40)
+    assert not any("crops" in line for line in opening_lines(images, plan, 0, False, sheet))
     sheet.touch()
     line = f"{sheet} shows {len(images.training)} of them"
-    assert line in opening_lines(images, 0, 8, False, sheet)
-    assert line not in opening_lines(images, 0, 8, True, sheet), "it was seen before"
+    assert line in opening_lines(images, plan, 0, False, sheet)
+    assert line not in opening_lines(images, plan, 0, True, sheet), "it was seen before"
