@@ -7,16 +7,17 @@ save and end. On a CPU; exits with 1 where something does not hold.
 """
 
 import argparse
-import mmap
+import multiprocessing
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from dcgan.training import step
 from dcgan.training.resume import STATE
 from tests.training.tiny import same_end
 
+FORK = multiprocessing.get_context("fork")
 TICK, BATCH = 400, 8
 SMALL = ["--image-size=16", "--nz=8", "--ngf=8", "--ndf=8", f"--batch-size={BATCH}", f"--tick={TICK}", "--ema=100"]
 SMALL += ["--quality=2", "--moments=4", f"--max-images={16 * TICK}"]
@@ -35,45 +37,35 @@ LARGE = ["--batch-size=32", "--tick=320", "--quality=2", "--max-images=100000000
 ALWAYS = ["--ngpu=0", "--workers=2"]
 
 
-class Child:
-    """`train.py` in a process of its own, and how many steps it has taken."""
+def child(run: Path, log: Path, argv: list[str]) -> tuple[Process, Any, int]:
+    """`train.py` in a process of its own, the number of steps that it has taken, and the images seen before."""
+    resume = ["--resume"] * (run / "state" / "settings.json").is_file()
+    steps, before = FORK.RawValue("q", 0), seen_in(run)
+    process = FORK.Process(target=train_counted, args=([*argv, *ALWAYS, "--out", str(run), *resume], log, steps))
+    process.start()
+    return process, steps, before
 
-    def __init__(self, run: Path, log: Path, argv: list[str]):
-        resume = ["--resume"] * (run / "state" / "settings.json").is_file()
-        self.seen, self.steps = seen_in(run), mmap.mmap(-1, 8)
-        self.pid = os.fork()
-        if not self.pid:
-            code = 99
-            try:
-                with log.open("a") as file:
-                    os.dup2(file.fileno(), 1)
-                    os.dup2(file.fileno(), 2)
-                step.adversarial_step = self._counted(step.adversarial_step)
-                code = train.main([*argv, *ALWAYS, "--out", str(run), *resume])
-            except SystemExit as end:
-                code = int(end.code or 0)
-            finally:
-                sys.stdout.flush()
-                os._exit(code)
 
-    def _counted(self, step: Callable) -> Callable:
-        def counted(*args: object) -> torch.Tensor:
-            stats = step(*args)
-            self.steps[:] = (self.taken + 1).to_bytes(8, "little")
-            return stats
+def train_counted(argv: list[str], log: Path, steps: Any) -> None:
+    """Train, counting the steps and printing into `log`, and exit."""
+    take = step.adversarial_step
 
-        return counted
+    def counted(*args: object) -> torch.Tensor:
+        stats = take(*args)
+        steps.value += 1
+        return stats
 
-    @property
-    def taken(self) -> int:
-        return int.from_bytes(self.steps[:], "little")
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    step.adversarial_step = counted
+    sys.exit(train.main(argv))
 
-    def wait(self) -> int:
-        """Its exit code; minus the signal's number where one killed it."""
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
-    def alive(self) -> bool:
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+def ended(process: Process) -> int:
+    """Its exit code, when it has ended; minus the signal's number where one killed it."""
+    process.join()
+    return int(process.exitcode or 0)
 
 
 def seen_in(run: Path) -> int:
@@ -90,21 +82,21 @@ def kills(folder: Path, count: int, chance: random.Random) -> bool:
     """Kill so many times, starting a new run whenever one has come to its end."""
     argv, log = ["--dataroot", str(folder / "photos"), "--name=soak", *SMALL], folder / "log.txt"
     start = time.perf_counter()
-    if Child(folder / "unbroken", log, argv).wait():
+    if ended(child(folder / "unbroken", log, argv)[0]):
         return fail(log)
     span = (time.perf_counter() - start) / 3
     lost, writing, runs, equal, run = [], 0, 0, 0, folder / "run0"
     while len(lost) < count or seen_in(run) < 16 * TICK:
-        child, left = Child(run, log, argv), count - len(lost)
+        (process, steps, before), left = child(run, log, argv), count - len(lost)
         deadline = time.perf_counter() + chance.uniform(0, span) if left > 0 else float("inf")
-        while child.alive() and (time.perf_counter() < deadline or (left % 2 and not half_written(run))):
+        while process.is_alive() and (time.perf_counter() < deadline or (left % 2 and not half_written(run))):
             time.sleep(0.0005 if left % 2 else 0.002)
-        if child.alive():
-            os.kill(child.pid, signal.SIGKILL)
+        if process.is_alive():
+            process.kill()
             writing += half_written(run)
-        code = child.wait()
+        code = ended(process)
         if code == -signal.SIGKILL:
-            lost.append((child.seen + child.taken * BATCH - seen_in(run)) / TICK)
+            lost.append((before + steps.value * BATCH - seen_in(run)) / TICK)
         elif code:
             return fail(log)
         else:
@@ -124,14 +116,14 @@ def stops(folder: Path, count: int, chance: random.Random) -> bool:
     argv, log, run = ["--dataroot", str(folder / "photos"), *LARGE], folder / "log.txt", folder / "large"
     took, whole = [], True
     for _ in range(count):
-        child = Child(run, log, argv)
+        process, steps, before = child(run, log, argv)
         time.sleep(chance.uniform(0.1, 20))
         start = time.perf_counter()
-        os.kill(child.pid, signal.SIGTERM)
-        if child.wait():
+        process.terminate()
+        if ended(process):
             return fail(log)
         took.append(time.perf_counter() - start)
-        whole &= not child.taken or seen_in(run) == child.seen + 32 * child.taken
+        whole &= not steps.value or seen_in(run) == before + 32 * steps.value
     print(
         f"{count} times SIGTERM: exit code 0, every step saved: {whole}; "
         f"over after {median(took):.1f} s, at most {max(took):.1f} s"

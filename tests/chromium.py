@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route, ViewportSize
+    from playwright.sync_api import Browser, Page, Route
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -20,7 +20,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--no-first-run",
 ]
-PATIENCE = 60_000  # milliseconds; a busy machine is slow
+DESK = {"width": 1280, "height": 800}
+PATIENCE = 300_000  # milliseconds; a busy machine is slow
 MISSING = "no Chromium found: install Debian's package (apt-get install chromium) or run  playwright install chromium"
 
 
@@ -40,25 +41,24 @@ def find_chromium() -> str | None:
 def opened(
     browser: "Browser",
     site: str,
-    link: str,
-    viewport: "ViewportSize",
+    link: str = "",
     faults: bool = False,
     routes: "dict[str, Callable[[Route], None]] | None" = None,
+    script: str = "",
+    **context_options: Any,
 ) -> "Iterator[Page]":
     """A page of the site. It must ask nobody else for anything, nor complain, unless `faults` are expected.
 
-    routes: what answers in the server's place, by patterns of addresses.
+    routes: what answers in the server's place, by patterns of addresses. script: runs before those of the page.
     """
-    from playwright.sync_api import expect
-
-    context = browser.new_context(viewport=viewport, reduced_motion="reduce")
+    context = browser.new_context(**{"viewport": DESK, "reduced_motion": "reduce", **context_options})
+    context.add_init_script(script)
     for pattern, answer in (routes or {}).items():
         context.route(pattern, answer)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     complaints: list[str] = []
-    ours = (site, "data:", "blob:")
+    ours = (site, "data:", "blob:", *(pattern.rstrip("*") for pattern in routes or () if "://" in pattern))
     context.on("request", lambda sent: None if sent.url.startswith(ours) else complaints.append(sent.url))
     if not faults:
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

@@ -8,20 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from torch import nn
 
 from tests import hub_stub
-from tests.chromium import ARGUMENTS, MISSING, find_chromium
+from tests.chromium import ARGUMENTS, MISSING, PATIENCE, find_chromium
 
 # Background jobs of a shell ignore the one, nohup the other, and tests send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    derandomize=True,
+    database=None,
+    max_examples=60,
+)
 settings.load_profile("tests")
 
 
@@ -41,7 +48,8 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.fail(MISSING, pytrace=False)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -56,6 +64,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_stub.Hu
     hub_stub.hub.reset()
     yield hub_stub.hub
     hub_stub.hub.reset()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Whatever ran before, a test and the fixtures made for it draw the same random numbers."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,37 +91,31 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tutorial_nets() -> Callable[[int, int, int, int], tuple[nn.Sequential, nn.Sequential]]:
-    """The two networks of the PyTorch DCGAN tutorial as it writes them, for 64 px; D ends in a sigmoid."""
+    """The two networks of the PyTorch DCGAN tutorial, layer by layer as there, for 64 px; D ends in a sigmoid."""
+
+    def up(before: int, after: int, stride: int = 2, padding: int = 1) -> tuple[nn.Module, ...]:
+        convolution = nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False)
+        return convolution, nn.BatchNorm2d(after), nn.ReLU(True)
+
+    def down(before: int, after: int) -> tuple[nn.Module, ...]:
+        convolution = nn.Conv2d(before, after, 4, 2, 1, bias=False)
+        return convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)
 
     def build(nc: int, nz: int, ngf: int, ndf: int) -> tuple[nn.Sequential, nn.Sequential]:
         generator = nn.Sequential(
-            nn.ConvTranspose2d(nz, ngf * 8, 4, 1, 0, bias=False),
-            nn.BatchNorm2d(ngf * 8),
-            nn.ReLU(True),
-            nn.ConvTranspose2d(ngf * 8, ngf * 4, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(ngf * 4),
-            nn.ReLU(True),
-            nn.ConvTranspose2d(ngf * 4, ngf * 2, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(ngf * 2),
-            nn.ReLU(True),
-            nn.ConvTranspose2d(ngf * 2, ngf, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(ngf),
-            nn.ReLU(True),
+            *up(nz, ngf * 8, 1, 0),
+            *up(ngf * 8, ngf * 4),
+            *up(ngf * 4, ngf * 2),
+            *up(ngf * 2, ngf),
             nn.ConvTranspose2d(ngf, nc, 4, 2, 1, bias=False),
             nn.Tanh(),
         )
         discriminator = nn.Sequential(
             nn.Conv2d(nc, ndf, 4, 2, 1, bias=False),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(ndf, ndf * 2, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(ndf * 2),
-            nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(ndf * 2, ndf * 4, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(ndf * 4),
-            nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(ndf * 4, ndf * 8, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(ndf * 8),
-            nn.LeakyReLU(0.2, inplace=True),
+            *down(ndf, ndf * 2),
+            *down(ndf * 2, ndf * 4),
+            *down(ndf * 4, ndf * 8),
             nn.Conv2d(ndf * 8, 1, 4, 1, 0, bias=False),
             nn.Sigmoid(),
         )

@@ -2,9 +2,14 @@
 
 import copy
 import math
-import socket
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -17,10 +22,13 @@ from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.sampling import render
 from dcgan.training.figures import save_montage
+from tests.ports import free_port
 
+ROOT = Path(__file__).parents[1]
 FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
 MOMENTS = FRAMES[:3]  # of which `people` keeps the generators
 NZ = 20
+PATIENT = {"timeout": 300}  # seconds; the clients' own few are not enough on a busy machine
 DIRECTIONS = (  # of `toons`
     Direction("age", "number", torch.eye(NZ)[3], -3.0, 3.0, ("younger", "older")),
     Direction("principal 1", "principal", torch.ones(NZ) / NZ**0.5, -2.0, 2.0),
@@ -93,8 +101,44 @@ def demo(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         blocks.close()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+@dataclass
+class Program:
+    """A running `python app.py`: its process, its address, and the file that it prints into."""
+
+    process: subprocess.Popen
+    url: str
+    log: Path
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Send a signal; the exit status, and all that was printed."""
+        self.process.send_signal(number)
+        return self.process.wait(), self.log.read_text()
+
+
+@contextmanager
+def program(
+    log: Path,
+    *arguments: object,
+    folder: Path = ROOT,
+    port: int | None = None,
+    ready: str = "public link",
+    **environment: str,
+) -> Iterator[Program]:
+    """`python app.py` of a folder, from when it has printed `ready` to the end of the block.
+
+    The default is Gradio's last line, which follows its own look at the address.
+    """
+    port = port or free_port()
+    command = [sys.executable, "app.py", *map(str, arguments)]
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1", **environment}
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out) as process,
+    ):
+        try:
+            while ready not in log.read_text():
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            yield Program(process, f"http://127.0.0.1:{port}/", log)
+        finally:
+            process.kill()

@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tests.ports import free_port
+
 TOKEN = "hf_secretsecretsecretsecret"  # of the user `maker`, who may write under that name
 READER = "hf_readerreaderreaderreader"  # of a user who may read what is public
 USERS = {TOKEN: "maker", READER: "reader"}
@@ -87,14 +89,13 @@ class Hub:
     """The stand-in: its repositories, the requests so far, and the bytes sent of each file."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.start()
         self.url = f"http://127.0.0.1:{self.port}"
         self.reset()
 
     def start(self) -> None:
         self.server = Server(("127.0.0.1", self.port), type("Bound", (Handler,), {"hub": self}))
-        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @contextmanager
@@ -318,5 +319,6 @@ ROUTES = [
 hub = Hub()
 home = tempfile.TemporaryDirectory()
 os.environ.update(HF_ENDPOINT=hub.url, HF_HOME=home.name, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1")
+os.environ.update(HF_HUB_DOWNLOAD_TIMEOUT="300", HF_HUB_ETAG_TIMEOUT="300")  # a busy machine is slow
 for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "SPACE_ID"):
     os.environ.pop(name, None)

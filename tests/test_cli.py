@@ -136,9 +136,7 @@ def test_a_write_within_a_write_as_by_a_signals_handler_is_harmless(monkeypatch:
         ("a reader that is gone", False, 0),
     ],
 )
-def test_lost_output_makes_a_failure_where_it_counts(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, stream: str, counts: bool, code: int
-) -> None:
+def test_lost_output_makes_a_failure_where_it_counts(monkeypatch, capsys, stream, counts, code):
     @guarded("figures", output_counts=counts)
     def command() -> int:
         print("1.5")
@@ -162,9 +160,7 @@ def test_lost_output_makes_a_failure_where_it_counts(
         (KeyError("'a'"), ""),
     ],
 )
-def test_what_a_user_can_mend_is_one_line_and_what_nobody_foresaw_a_traceback(
-    capsys: pytest.CaptureFixture, error: Exception, line: str
-) -> None:
+def test_what_a_user_can_mend_is_one_line_and_what_nobody_foresaw_a_traceback(capsys, error, line):
     @guarded("faces")
     def command() -> int:
         raise error
@@ -177,16 +173,6 @@ def test_what_a_user_can_mend_is_one_line_and_what_nobody_foresaw_a_traceback(
     printed = capsys.readouterr().err
     assert printed.startswith(f"faces: {line}")
     assert printed.count("\n") == 1
-
-
-def test_ctrl_c_is_one_line_and_130(capsys: pytest.CaptureFixture) -> None:
-    @guarded("faces", stopped="stopped in time")
-    def command() -> int:
-        raise KeyboardInterrupt
-
-    with pytest.raises(SystemExit) as ended:
-        command()
-    assert (ended.value.code, capsys.readouterr().err) == (130, "faces: stopped in time\n")
 
 
 # Training
@@ -203,7 +189,7 @@ def test_a_training_is_saved_whatever_becomes_of_its_screen(tmp_path: Path, phot
 def test_a_training_begun_without_any_stream_writes_into_none_of_its_files(tmp_path: Path, photos: Path) -> None:
     flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "16", *TINY_FLAGS]
     shell = 'exec "$@" <&- >&- 2>&-'
-    done = subprocess.run(["sh", "-c", shell, "sh", sys.executable, "train.py", *flags], cwd=ROOT, timeout=300)
+    done = subprocess.run(["sh", "-c", shell, "sh", sys.executable, "train.py", *flags], cwd=ROOT, timeout=1200)
     assert done.returncode == 0
     assert seen(tmp_path / "run") == 16
 
@@ -231,9 +217,7 @@ def test_every_command_is_tried() -> None:
 @pytest.mark.parametrize(
     "path", ["nowhere", "~nobody-such", "~nobody-such/faces", "circle", "circle/of/faces", "\udcff", "얼굴", "é\n"]
 )
-def test_a_path_where_nothing_is_is_one_line_that_names_it(
-    missing: Path, capsys: pytest.CaptureFixture, name: str, path: str
-) -> None:
+def test_a_path_where_nothing_is_is_one_line_that_names_it(missing, capsys, name, path):
     arguments = [argument.format(path) for argument in READS[name]]
     assert import_module(COMMANDS[name][0]).main(arguments) == 2
     errors = capsys.readouterr().err
@@ -244,9 +228,7 @@ def test_a_path_where_nothing_is_is_one_line_that_names_it(
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(("path", "why"), [("", "must not be empty"), (" ", "must not be empty"), ("~/a", "set HOME")])
-def test_a_path_that_cannot_be_is_refused_by_its_flag(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, name: str, path: str, why: str
-) -> None:
+def test_a_path_that_cannot_be_is_refused_by_its_flag(monkeypatch, capsys, name, path, why):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no HOME, no entry in the list of users
     with pytest.raises(SystemExit) as ended:
         main([name, *(argument.format(path) for argument in READS[name])])

@@ -3,9 +3,8 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, unfold
 
-from dcgan.convolution import Conv2d, ConvTranspose2d, gather, spread
+from dcgan.convolution import Conv2d, ConvTranspose2d
 
 SHAPES = {
     "down": (Conv2d, nn.Conv2d, (5, 12, 4, 2, 1), (3, 5, 8, 8)),
@@ -66,17 +65,3 @@ def test_gradients_are_left_out_where_none_is_wanted(shape):
     assert by_weight["input"] is None
     ours.requires_grad_(False)
     assert torch.equal(run(ours, images, bf16=True)["input"], whole["input"])
-
-
-@pytest.mark.parametrize("size", [2, 4, 6, 16])
-def test_gather_lays_out_the_patches_that_unfold_finds(size):
-    images = torch.randn(2, 3, size, size)
-    patches = gather(images).view(2, -1, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, -1)
-    assert torch.equal(patches, unfold(images, 4, padding=1, stride=2))
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 8])
-def test_spread_is_the_transposed_convolution(size):
-    images = torch.randn(2, 5, size, size, dtype=torch.float64)
-    weight = torch.randn(5, 3, 4, 4, dtype=torch.float64)
-    torch.testing.assert_close(spread(images, weight), conv_transpose2d(images, weight, stride=2, padding=1))

@@ -110,16 +110,6 @@ def test_what_is_there_is_not_overwritten_and_what_is_not_there_is_named(nets, t
     assert "none.pth" in refused(capsys, tmp_path / "none.pth", tmp_path / "out")
 
 
-def test_only_the_named_folder_is_written_though_it_is_the_current_one(nets, tmp_path, monkeypatch):
-    generator = saved(tmp_path, "netG.pth", nets[0].state_dict())
-    (tmp_path / "out.old").mkdir()
-    (tmp_path / "out").mkdir()
-    monkeypatch.chdir(tmp_path / "out")
-    assert main([generator, "."]) == 0
-    assert load_checkpoint(".").name == "out"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["netG.pth", "out", "out.old"]
-
-
 def refused(capsys, *arguments: object, made: bool = False) -> str:
     assert main([str(argument) for argument in arguments]) == 2
     assert Path(str(arguments[-1])).exists() == made

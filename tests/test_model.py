@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from dcgan.model import IMAGE_SIZES, Discriminator, Generator, ModelConfig, init_weights, parameter_count
 
@@ -40,11 +41,6 @@ def test_every_size_and_width_makes_square_images_and_one_logit_each(image_size,
     assert Discriminator(config)(images).shape == (2,)
 
 
-def test_channels_double_up_to_1024():
-    assert ModelConfig(image_size=256).channels(64) == [64, 128, 256, 512, 1024, 1024]
-    assert ModelConfig(image_size=16).channels(300) == [300, 600]
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -73,29 +69,8 @@ def test_init_weights_draws_the_tutorials_distributions_and_clears_biases(d_norm
                 assert abs(values.std().item() - 0.02) < error, name
 
 
-@pytest.mark.parametrize(("d_norm", "expected"), [("batch", 1), ("spectral", 0), ("none", 0)])
-def test_the_discriminator_has_batch_norm_only_where_it_is_named(d_norm, expected):
+@pytest.mark.parametrize(("d_norm", "batch", "spectral"), [("batch", 1, 0), ("spectral", 0, 3), ("none", 0, 0)])
+def test_the_discriminator_has_the_norm_that_is_named(d_norm, batch, spectral):
     net = Discriminator(ModelConfig(image_size=16, ndf=8, d_norm=d_norm))
-    assert sum(isinstance(m, nn.BatchNorm2d) for m in net.modules()) == expected
-
-
-def test_spectral_norm_holds_every_convolution_to_a_largest_gain_of_one():
-    torch.manual_seed(0)
-    net = Discriminator(ModelConfig(image_size=16, ndf=8, d_norm="spectral"))
-    for _ in range(30):  # the estimate gets better with each pass
-        net(torch.rand(2, 3, 16, 16))
-    for module in net.eval().modules():
-        if isinstance(module, nn.Conv2d):
-            assert torch.linalg.matrix_norm(module.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
-
-
-@pytest.mark.parametrize(("d_bias", "sees"), [(False, False), (True, True)])
-def test_only_with_a_bias_does_d_in_training_see_contrast(d_bias, sees):
-    torch.manual_seed(0)
-    discriminator = Discriminator(ModelConfig(image_size=32, ndf=8, d_bias=d_bias))
-    for parameter in discriminator.parameters():
-        torch.nn.init.normal_(parameter, 0.1, 0.2)
-    with torch.no_grad():
-        images = torch.rand(16, 3, 32, 32) * 2 - 1
-        change = (discriminator(images * 0.5) - discriminator(images)).abs().max() / discriminator(images).abs().max()
-    assert (change > 0.003) == sees, float(change)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in net.modules()) == batch
+    assert sum(is_parametrized(module, "weight") for module in net.modules()) == spectral

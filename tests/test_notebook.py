@@ -25,7 +25,9 @@ def test_every_cell_runs_and_shows_what_it_says(tmp_path: Path, photos: Path, mo
     cells = [*NOTEBOOK.cells]
     cells.insert(inputs + 1, nbformat.v4.new_code_cell(SMALL.format(str(photos))))
     notebook = nbformat.from_dict({**NOTEBOOK, "cells": cells})
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=600, startup_timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = [json.dumps(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"]
     assert sum("data:image/" in outputs or "image/png" in outputs for outputs in shown) == 4
     widgets = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()

@@ -46,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / "source")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     build = [*pip, "wheel", "./source", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-    subprocess.run(build, check=True, cwd=folder, timeout=300)
+    subprocess.run(build, check=True, cwd=folder, timeout=1200)
     [wheel] = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
@@ -74,7 +74,7 @@ for name in sys.argv[2:]:
 
 def test_every_command_runs_from_the_installed_package(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-c", HELP, str(installed), *COMMANDS]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^usage: python -m dcgan (\w+)", done.stdout, re.MULTILINE) == list(COMMANDS)
 
@@ -92,7 +92,7 @@ def test_help_names_every_command_and_another_is_refused_in_one_line(capsys: pyt
 @pytest.mark.parametrize("name", ["generate", "evaluate", "directions", "hub push"])
 def test_earlier_spellings_name_the_new_one_and_run(name: str) -> None:
     command = [sys.executable, "-m", f"dcgan.{name.split()[0]}", *name.split()[1:], "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0
     assert done.stderr == f"python -m dcgan.{name.split()[0]} is now: python -m dcgan {name.split()[-1]}\n"
     assert done.stdout.startswith(f"usage: python -m dcgan {name.split()[-1]} ")
@@ -101,7 +101,7 @@ def test_earlier_spellings_name_the_new_one_and_run(name: str) -> None:
 def test_the_package_imports_its_public_names_on_first_use() -> None:
     code = "import sys, dcgan; assert not any(name.startswith('dcgan.') for name in sys.modules); from dcgan import *; "
     code += "print([name for name in dcgan.__all__ if eval(name).__name__ != name]); dcgan.nothing"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.stdout == "[]\n"
     assert done.stderr.endswith("AttributeError: module 'dcgan' has no attribute 'nothing'\n")
     assert "load_checkpoint" in public

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def page(request: pytest.FixtureRequest, browser: Browser, demo: str) -> Iterator[Page]:  # noqa: F811
     """The page, opened on a desk unless the test names a size. It must neither complain nor ask anyone else."""
     size = SIZES[getattr(request, "param", "desk")]
-    with opened(browser, demo, "face=people&seed=3", size) as page:
+    with opened(browser, demo, "face=people&seed=3", viewport=size) as page:
         shown(page, "seed=3&")
         yield page
 

@@ -15,7 +15,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-SIZES: dict[str, Any] = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+from tests.chromium import DESK
+
+SIZES: dict[str, Any] = {"desk": DESK, "phone": {"width": 390, "height": 844}}
 TABS = ("Explore", "Interpolate", "Real vs fake", "Training replay", "Find my face", "Lab", "About")
 CLOSE = 2  # of 255 levels: what may lie between Python's pixels and the browser's
 
@@ -81,3 +83,11 @@ def choose_checkpoint(page: Page, name: str) -> None:
     """Choose a checkpoint above the tabs."""
     page.get_by_label("Checkpoint").click()
     page.get_by_role("option", name=name).click()
+
+
+def wait_for_the_link_in_the_clipboard(page: Page, part: str) -> None:
+    """Wait until the page's address, which holds `part`, has been copied."""
+    page.wait_for_function(
+        """async part => (await navigator.clipboard.readText()) === location.href && location.href.includes(part)""",
+        arg=part,
+    )

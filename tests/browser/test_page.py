@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -24,9 +23,11 @@ from tests.browser.page import (
     pixels,
     plain_files,
     shown,
+    wait_for_the_link_in_the_clipboard,
 )
-from tests.chromium import PATIENCE, opened
-from tests.demo_fixtures import MOMENTS, free_port, make_checkpoint
+from tests.chromium import opened
+from tests.demo_fixtures import MOMENTS, PATIENT, make_checkpoint
+from tests.ports import free_port
 
 BOTH = pytest.mark.parametrize("page", SIZES, indirect=True)
 
@@ -96,10 +97,8 @@ def test_the_address_holds_tab_checkpoint_and_face(page: Page, studio: Studio) -
         ("face=toons&seed=7&d=age%253A1%22", 7),
     ],
 )
-def test_any_link_opens_a_face_the_one_that_was_meant_where_it_can_be_told(
-    browser: Browser, demo: str, link: str, seed: int
-) -> None:
-    with opened(browser, demo, link, SIZES["desk"]) as page:
+def test_any_link_opens_a_face_the_one_that_was_meant_where_it_can_be_told(browser, demo, link, seed):
+    with opened(browser, demo, link) as page:
         recipe = shown(page, f"seed={seed}&")
         assert recipe["face"] == ("toons" if "toons" in link else "people")
         assert recipe.get("d") == ("age:1" if "age" in link else None)
@@ -108,33 +107,27 @@ def test_any_link_opens_a_face_the_one_that_was_meant_where_it_can_be_told(
 def test_the_link_is_copied(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     choose(page, 7)
+    shown(page, "seed=7&")
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == page.url
-    assert "seed=7&" in page.url
+    wait_for_the_link_in_the_clipboard(page, "seed=7&")
 
 
-def test_a_page_of_another_origin_embeds_the_demo_and_holds_the_links_of_its_faces(
-    browser: Browser, demo: str, studio: Studio, tmp_path: Path
-) -> None:
-    program = re.search(r"assets/index-[^\"]+\.js", httpx.get(demo).text)
+def test_a_page_of_another_origin_embeds_the_demo_and_holds_the_links_of_its_faces(browser, demo, studio, tmp_path):
+    program = re.search(r"assets/index-[^\"]+\.js", httpx.get(demo, **PATIENT).text)
     assert program
     host = f'<script type="module" src="{demo}{program[0]}"></script><gradio-app src="{demo}"></gradio-app>'
     (tmp_path / "blog.html").write_text(host)
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
     with plain_files(tmp_path) as elsewhere:
-        page.goto(f"{elsewhere}blog.html#face=people&seed=3")
-        shown(page, "seed=3&")
-        expect(page.locator(".status")).to_have_text("")
-        page.route("**/component_server**", lambda route: route.fulfill(json={}))
-        choose(page, 7)
-        shown(page, "seed=7&")
-        assert_shows(page, studio.face(7))
-        expect(page).to_have_url(re.compile("blog.html#.*seed=7&"))
-        expect(page.locator(".explorer").first).to_have_css("display", "grid")  # it has its styles
-        context.close()
+        routes = dict.fromkeys((f"{demo}**", f"{elsewhere}**"), lambda route: route.continue_())
+        with opened(browser, f"{elsewhere}blog.html", "face=people&seed=3", faults=True, routes=routes) as page:
+            shown(page, "seed=3&")
+            expect(page.locator(".status")).to_have_text("")
+            page.route("**/component_server**", lambda route: route.fulfill(json={}))
+            choose(page, 7)
+            shown(page, "seed=7&")
+            assert_shows(page, studio.face(7))
+            expect(page).to_have_url(re.compile("blog.html#.*seed=7&"))
+            expect(page.locator(".explorer").first).to_have_css("display", "grid")  # it has its styles
 
 
 def test_the_browser_draws_and_asks_no_server(page: Page, studio: Studio) -> None:
@@ -151,7 +144,7 @@ def test_the_server_draws_where_the_browser_does_not(browser: Browser, demo: str
     held: list[Route] = []
     file = {"no worker": "**/worker.js", "no program": "**/kernel.wasm"}.get(why, "**/generator.safetensors")
     routes = {file: lambda route: held.append(route) if why == "slow" else route.fulfill(status=503)}
-    with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True, routes=routes) as page:
+    with opened(browser, demo, "face=people&seed=3", faults=True, routes=routes) as page:
         shown(page, "seed=3&")
         reason = "until the generator is here" if why == "slow" else "since this browser cannot"
         expect(page.locator(".status")).to_contain_text(f"The server draws{'' if why == 'slow' else ','} {reason}")
@@ -179,15 +172,13 @@ def test_the_time_machine_fetches_its_generator(page: Page, studio: Studio) -> N
     assert np.abs(studio.face(8, moment=MOMENTS[1]).astype(int) - studio.face(8)).max() > 10
 
 
-def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it_is_back(
-    browser: Browser, demo: str
-) -> None:
+def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it_is_back(browser, demo):
     gone = True
     routes = {
         "**/generator.safetensors": lambda route: route.fulfill(status=503),
         "**/component_server**": lambda route: route.abort() if gone else route.fallback(),
     }
-    with opened(browser, demo, "tab=lab&face=people&seed=3", SIZES["desk"], faults=True, routes=routes) as page:
+    with opened(browser, demo, "tab=lab&face=people&seed=3", faults=True, routes=routes) as page:
         expect(page.get_by_text("The server does not answer").filter(visible=True)).to_be_visible()
         gone = False
         expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile("people"))
@@ -204,7 +195,7 @@ def test_neighbours_and_opinion_fail_apart(browser: Browser, demo: str, studio: 
         return route.fallback()
 
     routes = {"**/component_server**": answer}
-    with opened(browser, demo, "face=people&seed=3", SIZES["desk"], faults=True, routes=routes) as page:
+    with opened(browser, demo, "face=people&seed=3", faults=True, routes=routes) as page:
         expect(page.get_by_role("button", name="Neighbour 8", exact=True)).to_be_visible()
         meter = page.get_by_role("meter", name="Discriminator's opinion")
         expect(meter).to_be_visible()  # asked again
@@ -227,10 +218,24 @@ def test_another_checkpoint_reaches_every_tab(page: Page) -> None:
     shown(page, "face=toons")
 
 
+# Five presses of ArrowLeft within the time that makes them one step, however busy the machine is.
+KEYS = """slider => {
+    for (const value of [0.99, 0.98, 0.97, 0.96, 0.95]) {
+        slider.dispatchEvent(new KeyboardEvent('keydown'));
+        slider.value = value;
+        slider.dispatchEvent(new Event('input'));
+        slider.dispatchEvent(new Event('change'));
+    }
+}"""
+
+
 def test_tabs_and_sliders_are_moved_with_the_keyboard(page: Page) -> None:
     truncation = page.get_by_role("slider", name="variety, from average to unusual")
-    for _ in range(5):
-        truncation.press("ArrowLeft")
+    truncation.press("ArrowLeft")
+    shown(page, "truncation=0.99")
+    page.keyboard.press("Control+z")
+    shown(page, "truncation=1")
+    truncation.evaluate(KEYS)
     shown(page, "truncation=0.95")
     page.keyboard.press("Control+z")  # keys in a row are one step, also when it is not sure yet that no key follows
     shown(page, "truncation=1")
@@ -254,22 +259,18 @@ def test_a_finger_that_scrolls_the_page_moves_no_slider(page: Page) -> None:
 
 
 def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> None:
-    context = browser.new_context(locale="ko-KR")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.route("**/generator.safetensors", lambda route: route.fulfill(status=503))
-    page.route(
-        "**/component_server**",
-        lambda route: route.fulfill(json={"error": "this checkpoint keeps no snapshots of its training"}),
-    )
-    page.goto(f"{demo}#tab=lab")
-    expect(page.get_by_role("tab", name="탐색")).to_be_visible()
-    expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
-    expect(page).to_have_title("노이즈에서 태어난 얼굴")
-    expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅숏이 없습니다"))
-    open_tab(page, "소개")
-    expect(page.get_by_role("heading", name="쓰는 법")).to_be_visible()
-    context.close()
+    error = {"error": "this checkpoint keeps no snapshots of its training"}
+    routes = {
+        "**/generator.safetensors": lambda route: route.fulfill(status=503),
+        "**/component_server**": lambda route: route.fulfill(json=error),
+    }
+    with opened(browser, demo, "tab=lab", faults=True, routes=routes, locale="ko-KR") as page:
+        expect(page.get_by_role("tab", name="탐색")).to_be_visible()
+        expect(page.get_by_role("heading", name="노이즈에서 태어난 얼굴")).to_be_visible()
+        expect(page).to_have_title("노이즈에서 태어난 얼굴")
+        expect(page.locator(".message").filter(visible=True)).to_have_text(re.compile("학습 스냅숏이 없습니다"))
+        open_tab(page, "소개")
+        expect(page.get_by_role("heading", name="쓰는 법")).to_be_visible()
 
 
 def test_every_word_of_the_page_is_in_korean_too() -> None:
@@ -280,23 +281,17 @@ def test_every_word_of_the_page_is_in_korean_too() -> None:
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", translated))
 
 
-def test_a_page_at_rest_draws_no_frames_of_ours(browser: Browser, demo: str) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.add_init_script("""window.frames_drawn = 0;
+def test_a_page_at_rest_draws_no_frames_of_ours(page: Page) -> None:
+    """Sooner or later a second passes without one."""
+    page.evaluate("""() => {
+        window.drawn = 1;
         const [context, draw] = [CanvasRenderingContext2D.prototype, CanvasRenderingContext2D.prototype.drawImage];
-        context.drawImage = function (...all) { frames_drawn++; return draw.apply(this, all); };""")
-    page.goto(f"{demo}#face=people&seed=3")
-    page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
-    calm = "new Promise((done) => { frames_drawn = 0; setTimeout(() => done(frames_drawn === 0), 1000); })"
-    assert page.evaluate(calm)
-    context.close()
+        context.drawImage = function (...all) { drawn++; return draw.apply(this, all); };
+    }""")
+    page.wait_for_function("() => { const calm = !drawn; drawn = 0; return calm; }", polling=1000)
 
 
-def test_what_a_checkpoint_says_is_not_executed_and_without_snapshots_there_is_no_play(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_what_a_checkpoint_says_is_not_executed_and_without_snapshots_there_is_no_play(browser, tmp_path):
     evil = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
     folder = make_checkpoint(tmp_path / "evil")
     facts = json.loads((folder / "config.json").read_text())
@@ -310,18 +305,14 @@ def test_what_a_checkpoint_says_is_not_executed_and_without_snapshots_there_is_n
     (tmp_path / "files").mkdir()
     options = launch_options(studio, tmp_path / "files")
     url = blocks.launch(**options, prevent_thread_lock=True, quiet=True, server_port=free_port())[1]
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(url)
-    shown(page)
-    for name in TABS:
-        open_tab(page, name)
-        if name == "Training replay":
-            expect(page.get_by_text("keeps no snapshots")).to_be_visible()
-            expect(page.get_by_role("button", name="Play", exact=True).filter(visible=True)).to_have_count(0)
-    expect(page.get_by_role("heading", name="card")).to_be_visible()
-    assert page.evaluate("window.hacked") is None
-    assert page.locator("[onerror], a[href^='javascript']").count() == 0
-    context.close()
+    with opened(browser, url, faults=True) as page:
+        shown(page)
+        for name in TABS:
+            open_tab(page, name)
+            if name == "Training replay":
+                expect(page.get_by_text("keeps no snapshots")).to_be_visible()
+                expect(page.get_by_role("button", name="Play", exact=True).filter(visible=True)).to_have_count(0)
+        expect(page.get_by_role("heading", name="card")).to_be_visible()
+        assert page.evaluate("window.hacked") is None
+        assert page.locator("[onerror], a[href^='javascript']").count() == 0
     blocks.close()

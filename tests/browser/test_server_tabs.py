@@ -83,7 +83,6 @@ def test_a_photo_leads_to_a_face_in_explore(page: Page, studio: Studio, tmp_path
     open_tab(page, "Find my face")
     panel = page.locator("#panel-find")
     panel.locator("input[type=file]").set_input_files(tmp_path / "photo.png")
-    expect(panel).to_contain_text(re.compile("Looking for the face|Searching|Nearest face found"), timeout=2000)
     expect(panel).to_contain_text(re.compile(r"Nearest face found, levels of 255 apart: \d"))
     expect(panel).to_contain_text("No face was found in this photo: its centre is used.")
     panel.get_by_text("Edit in Explore").click()
@@ -104,10 +103,3 @@ def test_a_file_that_is_no_photo_is_refused_and_any_photo_is_shown(page: Page, s
     panel.get_by_label("Remove Image").click()
     panel.get_by_role("button", name="Try it with a made-up face").click()
     expect(panel).to_contain_text("Nearest face found")
-
-
-def test_about_says_what_a_gan_is_and_shows_the_card(page: Page) -> None:
-    open_tab(page, "About")
-    expect(page.locator("svg.gan")).to_be_visible()
-    for heading in ("What a GAN is", "Train your own", "a card"):
-        expect(page.get_by_role("heading", name=heading)).to_be_visible()

@@ -136,14 +136,3 @@ def test_a_slider_of_ones_own_is_made_kept_loaded_tried_and_removed(page: Page, 
     page.get_by_role("slider", name="beam").press("End")
     assert len(shown(page, "s=")["s"].split(".")) == NZ
     assert np.abs(pixels(face(page)) - before).mean() > 1
-
-
-def test_a_sum_of_faces_opens_in_explore(page: Page) -> None:
-    open_tab(page, "Lab")
-    total = page.get_by_label("The sum, with its neighbours")
-    expect(total).to_have_attribute("data-shown", re.compile(r"people( \d+){9}"))
-    before = total.get_attribute("data-shown") or ""
-    page.get_by_role("button", name="Mean of face 1: take another", exact=True).click()
-    expect(total).not_to_have_attribute("data-shown", before)
-    page.get_by_role("button", name="Open the sum in Explore").click()
-    assert len(shown(page, "o=")["o"].split(".")) == NZ

@@ -154,6 +154,8 @@ FRAMES = [Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)]
         (kept(palette(), "GIF", transparency=0), WHITE, BLUE),
         (kept(halves("CMYK", (0, 255, 255, 0), (0, 0, 0, 255)), "JPEG", quality=95), RED, BLACK),
         (kept(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), RED, RED),  # an animation
+        (kept(halves("CMYK", (0, 255, 255, 0), (255, 255, 0, 0)), "TIFF"), RED, BLUE),
+        (kept(halves("RGBA", (0, 0, 255, 0), (0, 0, 255, 255)).quantize(4), "PNG"), WHITE, BLUE),
     ],
 )
 def test_every_mode_becomes_opaque_colours_or_greys(picture, left, right):
@@ -226,12 +228,6 @@ def test_colours_are_those_that_the_profile_means(mode, extra):
     file = io.BytesIO()
     image.save(file, "PNG", icc_profile=b"no profile")
     assert colour(square(Image.open(file), 16, 3)) == list(RED)
-
-
-def test_cmyk_and_palettes_with_alpha_keep_their_colours():
-    assert colour(square(kept(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "TIFF"), 16, 3)) == list(RED)
-    palette = Image.new("RGBA", (16, 16), (0, 0, 255, 0)).quantize(4)
-    assert colour(square(kept(palette, "PNG"), 16, 3)) == list(WHITE)
 
 
 @pytest.mark.parametrize("kind", [".png", ".tiff"])

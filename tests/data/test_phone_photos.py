@@ -101,12 +101,6 @@ def test_a_folder_that_is_there_is_not_written_over(out: Path, photos: Path, cap
     assert sorted(out.iterdir()) == before
 
 
-def test_fewer_than_no_workers_are_one_line(photos: Path, tmp_path: Path, capsys) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(["crop", str(photos), str(tmp_path / "faces"), "--workers", "-1"])
-    assert "--workers: must be a whole number, not -1" in capsys.readouterr().err
-
-
 def test_only_the_named_folder_is_written_though_it_is_the_current_one(photos: Path, tmp_path, monkeypatch) -> None:
     for folder in ("faces", "faces.old"):
         (tmp_path / folder).mkdir()

@@ -6,18 +6,17 @@ import struct
 import sys
 import tempfile
 import zlib
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
 from dcgan import pictures
 from dcgan.data import DataError
-from dcgan.data.sources import open_photo, printable
+from dcgan.data.sources import printable
 from dcgan.data.split import is_heldout
 from dcgan.provenance import packet
 from tests.data.pictures import blot, encoded, load, put, refused, zip_of, zipped
@@ -121,17 +120,6 @@ def test_a_name_that_is_not_utf_8_is_one_like_any_other(tmp_path, content):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")).write_bytes(content)
     images = load(tmp_path)
     assert len(images.heldout) == len(images) == 1 + (content != b"no picture")
-
-
-@pytest.mark.skipif(not (find_spec("python_avatars") and find_spec("resvg_py")), reason="drawing needs both packages")
-def test_the_word_avatars_is_the_drawn_faces_but_for_a_folder_of_that_name(tmp_path, monkeypatch):
-    images = load("avatars", size=32, limit=6)
-    assert (images.name, images.pixels.shape) == ("avatars", (6, 3, 32, 32))
-    assert len({image.tobytes() for image in images.pixels}) == 6
-    put(tmp_path / "avatars", "mine.png")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert load("avatars").names == load("~/avatars").names == ["mine.png"]
 
 
 def test_links_are_followed_once_and_in_the_order_of_names(tmp_path):
@@ -275,27 +263,8 @@ def test_a_path_to_nothing_or_to_no_zip_is_named(tmp_path, content):
     assert f"'{tmp_path / 'photos.zip'}'" in refused(tmp_path / "photos.zip")
 
 
-def test_a_photo_is_opened_upright_and_no_larger_than_wanted(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    blot(400, 300).save(tmp_path / "a.jpg", exif=exif)
-    assert open_photo(tmp_path / "a.jpg", 100).size == (75, 100)
-    (tmp_path / "b.png").write_bytes(black_png(10_000))
-    (tmp_path / "c.png").write_bytes(b"no picture")
-    for name, message in {"b.png": "too many pixels", "c.png": "no picture", "d.png": "no picture"}.items():
-        with pytest.raises(DataError, match=message) as caught:
-            open_photo(tmp_path / name, 100)
-        assert "tmp" not in str(caught.value)
-
-
 def test_about_a_tenth_is_held_out_and_depends_on_the_stem_alone():
     names = [f"{i:06d}.jpg" for i in range(1, 10_001)]
     assert 800 <= sum(map(is_heldout, names)) <= 1200
     for stem in (*names, "얼굴", "a b", "\udce9"):
         assert is_heldout(f"a/b/{stem}.png") == is_heldout(f"{stem}.webp")
-
-
-def test_the_first_few_by_name_with_a_limit(tmp_path):
-    put(tmp_path, *(f"{i}.png" for i in range(9)))
-    assert load(tmp_path, limit=4).names == ["0.png", "1.png", "2.png", "3.png"]
-    assert len(load(tmp_path)) == 9

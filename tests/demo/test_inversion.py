@@ -101,7 +101,7 @@ def test_a_gpu_is_asked_for_by_the_search_alone_and_only_its_lack_falls_back(stu
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "SPACES_ZERO_GPU": "true"}
     command = [sys.executable, "-c", VISIT, str(people)]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     (before, there, refused, broken), calls = json.loads(done.stdout)

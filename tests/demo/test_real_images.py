@@ -77,10 +77,7 @@ def test_the_same_shuffle_shows_the_same(studio: Studio) -> None:
         assert not np.array_equal(first[i], other[i])
 
 
-def test_the_quiz_has_twenty_held_out_images_with_what_the_discriminator_thinks(
-    checkpoints: Path,
-    many: Path,
-) -> None:
+def test_the_quiz_has_twenty_held_out_images_with_what_the_discriminator_thinks(checkpoints, many):
     studio = Studio(checkpoints, str(many))
     quiz = real_vs_fake.quiz(studio, "people")
     heldout = load_images(str(many), 64, 3, workers=0, progress=False)
@@ -96,11 +93,6 @@ def test_too_few_for_a_quiz_is_one_line(checkpoints: Path, photos: Path, tmp_pat
         shutil.copy(photo, tmp_path)
     with pytest.raises(ValueError, match=r"^the quiz needs 20 real pictures, and there are 5\. "):
         real_vs_fake.quiz(Studio(checkpoints, str(tmp_path)), "people")
-
-
-def test_a_grey_checkpoint_has_its_pair_as_well(tmp_path: Path, photos: Path) -> None:
-    studio = Studio(make_checkpoint(tmp_path / "grey", nc=1), str(photos))
-    assert real_vs_fake.reals(studio).pixels.shape == (40, 64, 64, 1)
 
 
 # Nearest to a face

@@ -1,8 +1,6 @@
 """What the demo can do, without Gradio: faces, checkpoints, the discriminator, the latent space."""
 
 import shutil
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,11 +38,6 @@ def expected(checkpoints: Path) -> np.ndarray:
 def is_a_line(error: Exception) -> bool:
     text = str(error)
     return 0 < len(text) < 300 and "\n" not in text and "Error" not in text and "argument" not in text
-
-
-def test_the_studio_needs_no_gradio() -> None:
-    code = "import sys, dcgan.demo.studio, dcgan.demo.inversion; sys.exit('gradio' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # Checkpoints
@@ -92,14 +85,6 @@ def test_a_checkpoint_in_words_and_figures(studio: Studio, tmp_path: Path) -> No
     assert about.card(grey) == "# a card\n\n## Use"
     (grey.folder / "README.md").write_text("---\ntags: [x]\n---\n# Mine\n![faces](grid.webp)\n")
     assert about.card(grey) == "# Mine"
-
-
-def test_a_summary_has_directions_and_moments(studio: Studio) -> None:
-    people, toons = (studio.checkpoints.summary(name) for name in ("people", "toons"))
-    assert (people["directions"], people["moments"], toons["moments"]) == ([], list(MOMENTS), [])
-    age, other = toons["directions"]
-    assert age == {"name": "age", "low": -3, "high": 3, "ends": ("younger", "older"), "kind": "number"}
-    assert (other["name"], other["kind"]) == ("principal 1", "principal")
 
 
 # Faces
@@ -187,9 +172,7 @@ def test_ranking_begins_with_what_changes_the_picture_most(studio: Studio) -> No
     assert effect(ranking[-1]) == min(map(effect, range(NZ)))
 
 
-def test_a_result_is_computed_once_a_failure_again_and_neither_holds_up_another_checkpoint(
-    checkpoints: Path,
-) -> None:
+def test_a_result_is_computed_once_a_failure_again_and_neither_holds_up_another_checkpoint(checkpoints):
     calls: list[str] = []
     busy, go = threading.Event(), threading.Event()
 
@@ -199,7 +182,7 @@ def test_a_result_is_computed_once_a_failure_again_and_neither_holds_up_another_
             calls.append(checkpoint)
             if checkpoint == "people":
                 busy.set()
-                go.wait(10)
+                go.wait()
             elif calls.count(checkpoint) == 1:
                 raise ValueError("not yet")
             return len(calls)
@@ -207,7 +190,7 @@ def test_a_result_is_computed_once_a_failure_again_and_neither_holds_up_another_
     studio = Slow(checkpoints)
     with ThreadPoolExecutor(2) as pool:
         slow = [pool.submit(studio.result) for _ in range(2)]
-        busy.wait(10)
+        busy.wait()
         with pytest.raises(ValueError, match="not yet"):
             studio.result("toons")
         assert studio.result("toons") == studio.result("toons") == 3

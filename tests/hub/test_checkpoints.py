@@ -58,9 +58,7 @@ def test_a_push_is_one_commit_that_replaces_an_older_checkpoint(hub: Hub, run: P
 
 @pytest.mark.usefixtures("maker")
 @pytest.mark.parametrize("name", ["README.md", "snapshots/0000000007.webp", "snapshots"])
-def test_no_link_that_leaves_the_folder_is_pushed(
-    hub: Hub, run: Path, tmp_path: Path, command: Command, name: str
-) -> None:
+def test_no_link_that_leaves_the_folder_is_pushed(hub, run, tmp_path, command, name):
     link, secret = run / "checkpoint" / name, tmp_path / "secret"
     if link.is_dir():
         link.rename(secret)
@@ -72,9 +70,7 @@ def test_no_link_that_leaves_the_folder_is_pushed(
     assert (code, "is a link out of the checkpoint" in line, hub.requests) == (2, True, [])
 
 
-def test_a_private_model_is_opened_by_its_owner_only(
-    hub: Hub, run: Path, monkeypatch: pytest.MonkeyPatch, command: Command
-) -> None:
+def test_a_private_model_is_opened_by_its_owner_only(hub, run, monkeypatch, command):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     command("push", run, "maker/secret", "--private")
     monkeypatch.setenv("HF_TOKEN", READER)
@@ -156,9 +152,7 @@ def test_the_card_says_all_that_the_hub_reads(hub: Hub, run: Path, command: Comm
         ("ask me first", ["--license", "mit"], "---\nlicense: apache-2.0\n---\n", ("mit", None)),
     ],
 )
-def test_the_licence_is_the_flags_then_the_authors_then_the_datas(
-    hub: Hub, run: Path, command: Command, terms: str, flags: list[str], card: str, expected: tuple
-) -> None:
+def test_the_licence_is_the_flags_then_the_authors_then_the_datas(hub, run, command, terms, flags, card, expected):
     edit(run / "checkpoint", data={"license": terms})
     (run / "checkpoint" / "README.md").write_text(card)
     command("push", run, "maker/faces", *flags)
@@ -180,15 +174,7 @@ def test_the_licence_is_the_flags_then_the_authors_then_the_datas(
         (TOKEN, Fault("^/lfs/", status=403), "Error while uploading"),
     ],
 )
-def test_a_push_that_fails_is_one_line_and_leaves_nothing(
-    hub: Hub,
-    run: Path,
-    command: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    token: str | None,
-    fault: Fault | None,
-    message: str,
-) -> None:
+def test_a_push_that_fails_is_one_line_and_leaves_nothing(hub, run, command, monkeypatch, token, fault, message):
     monkeypatch.setenv("HF_TOKEN", token or "")
     hub.faults = [fault] if fault else []
     code, line = command("push", run, "maker/faces")
@@ -239,9 +225,7 @@ def test_what_cannot_be_pushed_is_one_line(hub: Hub, run: Path, command: Command
         ({}, None, 403, "forbids"),
     ],
 )
-def test_a_hub_that_refuses_is_one_line(
-    hub: Hub, run: Path, monkeypatch: pytest.MonkeyPatch, about: dict, token: str | None, fault: int, message: str
-) -> None:
+def test_a_hub_that_refuses_is_one_line(hub, run, monkeypatch, about, token, fault, message):
     hub.add("models", "maker/faces", tree(run / "checkpoint"), **about)
     hub.faults = [Fault("/api/", status=fault)] if fault else []
     monkeypatch.setenv("HF_TOKEN", token or "")
@@ -249,9 +233,7 @@ def test_a_hub_that_refuses_is_one_line(
     assert "hf_" not in line.replace("hf auth", "")
 
 
-def test_a_folder_comes_before_the_hub_and_a_typo_is_answered_with_both(
-    hub: Hub, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_comes_before_the_hub_and_a_typo_is_answered_with_both(hub, run, monkeypatch):
     monkeypatch.chdir(run.parent)
     assert load_checkpoint("run/checkpoint").folder == (run / "checkpoint").resolve()
     assert "no config.json" in refusal("run/state")

@@ -15,7 +15,7 @@ from huggingface_hub import SpaceCard
 from dcgan.checkpoint import find_checkpoints, load_checkpoint
 from dcgan.data import DataError
 from dcgan.demo.real_images import RealImages
-from tests.demo_fixtures import free_port
+from tests.demo_fixtures import PATIENT, program
 from tests.hub.conftest import Command, edit
 from tests.hub_stub import TOKEN, Fault, Hub, tree
 
@@ -41,9 +41,7 @@ def test_a_space_holds_what_the_demo_needs_and_nothing_else(run: Path, tmp_path:
     assert "datasets>=" in (space / "requirements.txt").read_text()
 
 
-def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(
-    hub: Hub, run: Path, tmp_path: Path, command: Command
-) -> None:
+def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(hub, run, tmp_path, command):
     edit(run / "checkpoint", data={"hub": "py97/UTKFace-Cropped@main"})
     hub.add("models", "maker/faces", tree(run / "checkpoint"))
     space = tmp_path / "space"
@@ -55,38 +53,14 @@ def test_a_space_of_a_model_on_the_hub_downloads_it_and_starts(
     assert front["thumbnail"] == "https://huggingface.co/spaces/maker/demo/resolve/main/thumbnail.jpg"
     assert not (space / "checkpoints").exists()
 
-    port = free_port()
-    about = {
-        "SYSTEM": "spaces",
-        "SPACE_ID": "maker/demo",
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(tmp_path / "served"),
-        "HF_HOME": str(tmp_path / "home"),
-        "PYTHONUNBUFFERED": "1",
-    }
-    app = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=space,
-        env={**os.environ, **about},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with app:
-        try:
-            lines: list[str] = []
-            while "Running on" not in "".join(lines):
-                lines.append(app.stdout.readline())  # type: ignore[union-attr]
-                assert lines[-1], "".join(lines)
-            (about_it,) = Client(f"http://127.0.0.1:{port}", verbose=False).predict(api_name="/checkpoints")
-            assert (about_it["name"], about_it["images_seen"]) == ("people", 20_000)
-        finally:
-            app.terminate()
+    environment = {"GRADIO_TEMP_DIR": str(tmp_path / "served"), "HF_HOME": str(tmp_path / "home")}
+    environment |= {"SYSTEM": "spaces", "SPACE_ID": "maker/demo"}
+    with program(tmp_path / "log", folder=space, ready="Running on", **environment) as app:
+        (about_it,) = Client(app.url, verbose=False, httpx_kwargs=PATIENT).predict(api_name="/checkpoints")
+    assert (about_it["name"], about_it["images_seen"]) == ("people", 20_000)
 
 
-def test_a_space_streams_its_real_images_and_elsewhere_no_request_is_sent(
-    hub: Hub, run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_space_streams_its_real_images_and_elsewhere_no_request_is_sent(hub, run, photos, monkeypatch):
     monkeypatch.setattr("dcgan.demo.real_images.PATIENCE", 120)
     edit(run / "checkpoint", data={"hub": "hf://datasets/some/photos"})
     hub.add("datasets", "some/photos", tree(photos))
@@ -101,9 +75,7 @@ def test_a_space_streams_its_real_images_and_elsewhere_no_request_is_sent(
 
 
 @pytest.mark.usefixtures("maker")
-def test_a_private_model_is_not_preloaded_and_a_revision_is_copied(
-    hub: Hub, run: Path, tmp_path: Path, command: Command
-) -> None:
+def test_a_private_model_is_not_preloaded_and_a_revision_is_copied(hub, run, tmp_path, command):
     sha = hub.add("models", "maker/own", tree(run / "checkpoint"), private=True).names["main"]
     command("space", "maker/demo", "--checkpoint", "maker/own", "--out", tmp_path / "a")
     front = front_matter(tmp_path / "a")
@@ -149,9 +121,7 @@ def test_a_space_has_the_hardware_that_was_asked_for(hub: Hub, run: Path, comman
 
 @pytest.mark.usefixtures("maker")
 @pytest.mark.parametrize("status", [402, 403])
-def test_hardware_that_an_account_cannot_have_is_one_line_with_the_free_ways(
-    hub: Hub, run: Path, command: Command, status: int
-) -> None:
+def test_hardware_that_an_account_cannot_have_is_one_line_with_the_free_ways(hub, run, command, status):
     hub.faults = [Fault("repos/create", status=status)]
     code, line = command("space", "maker/demo", "--checkpoint", run)
     assert (code, "\n" in line) == (2, False)

@@ -11,7 +11,7 @@ from PIL import Image
 from dcgan.checkpoint import load_checkpoint
 from tests.demo_fixtures import FRAMES
 from tests.hub.conftest import Command, edit
-from tests.hub_stub import Hub, tree
+from tests.hub_stub import tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,9 +23,7 @@ def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("maker")
-def test_it_is_pushed_as_a_static_space_and_replaces_an_older_one(
-    hub: Hub, run: Path, tmp_path: Path, command: Command
-) -> None:
+def test_it_is_pushed_as_a_static_space_and_replaces_an_older_one(hub, run, tmp_path, command):
     old = {"ort.older.mjs": b"", "snapshots/99.webp": b"", "0/snapshots/99.webp": b"", "notes.md": b"mine"}
     repo = hub.add("spaces", "maker/page", old, sdk="static")
     arguments = ("--checkpoint", run, "--push")
@@ -53,15 +51,8 @@ def test_the_page_of_the_shipped_faces_is_small(tmp_path: Path, command: Command
 
 @pytest.mark.parametrize(("source", "given", "reals"), [("avatars", False, 8), (None, False, 0), (None, True, 40)])
 def test_real_images_are_published_where_they_are_drawn_or_given(
-    run: Path,
-    photos: Path,
-    tmp_path: Path,
-    command: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    source: str | None,
-    given: bool,
-    reals: int,
-) -> None:
+    run, photos, tmp_path, command, monkeypatch, source, given, reals
+):
     if source:
         monkeypatch.setattr("dcgan.hub.static.MAX_REALS", reals)
     edit(run / "checkpoint", data={"source": source})

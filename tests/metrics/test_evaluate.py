@@ -17,7 +17,7 @@ from PIL import Image
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import Images, load_images
 from dcgan.metrics import attributes, evaluate, features
-from dcgan.metrics.evaluate import Row, covered_pairs, main, memorised, references
+from dcgan.metrics.evaluate import Row, main, memorised, references
 from dcgan.metrics.features import MetricError, inception_features
 from tests.tiny import TINY, networks, save
 
@@ -141,14 +141,6 @@ def test_memorisation_flags_copies_and_not_new_pictures(images):
     assert share.values["new"] < 0.2
 
 
-def test_covered_pairs_are_counted_among_those_that_reals_have():
-    real = torch.tensor([[0, 0, 0], [0, 1, 0], [1, 0, 0]])
-    assert covered_pairs(real, real) == {"factor pairs covered": 1}
-    # Of 3 + 2 + 2 pairs one face shows three; what no real has counts for nothing.
-    assert covered_pairs(real[:1], real) == {"factor pairs covered": 3 / 7}
-    assert covered_pairs(torch.tensor([[0, 0, 0], [9, 9, 9]]), real) == {"factor pairs covered": 3 / 7}
-
-
 @pytest.mark.parametrize("name", ["faces", "avatars"])
 def test_labelled_faces_are_compared_by_their_attributes_and_drawn_ones_by_their_combinations(
     checkpoint, monkeypatch, name
@@ -264,7 +256,6 @@ def test_inception_weights_that_cannot_be_read_stop_it_at_once(capsys, checkpoin
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("nowhere --dataroot {many}", "no checkpoint at 'nowhere'"),
         ("{checkpoint} --dataroot nowhere", "no images at 'nowhere'"),
         ("{checkpoint} --dataroot {many} --num 1", "--num must be at least 10, not 1"),
         ("{checkpoint} {grey} --dataroot {many}", "not 16 px with 1 channels and 16 px with 3 channels"),

@@ -19,7 +19,6 @@ from dcgan.metrics.readings import (
     DRAWN,
     FACE,
     LIGHT,
-    cut,
     face_reader,
     label_reader,
     picture_reader,
@@ -102,10 +101,3 @@ def test_the_networks_of_faces_read_mirrored_faces_mirrored() -> None:
     age, gender = face_nets.age_and_gender(both)
     assert ((age > 0) & (age < 100)).all()
     assert gender.isfinite().all()
-
-
-def test_faces_are_cut_out_to_fill_the_picture() -> None:
-    image = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
-    image[:, :, 16:48, 16:48] = 200
-    assert cut(image, FRAME / 2 + 0.25).mean() == pytest.approx(200, abs=5)
-    torch.testing.assert_close(cut(image, FRAME), image.float(), atol=1e-2, rtol=0)

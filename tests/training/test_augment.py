@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from dcgan.training.augment import ALTERATIONS, augment, color, cutout, translation
-from dcgan.training.config import TrainConfig
 
 POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
 
@@ -13,14 +12,6 @@ POLICIES = [*ALTERATIONS, "color,translation", "color,translation,cutout"]
 def faces(count: int = 64, size: int = 16, channels: int = 3) -> Tensor:
     torch.manual_seed(0)
     return torch.rand(count, channels, size, size) * 1.8 - 0.9
-
-
-def test_names_may_stand_apart():
-    torch.manual_seed(0)
-    expected = augment(faces(), "color,cutout")
-    torch.manual_seed(0)
-    assert torch.equal(augment(faces(), " color, cutout ,"), expected)
-    assert TrainConfig(augment="translation, color").augment == "translation, color"
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 64)])

@@ -29,20 +29,14 @@ def test_held_out_images_are_counted(heldout, said):
 @pytest.mark.parametrize(
     ("floor", "head"),
     [
-        ({"n": 700}, "| 700 samples against as many held-out images | this generator | real training images instead |"),
-        (
-            {"n": 54, "against": "training"},
-            "| 54 samples against as many training images | this generator | other real training images instead |",
-        ),
-        (
-            {"n": 120, "against": "all"},
-            "| 120 samples against as many images, training images among them | this generator | real training images",
-        ),
-        ({}, "| samples against real images | this generator |"),
+        ({"n": 700}, "700 samples against as many held-out images"),
+        ({"n": 54, "against": "training"}, "54 samples against as many training images"),
+        ({"n": 120, "against": "all"}, "120 samples against as many images, training images among them"),
+        ({}, "samples against real images"),
     ],
 )
 def test_the_figures_name_what_they_were_taken_against(floor, head):
-    assert head in card(floor)
+    assert f"| {head} | this generator |" in card(floor)
     assert "| Fréchet distance of random features (lower is better) | 3.5 | 1.25 |" in card(floor)
 
 

@@ -155,3 +155,4 @@ def test_a_folder_called_avatars_is_trained_on_only_where_it_is_named(tmp_path, 
         assert main(["--out", out, "--resume", "--max-images", "16"]) == 0
         assert load_checkpoint(out).data["name"] == name
         assert load_checkpoint(out).is_drawn == (not named)
+        assert ("Pablo Stanley" in str(load_checkpoint(out).data["license"])) == (not named)

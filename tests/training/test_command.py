@@ -14,12 +14,11 @@ from PIL import Image
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.data import load_images
-from dcgan.data import packing as data
 from dcgan.model import ModelConfig
 from dcgan.training import choices
 from dcgan.training.choices import unused
 from dcgan.training.command import build_parser, choose_settings, main
-from dcgan.training.config import RESUMABLE, TrainConfig, configure
+from dcgan.training.config import RESUMABLE, TrainConfig
 from tests.training.tiny import TINY_FLAGS as TINY
 from tests.training.tiny import contents
 
@@ -84,13 +83,6 @@ def test_a_flag_goes_before_its_recipe(recipe):
     assert chosen("--recipe", recipe, "--no-flip")[1].flip is False
 
 
-@pytest.mark.parametrize("recipe", ["dcgan", "best"])
-def test_all_settings_come_back_from_json_as_they_were(recipe):
-    changes = ["--image-size=32", "--nc=1", "--d-norm=spectral", "--lr=1e-300", "--beta1=0.1", "--r1=3.3", "--seed=7"]
-    model, config = chosen("--recipe", recipe, *changes)
-    assert configure(json.loads(json.dumps({**asdict(model), **asdict(config)}))) == (model, config)
-
-
 # Mistakes
 
 
@@ -123,8 +115,6 @@ def test_a_mistake_is_one_line_that_names_it_and_leaves_no_run(tmp_path, capsys,
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--dataroot", ""], "--dataroot: must not be empty"),
-        (["--out", " "], "--out: must not be empty"),
         (["--limit", "0"], "--limit: must be a whole number above 0"),
         (["--data-hub", "https://example.com/me/blots"], "--data-hub: must read OWNER/NAME"),
         (["--data-hub", "me/blots\nmore"], "--data-hub: must read OWNER/NAME"),
@@ -219,21 +209,6 @@ def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
     assert (about["name"], about["license"], about["hub"]) == ("Blots", "made by code, free", "me/blots")
     assert "Blots" in checkpoint.card
     assert "made by code, free" in checkpoint.card
-
-
-def test_the_built_in_faces_bring_their_name_and_terms(tmp_path, monkeypatch):
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    about = trained("avatars", tmp_path / "run", "--limit=200").data
-    assert (about["source"], about["name"]) == ("avatars", "drawn faces")
-    assert "Pablo Stanley" in about["license"]
-
-
-def test_photos_in_a_folder_called_avatars_are_not_the_built_in_faces(tmp_path, photos, monkeypatch):
-    shutil.copytree(photos, tmp_path / "avatars")
-    monkeypatch.chdir(tmp_path)
-    for dataroot in ("avatars", str(tmp_path / "avatars")):
-        about = trained(dataroot, tmp_path / f"run {len(dataroot)}").data
-        assert (about["name"], about["source"], about["license"]) == ("avatars", None, None)
 
 
 def test_a_run_or_a_checkpoint_that_is_there_is_not_overwritten(original, tmp_path, photos, capsys):
@@ -394,7 +369,7 @@ def test_a_mistake_exits_with_2_and_one_line_and_neither_gradio_nor_what_draws_f
         (tmp_path / f"{name}.py").write_text(code)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     argv = [sys.executable, "train.py", "--image-size", "60"]
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 2
     assert done.stderr == "train.py: image_size must be one of 16, 32, 64, 128, 256, not 60\n"
     assert list(tmp_path.glob("*.imported")) == []
@@ -403,7 +378,7 @@ def test_a_mistake_exits_with_2_and_one_line_and_neither_gradio_nor_what_draws_f
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_while_photos_are_read_ends_it_and_leaves_nothing(tmp_path, photos, monkeypatch, capsys, number, code):
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "square", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(Image, "open", lambda *_, **__: signal.raise_signal(number))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--max-images", "8", *TINY])
@@ -412,15 +387,3 @@ def test_a_signal_while_photos_are_read_ends_it_and_leaves_nothing(tmp_path, pho
     assert not (tmp_path / "run").exists()
     assert [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"] == []
     assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_ctrl_c_twice_ends_training_with_one_line_and_130(tmp_path, photos, steps, capsys):
-    def pressed() -> None:
-        for _ in range(2):
-            signal.raise_signal(signal.SIGINT)
-
-    steps.before[1] = pressed
-    with pytest.raises(SystemExit) as ended:
-        main(["--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY])
-    assert ended.value.code == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("train.py: stopped at once; the last save")

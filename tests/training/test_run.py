@@ -5,13 +5,12 @@ import errno
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def broken(unbroken, photos, tmp_path_factory) -> tuple[Path, dict[str, int]]:
     deaths = {name: [*how, str(folder / name / "run")] for name, how in {**KILLED, **STOPPED}.items()}
     argv = ["--dataroot", str(photos), *UNBROKEN]
     process = [sys.executable, "-c", DRIVER, json.dumps(argv), json.dumps(deaths)]
-    done = subprocess.run(process, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=300)
+    done = subprocess.run(process, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=1200)
     return folder, json.loads(done.stdout.splitlines()[-1])
 
 
@@ -264,26 +263,6 @@ def test_sigterm_at_an_awkward_moment_saves_too(tmp_path, monkeypatch, when):
 # A full disk
 
 
-@pytest.fixture
-def largest_file() -> Iterator[Callable[[int], None]]:
-    """Have every write beyond so many bytes of a file fail."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_state_that_does_not_fit_is_one_line_and_the_last_save_stands(tmp_path, largest_file):
-    model = replace(TINY, nz=32, ngf=16)
-    run = train_tiny(tmp_path / "run", model=model, max_images=16)
-    before = contents(run / "state")["state.pt"]
-    largest_file((run / "checkpoint" / "generator.safetensors").stat().st_size * 2)
-    with pytest.raises(TrainingError, match=r"cannot write to '.*run' .*: the last save stands; make room, then --"):
-        train_tiny(run, True, model, max_images=48)
-    largest_file(resource.RLIM_INFINITY)
-    assert leftovers(run) == []
-    assert contents(run / "state")["state.pt"] == before
-
-
 def full_at(monkeypatch, number: int) -> list[str]:
     """Have the disk fill up in the number-th write from now on, after half of it; what has been written, by name."""
     written: list[str] = []
@@ -330,6 +309,7 @@ def test_a_disk_that_fills_up_in_any_write_costs_no_more_than_the_last_tick(tmp_
             full_at(patch, number)
             train_tiny(run, True, **choice)
         assert re.search(r"No space left on device; a save takes about [\d,]+ MiB, [\d,]+ are free", str(caught.value))
+        assert "make room" in str(caught.value)
         assert "\n" not in str(caught.value)
         assert load_checkpoint(run).discriminator is not None
         assert state(run)["seen"] == 16
@@ -380,13 +360,6 @@ def test_a_second_training_into_a_run_folder_is_refused_and_the_first_goes_on(tm
     assert f"train.py: another training writes to '{run}'" in capsys.readouterr().err
     assert seen(run) == 24
     assert command.main([*flags, "--resume", "--max-images", "32"]) == 0, "the folder is free again"
-
-
-def test_a_run_folder_that_cannot_be_made_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(TrainingError, match=re.escape(str(tmp_path / "file" / "run"))) as caught:
-        train_tiny(tmp_path / "file" / "run")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
