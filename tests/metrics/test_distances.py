@@ -183,9 +183,8 @@ def test_faint_noise_on_good_images_is_better_than_flat_grey():
 @pytest.mark.parametrize(("count", "against"), [(120, "training"), (6000, "held-out")])
 def test_what_a_generator_is_compared_with_is_what_is_said(count, against):
     pixels = blots(count, 0, 16, 1).numpy()
-    images = Images(
-        "blots", pixels, [""] * count, [], "", keys=np.arange(count, dtype=np.uint64), first=np.arange(count)
-    )
+    names, order = [f"{i}.png" for i in range(count)], np.arange(count)
+    images = Images("blots", pixels, names, [], "", keys=order.astype(np.uint64), first=order)
     quality, heldout = Quality(images, progress=False), int(images.heldout.sum())
     assert quality.against == against
     assert len(quality.real) == (heldout if against == "held-out" else (count - heldout) // 2)
