@@ -1,7 +1,7 @@
 """Load test of the demo: visitors whose browsers draw, and who ask the server for what only it can answer.
 
-They come within a minute and fetch the page and the weights. When all are there, each asks for an opinion every 20 s,
-and every minute for real images and for the nearest of them, while photos are searched for without a pause.
+They come within a minute and fetch the page and the weights. When all are there, each asks once for what faces are
+ranked among, and every minute for real images and the nearest of them, while photos are searched for without a pause.
 
 python -m benchmarks.load [checkpoints] [--visitors 200] [--arriving 60] [--seconds 60] [--searches 2]
 
@@ -108,11 +108,11 @@ class Crowd:
         await self.timed("page", lambda: self.fetch(""))
         await self.timed("weights", lambda: self.fetch(f"{self.files}/0/generator.safetensors"))
         await asyncio.sleep(max(0, start - time.monotonic()) + random.uniform(0, 20))
+        await self.timed("rivals", lambda: self.ask("rivals"))
         for visit in range(random.randrange(3), 10**6):
             began, seed = time.monotonic(), random.randrange(10**6)
             if began > end:
                 return
-            await self.timed("opinion", lambda seed=seed: self.ask("opinion", seed=seed))
             if visit % 3 == 0:
                 await self.timed("reals", lambda seed=seed: self.ask("reals", shuffle=seed))
                 await self.timed("nearest", lambda seed=seed: self.ask("nearest", seed=seed, checkpoint=self.drawn))

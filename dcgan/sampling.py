@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dcgan.latents import latents
-from dcgan.model import Generator
+from dcgan.model import Discriminator, Generator
 from dcgan.pictures import to_uint8
 
 MAX_TRUNCATION = 2.0
+Network = TypeVar("Network", bound=Generator | Discriminator)
 
 
 @torch.inference_mode()
@@ -34,17 +35,18 @@ def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
     return torch.cat(pieces)
 
 
-def folded(generator: Generator) -> Generator:
-    """A copy of a generator in eval mode with each BatchNorm multiplied into the convolution before it.
+def folded(net: Network) -> Network:
+    """A copy of a network in eval mode with each BatchNorm multiplied into the convolution before it.
 
-    The images are the same but for rounding; the copy has convolutions and activations only.
+    What it computes is the same but for rounding; the copy has convolutions and activations only.
     """
-    assert not generator.training, "fold in eval mode"
-    copy = deepcopy(generator).requires_grad_(False)
+    assert not net.training, "fold in eval mode"
+    copy = deepcopy(net)
+    copy.requires_grad_(False)
     layers: list[Any] = []
     for layer in copy.main:
         if isinstance(layer, nn.BatchNorm2d):
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=isinstance(layers[-1], nn.ConvTranspose2d))
         else:
             layers.append(layer)
     copy.main = nn.Sequential(*layers).to(memory_format=torch.channels_last)

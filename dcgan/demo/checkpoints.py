@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from dcgan import latents, provenance
@@ -25,13 +26,15 @@ from dcgan.demo.sentences import Sentences, spelled
 from dcgan.hub.pull import local_folder
 from dcgan.latent import arithmetic
 from dcgan.latents import MAX_SEED
-from dcgan.model import Generator, parameter_count
+from dcgan.model import Discriminator, Generator, parameter_count
+from dcgan.pictures import normalised
 from dcgan.sampling import render
 
 MAX_CURVE = 400  # points of a curve: no screen shows more
 CURVES = ("images_seen", "loss_d", "loss_g", "d_real", "d_fake", "ffd", "fd")
 MAX_MOMENTS = 16  # earlier generators in memory, 30 MB each
 RANKED_ON = 3  # seeds
+RIVALS = range(2_000_000, 2_000_256)  # seeds of faces among which another is ranked
 
 
 class Checkpoints:
@@ -217,6 +220,18 @@ def ranking(generator: Generator) -> list[int]:
         change = render(generator, high).numpy().astype(np.int16) - render(generator, low).numpy()
         effect += np.abs(change).mean(axis=(1, 2, 3))
     return np.argsort(-effect, kind="stable").tolist()
+
+
+def fake_logits(checkpoint: Checkpoint) -> np.ndarray:
+    """The discriminator's logits [256] of faces made up here, to rank others among. Raises CheckpointError."""
+    faces = render(checkpoint.generator, latents.latents(RIVALS, checkpoint.model.nz))
+    return logits(checkpoint.discriminator, faces)
+
+
+@torch.inference_mode()
+def logits(discriminator: Discriminator, pixels: Tensor) -> np.ndarray:
+    """The discriminator's logits [N] of uint8 images [N, nc, S, S]."""
+    return torch.cat([discriminator(normalised(piece)) for piece in pixels.split(64)]).numpy()
 
 
 def signal(response: Tensor) -> list[list[float]]:

@@ -20,12 +20,10 @@ PAIRS = 20  # of the quiz
 class Reals:
     """Real images beside which the fakes of `checkpoint` are shown.
 
-    pixels: uint8 [N, S, S, nc]; None where no real images can be had. logits: the discriminator's, [N], where there is
-    one. note: what real and fake are.
+    pixels: uint8 [N, S, S, nc]; None where no real images can be had. note: what real and fake are.
     """
 
     pixels: Pixels | None
-    logits: list[float] | None
     checkpoint: str
     note: Sentences
 
@@ -39,11 +37,11 @@ def reals(studio: Studio, checkpoint: str = "", shuffle: int = 0) -> Reals:
     shuffle = requests.whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
     found, name, note = _find(studio, checkpoint)
     pixels = found.pixels(np.random.default_rng(shuffle).permutation(len(found))[: GRID**2]) if found else None
-    return Reals(pixels, None, name, note)
+    return Reals(pixels, name, note)
 
 
 def quiz(studio: Studio, checkpoint: str = "") -> Reals:
-    """Twenty real images at random with the discriminator's logits: held-out ones, which it never saw, if there are.
+    """Twenty real images at random: held-out ones, which the discriminator never saw, if there are.
 
     Raises ValueError where there are fewer than twenty.
     """
@@ -53,7 +51,7 @@ def quiz(studio: Studio, checkpoint: str = "") -> Reals:
         raise ValueError(f"the quiz needs {PAIRS} real pictures, and there are {count}. {spelled(note)}")
     chosen = found.heldout if len(found.heldout) >= PAIRS else np.arange(count)
     pixels = found.pixels(np.random.default_rng().permutation(chosen)[:PAIRS])
-    return Reals(pixels, studio.logits(pixels, name), name, note)
+    return Reals(pixels, name, note)
 
 
 def grids(studio: Studio, shuffle: int = 0, checkpoint: str = "") -> tuple[Pixels, Pixels, str]:

@@ -27,12 +27,11 @@ from dcgan.demo.real_images import Likeness, RealImages
 from dcgan.latent import arithmetic
 from dcgan.latent.inversion import Inversion
 from dcgan.model import Generator
-from dcgan.pictures import MAX_FRAMES, Pixels, normalised
+from dcgan.pictures import MAX_FRAMES, Pixels
 from dcgan.sampling import render
 
 PATHS = ("spherical", "linear")
 MAX_STOPS = 8  # faces of a chain
-RANKED = range(2_000_000, 2_000_256)  # seeds of faces to rank a face among where no photographs are at hand
 MAX_CLOSEST = 16
 DIGITS = 2  # of a latent in a link: as fine as the sliders
 WARM_UP_AFTER = 5.0  # seconds, in which the page opens
@@ -139,33 +138,40 @@ class Studio:
     def opinion(self, checkpoint: str = "", **face: Any) -> Opinion | None:
         """The discriminator's opinion of a face, as in `face`; None where there is no discriminator."""
         name = self.checkpoints.name(checkpoint)
-        logits = self.logits(self.face(checkpoint=name, **face)[None], name)
-        if logits is None:
+        pixels, rivals = self.face(checkpoint=name, **face)[None], self.rivals(name)
+        if rivals is None:
             return None
-        reals = self.real_images.known(self.checkpoints.get(name))
-        among = "reals" if reals and reals.enough_heldout else "fakes"
-        others = self._real_logits(name) if among == "reals" else self._fake_logits(name)
-        return Opinion(float((others < logits[0]).mean()), among)
+        others, among = rivals
+        return Opinion(float((others < self._logits(pixels, name)).mean()), among)
 
-    def logits(self, pixels: Pixels, checkpoint: str = "") -> list[float] | None:
-        """The discriminator's logits [N] of images [N, S, S, nc]; None where there is no discriminator."""
+    def rivals(self, checkpoint: str = "") -> tuple[np.ndarray, str] | None:
+        """The discriminator's logits [N] of pictures among which faces are ranked; None where it is not there.
+
+        The pictures are "reals", held out from training, or where those are not at hand "fakes".
+        """
+        name = self.checkpoints.name(checkpoint)
+        opened = self.checkpoints.get(name)
         try:
-            net = self.checkpoints.get(checkpoint).discriminator
+            _ = opened.discriminator
         except CheckpointError:
             return None
-        with torch.inference_mode():
-            images = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-            return torch.cat([net(piece) for piece in images.split(64)]).tolist()
+        reals = self.real_images.known(opened)
+        if reals and reals.enough_heldout:
+            return self._real_logits(name), "reals"
+        return self._fake_logits(name), "fakes"
+
+    def _logits(self, pixels: Pixels, checkpoint: str) -> np.ndarray:
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return checkpoints.logits(self.checkpoints.get(checkpoint).discriminator, images)
 
     @once
     def _fake_logits(self, checkpoint: str) -> np.ndarray:
-        generator = self.checkpoints.generator(checkpoint)
-        return np.array(self.logits(drawn(generator, latents.latents(RANKED, generator.config.nz)), checkpoint))
+        return checkpoints.fake_logits(self.checkpoints.get(checkpoint))
 
     @once
     def _real_logits(self, checkpoint: str) -> np.ndarray:
         reals = self.real_images.get(self.checkpoints.get(checkpoint))
-        return np.array(self.logits(reals.pixels(reals.heldout), checkpoint))
+        return self._logits(reals.pixels(reals.heldout), checkpoint)
 
     # The latent space
 

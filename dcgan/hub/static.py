@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from string import Template
@@ -17,9 +18,10 @@ from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.cli import guarded, new_folder, nonempty, user_path, user_source
 from dcgan.data import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
-from dcgan.demo.checkpoints import Checkpoints, about, card, ranking, signal
+from dcgan.demo.checkpoints import Checkpoints, about, card, fake_logits, ranking, signal
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import FIRST_SCRIPTS, first_faces, write_page
+from dcgan.demo.explorer.weights import browser_weights
 from dcgan.hub.command import repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
@@ -30,7 +32,8 @@ from dcgan.pictures import grid, picture
 TITLE = "Faces from noise"
 MAX_SNAPSHOTS = 60  # of 45 kB
 MAX_REALS = 256  # of 3 kB
-MAX_SIZE = 12_000_000  # bytes
+MAX_SIZE = 20_000_000  # bytes
+ROOM = 1_000_000  # of these, for scripts, the card and a thumbnail
 # Files of an older version that are deleted from a static Space.
 PATTERNS = (
     *("index.html", "page.*", "*.js", "*.css", "ko.json", "kernel.wasm", "checkpoint.json", "generator.*", "ort*"),
@@ -52,15 +55,17 @@ def write_static(
     checkpoints = Checkpoints(checkpoint.folder)
     if checkpoints.broken:
         raise CheckpointError(checkpoints.broken[0])
-    known = {
-        "summary": {**checkpoints.summary(), "moments": []},
+    known: dict[str, Any] = {
         "ranking": ranking(checkpoint.generator),
         "signal": signal(response(checkpoint.generator)),
     }
+    with suppress(CheckpointError):  # there is no discriminator
+        known["rivals"] = {"logits": fake_logits(checkpoint).tolist(), "among": "fakes"}
     if dataroot or checkpoint.is_drawn:
         (folder / "0").mkdir()
         known["reals"] = write_reals(folder / "0" / "reals.webp", checkpoint, dataroot)
     write_page(folder, checkpoints, max_snapshots=MAX_SNAPSHOTS, known=known)
+    write_moments(folder / "0", checkpoints)
     # A card may be anyone's: HTML in it is shown as text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card(checkpoint))
     faces = escape(json.dumps(first_faces(checkpoint)))
@@ -83,6 +88,28 @@ def write_static(
     words = "Nobody you see here exists. A DCGAN draws them in your browser."
     text = f"---\n{front.to_yaml()}\n---\n\n# {title}\n\n{words}\n\n{about(checkpoint)}\n"
     SpaceCard(text).save(folder / "README.md")
+
+
+def write_moments(folder: Path, checkpoints: Checkpoints) -> None:
+    """Write generators of the time machine into a checkpoint's folder: as many as fit into a page, evenly spread."""
+    about = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    all_moments = about["summary"]["moments"]
+    each = (folder / "generator.safetensors").stat().st_size
+    room = max(0, (MAX_SIZE - ROOM - size_of(folder)) // each)
+    kept = [all_moments[i] for i in evenly(np.arange(len(all_moments)), room)]
+    if len(kept) < len(all_moments):
+        print(f"static: {len(kept)} of the time machine's {len(all_moments)} moments fit", file=sys.stderr)
+    (folder / "moments").mkdir()
+    for moment in kept:
+        weights = browser_weights(checkpoints.generator(moment=moment))
+        (folder / "moments" / f"{moment}.safetensors").write_bytes(weights)
+    about["summary"]["moments"] = kept
+    (folder / "checkpoint.json").write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def write_reals(file: Path, checkpoint: Checkpoint, dataroot: str | None) -> dict[str, Any]:
@@ -123,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     with new_folder(flags.out) as folder:
         write_static(folder, flags.checkpoint, flags.title, flags.dataroot, flags.push)
-    if (size := sum(file.stat().st_size for file in flags.out.rglob("*") if file.is_file())) > MAX_SIZE:
+    if (size := size_of(flags.out)) > MAX_SIZE:
         large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
         print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
     if flags.push:

@@ -185,11 +185,13 @@ def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it
         expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
 
 
-def test_neighbours_and_opinion_fail_apart(browser: Browser, demo: str, studio: Studio) -> None:
+def test_the_opinion_is_the_discriminators_in_the_browser_and_fails_apart(
+    browser: Browser, demo: str, studio: Studio
+) -> None:
     busy = [True]
 
     def answer(route: Route) -> None:
-        if busy and '"opinion"' in (route.request.post_data or ""):
+        if busy and '"rivals"' in (route.request.post_data or ""):
             busy.clear()
             return route.fulfill(json={"error": "many visitors are here just now"})
         return route.fallback()
@@ -197,11 +199,17 @@ def test_neighbours_and_opinion_fail_apart(browser: Browser, demo: str, studio: 
     routes = {"**/component_server**": answer}
     with opened(browser, demo, "face=people&seed=3", faults=True, routes=routes) as page:
         expect(page.get_by_role("button", name="Neighbour 8", exact=True)).to_be_visible()
-        meter = page.get_by_role("meter", name="Discriminator's opinion")
-        expect(meter).to_be_visible()  # asked again
-        opinion = studio.opinion("people", seed=3)
-        assert opinion is not None
-        assert float(meter.evaluate("meter => meter.value")) == pytest.approx(opinion.realer_than, abs=0.02)
+        fetched = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+        assert not any("discriminator" in name for name in fetched)
+        page.get_by_text("Discriminator's opinion").click()
+        expect(page.get_by_text("many visitors are here just now")).to_be_visible()
+        for seed in (3, 7, 12):
+            choose(page, seed)
+            opinion = studio.opinion("people", seed=seed)
+            assert opinion is not None
+            meter = page.get_by_role("meter", name="Discriminator's opinion")
+            expect(meter).to_have_attribute("data-shown", re.compile(f"seed={seed}&"))
+            assert float(meter.evaluate("meter => meter.value")) == pytest.approx(opinion.realer_than, abs=0.02)
         expect(page.locator(".message").filter(visible=True)).to_have_count(0)
 
 

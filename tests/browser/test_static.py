@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
+import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.demo.studio import Studio
@@ -26,6 +28,7 @@ from tests.browser.page import (
     SIZES,
     assert_shows,
     choose,
+    face,
     open_tab,
     pixels,
     plain_files,
@@ -146,6 +149,104 @@ def test_the_page_moves_a_face_once_by_itself_until_it_is_touched(browser: Brows
         assert "d=age" not in page.url
 
 
+def test_a_look_inside_follows_the_face_and_its_brushes_are_switched_and_linked(
+    browser: Browser, page: Page, site: str
+) -> None:
+    before = pixels(face(page))
+    page.get_by_text("Look inside the generator").click()
+    brush = page.get_by_role("button", name="Brush 1 of 8 × 8, as it is")
+    maps = page.locator(".layer canvas")
+    expect(maps).to_have_count(5)
+    sides = maps.evaluate_all("all => all.map(({ width, height }) => [width / height, height])")
+    assert sides == [[10, 4], [10, 8], [10, 16], [8, 32], [3, 64]]
+    red = pixels(maps.last)[:, :64]
+    assert np.abs(red[..., 0] - before[..., 0]).max() <= 1
+    assert not red[..., 1:].any()
+    brush.press("Enter")
+    page.get_by_role("button", name="Brush 1 of 8 × 8, switched off").press("Enter")
+    expect(page.get_by_role("button", name="Brush 1 of 8 × 8, three times as strong")).to_be_focused()
+    unit = shown(page, "%3A3")["u"]
+    assert unit.endswith(":3")
+    assert np.abs(pixels(face(page)) - before).max() > 2
+    expect(page.get_by_role("img", name="What it paints")).to_have_js_property("width", 64)
+    with opened(browser, site, page.url.partition("#")[2]) as other:
+        shown(other, f"u={quote(unit)}")
+        assert np.array_equal(pixels(face(other)), pixels(face(page)))
+    page.get_by_role("button", name="As it was").click()
+    expect(page.locator(".layers")).to_have_attribute("data-shown", "{}")
+    assert np.array_equal(pixels(face(page)), before)
+    page.keyboard.press("Control+z")
+    shown(page, f"u={quote(unit)}")
+
+
+def test_the_discriminators_opinion_is_that_of_python(page: Page, studio: Studio) -> None:
+    page.get_by_text("Discriminator's opinion").click()
+    for seed in (3, 7, 12):
+        choose(page, seed)
+        meter = page.get_by_role("meter", name="Discriminator's opinion")
+        expect(meter).to_have_attribute("data-shown", re.compile(f"seed={seed}&"))
+        opinion = studio.opinion(seed=seed)
+        assert opinion is not None
+        assert float(meter.evaluate("meter => meter.value")) == pytest.approx(opinion.realer_than, abs=0.02)
+
+
+@pytest.mark.parametrize("end", ["There and back", "Loop"])
+def test_an_animation_is_made_in_the_browser_and_marked(page: Page, checkpoint: Checkpoint, end: str) -> None:
+    open_tab(page, "Interpolate")
+    page.get_by_text(end, exact=True).click()
+    shown(page, "loop 32" if end == "Loop" else "spherical 17")
+    seed = int((face(page).get_attribute("data-shown") or "").split()[1])
+    made = xmp(checkpoint, face_link("toons", seed))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download GIF").click()
+    data = Path(download.value.path()).read_bytes()
+    assert made in data
+    with Image.open(io.BytesIO(data)) as gif:
+        assert (gif.n_frames, gif.size, gif.info["loop"]) == (32, (256, 256), 0)
+        first = np.asarray(gif.convert("RGB").resize((64, 64), Image.Resampling.BOX)).astype(int)
+        gif.seek(16)
+        middle = np.asarray(gif.convert("RGB").resize((64, 64), Image.Resampling.BOX)).astype(int)
+    wanted = sample(checkpoint.generator, [seed]).numpy()[0]
+    assert np.abs(first - wanted).mean() < 8 < np.abs(middle - wanted).mean()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("Download (MP4|WebM)")).click()
+    data = Path(download.value.path()).read_bytes()
+    assert made in data
+    with av.open(io.BytesIO(data)) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) > 1
+    assert frames[0].shape == (256, 256, 3)
+
+
+def test_own_photos_stand_in_and_stay_in_the_browser(page: Page) -> None:
+    open_tab(page, "Real vs fake")
+    expect(page.locator("[data-shown='toons 0 40']")).to_be_visible()
+    choose = page.get_by_label("Use my own photos as the real ones")
+    choose.set_input_files([photo("no.png", b"no picture")])
+    expect(page.get_by_text("there is no picture that can be read")).to_be_visible()
+    wide = [photo(f"{colour}.png", striped(colour)) for colour in ("red", "lime", "blue")]
+    choose.set_input_files([*wide, photo("no.png", b"no picture")])
+    expect(page.locator("[data-shown='toons 0 3']")).to_be_visible()
+    expect(page.get_by_text("Real: your own photos (3).")).to_be_visible()
+    grid = pixels(page.get_by_role("img", name="64 real images in a grid"))
+    assert [tuple(grid[32, 32 + 64 * i]) for i in range(3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    assert (grid[2, 2] == grid[61, 61]).all()  # the middle, without the stripes at its sides
+    page.get_by_role("button", name="Forget my photos").click()
+    expect(page.locator("[data-shown='toons 0 40']")).to_be_visible()
+
+
+def photo(name: str, data: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "image/png", "buffer": data}
+
+
+def striped(colour: str) -> bytes:
+    """A picture of one colour, with black at both sides of its middle square."""
+    file, image = io.BytesIO(), Image.new("RGB", (300, 200))
+    image.paste(colour, (40, 0, 260, 200))
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def test_a_slider_of_ones_own_is_that_of_python(page: Page, checkpoint: Checkpoint, studio: Studio) -> None:
     open_tab(page, "Lab")
     sheet = page.get_by_role("img", name="Faces to mark")
@@ -208,7 +309,7 @@ def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: st
         ("kernel.wasm", None, "kernel.wasm: 404"),
         ("kernel.wasm", b"\0asm\2\0\0\0", "WebAssembly"),
         ("generator.safetensors", None, "generator.safetensors: 404"),
-        ("generator.js", None, "worker.js does not run"),
+        ("networks.js", None, "worker.js does not run"),
         ("checkpoint.json", None, "checkpoint.json: 404"),
     ],
 )

@@ -77,14 +77,13 @@ def test_the_same_shuffle_shows_the_same(studio: Studio) -> None:
         assert not np.array_equal(first[i], other[i])
 
 
-def test_the_quiz_has_twenty_held_out_images_with_what_the_discriminator_thinks(checkpoints, many):
+def test_the_quiz_has_twenty_held_out_images(checkpoints, many):
     studio = Studio(checkpoints, str(many))
     quiz = real_vs_fake.quiz(studio, "people")
     heldout = load_images(str(many), 64, 3, workers=0, progress=False)
     unseen = {image.tobytes() for image in heldout.pixels[heldout.heldout].transpose(0, 2, 3, 1)}
     assert len(quiz.pixels) == 20
     assert {image.tobytes() for image in quiz.pixels} <= unseen
-    assert quiz.logits == studio.logits(quiz.pixels, "people")
     assert studio.opinion("people").among == "reals"  # held-out images calibrate the opinion
 
 

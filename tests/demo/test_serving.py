@@ -144,7 +144,8 @@ def test_the_page_works_behind_a_proxy(browser: Browser, behind: str) -> None:
         shown(page, "seed=3&")
         choose(page, 8)
         shown(page, "seed=8&")
-        page.get_by_role("meter", name="Discriminator's opinion").wait_for()
+        page.get_by_text("Discriminator's opinion").click()
+        page.get_by_text("To the discriminator, more real than").wait_for()
         open_tab(page, "Lab")
         page.locator("canvas.sheet[data-shown]").first.wait_for()
 

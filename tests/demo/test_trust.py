@@ -150,7 +150,7 @@ def test_every_endpoint_answers_or_refuses_in_a_line(visitor: Visitor) -> None:
 @pytest.mark.usefixtures("quiet")
 def test_every_server_function_answers_or_refuses_in_a_line(visitor: Visitor) -> None:
     functions = [(c["id"], name) for c in visitor.config["components"] for name in c["props"].get("server_fns", [])]
-    assert {"reals", "quiz", "logits", "nearest", "draw", "ranking"} <= {name for _, name in functions}
+    assert {"reals", "quiz", "rivals", "nearest", "draw", "ranking"} <= {name for _, name in functions}
     for component, name in functions:
         for value in HOSTILE:
             for data in (value, {"checkpoint": value}, {**GOOD, "checkpoint": value}, {"seed": value, "seeds": value}):
@@ -215,7 +215,6 @@ def test_own_photos_are_forgotten(visitor: Visitor) -> None:
     answer = visitor.event(visitor.event_with("uploadbutton"), [[file_data(photo)], "people", None], "owner")
     own = answer["output"]["data"][1]["own"]
     assert own["count"] == 1
-    assert len(own["logits"]) == 1
     sheet = Path(own["picture"]["path"])
     assert sheet.is_file()
     forget = next(e for e in visitor.config["dependencies"] if [type_of(visitor, i) for i in e["inputs"]] == ["state"])

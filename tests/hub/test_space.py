@@ -147,8 +147,11 @@ def test_what_cannot_be_a_space_is_one_line_and_leaves_nothing(run: Path, tmp_pa
 
 def test_the_workflow_mirrors_the_repository_to_a_space(hub: Hub, tmp_path: Path) -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "space.yml").read_text())
-    upload = workflow["jobs"]["mirror"]["steps"][-1]
+    static, upload = [step for step in workflow["jobs"]["mirror"]["steps"] if "env" in step]
+    assert static["env"] == upload["env"]
     assert set(upload["env"]) == {"SPACE", "HF_TOKEN"}
+    assert (static["if"], upload["if"]) == ("vars.SPACE_KIND == 'static'", "vars.SPACE_KIND != 'static'")
+    assert "dcgan static page --push" in static["run"]
     clone = tmp_path / "clone"
     for name in ("README.md", "app.py", "dcgan/model.py", ".github/workflows/space.yml", ".git/config"):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)

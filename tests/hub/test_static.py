@@ -9,7 +9,7 @@ from huggingface_hub import SpaceCard
 from PIL import Image
 
 from dcgan.checkpoint import load_checkpoint
-from tests.demo_fixtures import FRAMES
+from tests.demo_fixtures import FRAMES, MOMENTS
 from tests.hub.conftest import Command, edit
 from tests.hub_stub import tree
 
@@ -43,10 +43,29 @@ def test_the_page_of_the_shipped_faces_is_small(tmp_path: Path, command: Command
     faces = load_checkpoint(ROOT / "checkpoints" / "faces")
     assert command("static", tmp_path / "out", "--checkpoint", faces.folder)[1].startswith("wrote")
     page = tree(tmp_path / "out")
-    assert sum(map(len, page.values())) <= 12_000_000
+    assert sum(map(len, page.values())) <= 20_000_000
+    first = ("index.html", "kernel.wasm", "0/checkpoint.json", "0/generator.safetensors")
+    assert sum(len(page[name]) for name in page if name in first or name.endswith((".js", ".css"))) <= 9_000_000
     frames = json.loads(page["0/checkpoint.json"])["replay"]["frames"]
     assert len([name for name in page if "snapshots/" in name]) == len(frames) <= 60
     assert frames[-1] == faces.snapshots[-1].images_seen
+
+
+@pytest.mark.parametrize("fit", [3, 2, 0])
+def test_the_time_machine_has_as_many_moments_as_fit(
+    run: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, fit: int
+) -> None:
+    command("static", tmp_path / "whole", "--checkpoint", run)
+    page = tree(tmp_path / "whole")
+    each = len(page["0/generator.safetensors"])
+    checkpoint = sum(len(data) for name, data in page.items() if name.startswith("0/") and "moments" not in name)
+    monkeypatch.setattr("dcgan.hub.static.ROOM", 0)
+    monkeypatch.setattr("dcgan.hub.static.MAX_SIZE", checkpoint + fit * each)
+    assert command("static", tmp_path / "page", "--checkpoint", run)[0] == 0
+    about = json.loads((tmp_path / "page" / "0" / "checkpoint.json").read_text())
+    moments = sorted(int(file.stem) for file in (tmp_path / "page" / "0" / "moments").iterdir())
+    assert about["summary"]["moments"] == moments
+    assert moments == {3: [*MOMENTS], 2: [MOMENTS[0], MOMENTS[-1]], 0: []}[fit]
 
 
 @pytest.mark.parametrize(("source", "given", "reals"), [("avatars", False, 8), (None, False, 0), (None, True, 40)])

@@ -2,7 +2,7 @@
 
    A face (here and in engine.js): {checkpoint, seed, truncation, edits: {dimension: value}, directions: {name: standard
    deviations}, walk: [numbers of neighbours], origin: z in the seed's place or null, shift: z that is added or null,
-   moment: images seen or null}. */
+   moment: images seen or null, units: {"layer.channel": factor of that channel of the generator}}. */
 
 import { MAX_SEED } from "./parts.js";
 
@@ -18,13 +18,15 @@ export const shareable = (space) =>
 export const MAX_TRUNCATION = 2; // as in face_spec.py, and so are the next two
 export const MAX_WALK = 50;
 const MAX_Z = 6;
+const MAX_FACTOR = 10; // of a channel
 
 /* A face as part of an address. */
-export function link({ checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment }) {
+export function link({ checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment, units = {} }) {
   const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
   const short = (values) => (values ?? []).map((value) => Math.round(value * 100)).join("."); // a hundred numbers, briefly
   const rest = {
     z: pairs(edits), d: pairs(directions), w: walk.join("."), o: short(origin), s: short(shift), t: String(moment ?? ""),
+    u: pairs(units),
   };
   const there = Object.entries(rest).filter(([, value]) => value !== "");
   return new URLSearchParams({ face: checkpoint, seed, truncation, ...Object.fromEntries(there) }).toString();
@@ -75,6 +77,7 @@ export function linkedFace(names) {
     walk: walk.slice(0, MAX_WALK).map(Number),
     origin: latent(values.get("o")),
     shift: latent(values.get("s")),
+    units: pairs(values.get("u"), /^\d\.\d{1,4}$/, MAX_FACTOR),
     moment: /^\d{1,12}$/.test(values.get("t") ?? "") ? Number(values.get("t")) : null,
   };
 }

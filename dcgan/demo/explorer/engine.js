@@ -11,6 +11,9 @@
    ranking(checkpoint)          -> [nz] dimensions, the most effective first
    slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
    arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
+   inside(face)                 -> [{channels: [number], maps: ImageData of these in a row} of each layer of the generator]
+   judge(checkpoint, pictures)  -> the discriminator's logits of canvases of faces; null where there is none
+   rivals(checkpoint)           -> {logits of other pictures, among: "reals" or "fakes"}
    replay(checkpoint)           -> {frames: [images seen], pictures: [address of each], curves: {name: [value]}}
    reals(checkpoint)            -> {sheet: ImageBitmap of real images, eight in a row, count, note: a sentence}, or null
    onStatus(listener)           -> listener(line) hears why the server has to draw, or is waited for; "" when that is over
@@ -26,6 +29,8 @@ import { asking, lookOut, whenAnswering } from "./server.js";
 const SHEET_COLUMNS = 8;
 const MOST = 64; // faces that the server draws at once
 const SETTLED = 10_000; // milliseconds after which a page was whole
+const SURVEYED = 8; // faces by which a layer's channels are chosen
+const CHANNELS = 10; // of each layer
 const QUICK = 24; // milliseconds
 const PATIENCE = 1500; // milliseconds after the page's start in which faces wait for the weights
 
@@ -56,6 +61,8 @@ function createEngine(server) {
   let status = "";
   const tell = (line) => line !== status && listeners.forEach((listener) => listener((status = line)));
   const address = (index, file) => new URL(`${index}/${file}`, import.meta.url).href;
+  const weightsAt = ({ index }, moment) =>
+    address(index, moment == null ? "generator.safetensors" : `moments/${moment}.safetensors`);
 
   async function fetched(index) {
     const response = await fetch(address(index, "checkpoint.json")).catch(() => null);
@@ -85,8 +92,9 @@ function createEngine(server) {
   }
 
   /* Draw the first of some latents or, where the server draws, the first 64 of them -> [{picture, enlarged}] */
-  async function draw({ index, summary: { name, size } }, moment, latents, enlarging) {
-    const file = address(index, moment == null ? "generator.safetensors" : `moments/${moment}.safetensors`);
+  async function draw(about, { moment, units = {} }, latents, enlarging) {
+    const { name, size } = about.summary;
+    const file = weightsAt(about, moment);
     if (!painter.has(file)) {
       const loading = painter.load(file);
       await (server.draw ? Promise.race([loading, patience]).catch(() => {}) : loading);
@@ -94,7 +102,7 @@ function createEngine(server) {
     const here = painter.has(file);
     tell(here ? "" : failure ? t("The server draws, since this browser cannot: {error}", { error: failure })
       : t("The server draws until the generator is here."));
-    if (here) return [await painter.draw(file, latents[0], enlarging)];
+    if (here) return [await painter.send({ task: "draw", address: file, z: latents[0], units, enlarging })];
     const few = latents.slice(0, MOST);
     const { picture } = await server.draw({ checkpoint: name, moment, latents: few.map((z) => [...z]) });
     const row = await bitmap(picture);
@@ -102,12 +110,12 @@ function createEngine(server) {
   }
 
   /* Latents as a sheet; the worker draws one at a time: a slider that is moved meanwhile waits for one face and not for all. */
-  async function drawSheet(about, moment, latents, columns) {
+  async function drawSheet(about, face, latents, columns) {
     const { size } = about.summary;
     const canvas = new OffscreenCanvas(columns * size, Math.ceil(latents.length / columns) * size);
     const context = canvas.getContext("2d");
     for (let i = 0; i < latents.length; ) {
-      for (const { picture } of await draw(about, moment, latents.slice(i))) {
+      for (const { picture } of await draw(about, face, latents.slice(i))) {
         context.drawImage(picture, (i % columns) * size, Math.floor(i / columns) * size);
         picture.close();
         i++;
@@ -129,23 +137,23 @@ function createEngine(server) {
     latent: (face, nz) => [...walkedLatent(face, nz)],
     face: async (face) => {
       const about = await known(face.checkpoint);
-      const [drawn] = await draw(about, face.moment, [latentOf(about, face)], true);
+      const [drawn] = await draw(about, face, [latentOf(about, face)], true);
       return drawn;
     },
     around: async (face) => {
       const about = await known(face.checkpoint);
       const numbers = Array.from({ length: NEIGHBOURS }, (_, i) => NEIGHBOURS * face.walk.length + i);
       const faces = numbers.map((number) => ({ ...face, walk: [...face.walk, number].slice(-MAX_WALK) }));
-      return { sheet: await drawSheet(about, face.moment, latentsOf(about, faces), NEIGHBOURS), numbers };
+      return { sheet: await drawSheet(about, face, latentsOf(about, faces), NEIGHBOURS), numbers };
     },
     sheet: async (checkpoint, faces, columns) => {
       const about = await known(checkpoint);
-      return drawSheet(about, null, latentsOf(about, faces), columns);
+      return drawSheet(about, {}, latentsOf(about, faces), columns);
     },
     path: async ({ checkpoint, faces, kind, frames, loop }) => {
       const about = await known(checkpoint);
       const latents = latentPath(latentsOf(about, faces), frames, kind === "spherical", loop);
-      return { sheet: await drawSheet(about, null, latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
+      return { sheet: await drawSheet(about, {}, latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
     },
     ranking: async (checkpoint) => (await known(checkpoint)).ranking ?? server.ranking({ checkpoint }),
     slider: async (checkpoint, having, lacking) => {
@@ -156,6 +164,25 @@ function createEngine(server) {
     arithmetic: async (checkpoint, ...parts) => {
       const about = await known(checkpoint);
       return latentSum(...parts.map((faces) => latentsOf(about, faces)));
+    },
+    inside: async (face) => {
+      const about = await known(face.checkpoint);
+      const survey = { latents: latentsOf(about, [...Array(SURVEYED).keys()]), count: CHANNELS };
+      about.strongest ??= painter.send({ task: "strongest", address: weightsAt(about, null), ...survey });
+      about.strongest.catch(() => delete about.strongest);
+      const [address, z, channels] = [weightsAt(about, face.moment), latentOf(about, face), await about.strongest];
+      const maps = await painter.send({ task: "maps", address, z, units: face.units, channels });
+      return maps.map((one, i) => ({ channels: channels[i], maps: one }));
+    },
+    judge: async (checkpoint, pictures) => {
+      const { index, summary } = await known(checkpoint);
+      if (!summary.discriminator) return null;
+      const pixels = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return painter.send({ task: "judge", address: address(index, "discriminator.safetensors"), pictures: pictures.map(pixels) });
+    },
+    rivals: async (checkpoint) => {
+      const about = await known(checkpoint);
+      return about.rivals ?? server.rivals({ checkpoint });
     },
     replay: async (checkpoint) => {
       const { index, replay } = await known(checkpoint);

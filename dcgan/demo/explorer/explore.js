@@ -1,13 +1,14 @@
 /* Explore: one large face, its neighbours, and sliders for what it is made of.
 
    value: {checkpoint: name, faces: {seed: address of its picture}, space: owner/name on the Hub or null}; one of the
-   faces is the first.
-   server, where there is one: opinion(face) -> {realer_than: share, among: "reals" or "fakes"}, or {}. */
+   faces is the first. */
 
 import { MAX_TRUNCATION, MAX_WALK, link, linkedFace, shareable, writeFace } from "./address.js";
 import { discard, latest, ofCheckpoint } from "./engine.js";
 import { enlarge } from "./enlarge.js";
-import { linkIn, marked } from "./provenance.js";
+import { insideStrip } from "./inside.js";
+import { opinionMeter } from "./opinion.js";
+import { linkIn, marked, packetOf } from "./provenance.js";
 import {
   button, captioned, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, ownSliders, paint,
   prefersStillness, save, seedField, slider, t, thumb,
@@ -42,10 +43,10 @@ export async function mount(root, gradio) {
   return ofCheckpoint(build)(root, gradio);
 }
 
-function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
+function explorer(root, engine, checkpoint, _, __, face, firstSeed, space) {
   const { canvas } = face;
   const fresh = (seed, origin = null) =>
-    ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null });
+    ({ seed, truncation: 1, edits: {}, directions: {}, walk: [], origin, shift: null, moment: null, units: {} });
   const linked = linkedFace(checkpoint.names);
   const seedOf = ({ seeds }) => seeds[Math.floor(Math.random() * seeds.length)] ?? 0;
   let state = { checkpoint: checkpoint.name, ...fresh(Number(firstSeed ?? seedOf(checkpoint))), ...linked };
@@ -58,6 +59,7 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
   let [remembering, calming] = [0, 0]; // timers
   let [namedRows, dimensionRows, shownOff] = [[], [], []];
 
+  const inside = insideStrip(engine, (units) => step({ units }));
   const message = messageLine();
   const seed = seedField(t("Seed"), state.seed,
     (value) => step({ ...fresh(value), truncation: state.truncation, moment: state.moment }));
@@ -69,9 +71,7 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
   const undo = iconButton("undo", t("Undo"), () => travel(-1));
   const redo = iconButton("redo", t("Redo"), () => travel(1));
   const resetAll = button(t("Reset all"), () => step(fresh(state.seed, state.origin)));
-  const meter = make("meter", { min: 0, max: 1, "aria-label": t("Discriminator's opinion") });
-  const verdict = hint("");
-  const opinion = make("div", { className: "opinion", hidden: true }, meter, verdict);
+  const opinion = opinionMeter(engine, canvas);
   const neighbours = make("div", { className: "strip", role: "group", "aria-label": t("Neighbours") });
   const [named, further, dimensions] = [div("rows named"), div("rows named"), div("rows")];
   const search = make("input", { type: "search", className: "number", placeholder: t("Number"), inputMode: "numeric",
@@ -109,12 +109,12 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
   root.replaceChildren(div("explorer",
     make("section", { className: "portrait", "aria-label": t("Face") },
       face.element, message.element, div("bar wrap", copyLink, saveLarge, saveNative),
-      div("around", div("caption", t("Neighbours: click to walk there")), neighbours), opinion),
+      div("around", div("caption", t("Neighbours: click to walk there")), neighbours), opinion.element),
     make("section", { className: "sliders", "aria-label": t("What it is made of") },
       make("h2", { className: "lead" }, t("Nobody here exists. Drag.")),
       named,
       div("bar wrap tools", seed.element, timeMachine, div("bar", undo, redo, resetAll)),
-      others)));
+      inside.element, others)));
 
   const showFace = latest(engine.face, (drawn, shown) => {
     paint(canvas, drawn.picture);
@@ -123,6 +123,7 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
     canvas.dataset.shown = link(shown);
     canvas.ariaLabel = shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed });
     message.say("");
+    opinion.show(shown);
   }, (error) => message.say(error.message));
 
   const lookAround = latest(engine.around, ({ sheet, numbers }, shown) => {
@@ -135,28 +136,15 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
     return sheet.close();
   }, (error) => message.say(error.message));
 
-  const judge = server.opinion && latest(server.opinion, ({ realer_than: share, among }, shown) => {
-    if (shown !== state) return;
-    opinion.hidden = share === undefined;
-    const percent = Math.round(100 * share);
-    meter.value = share ?? 0;
-    meter.setAttribute("aria-valuetext", `${percent}%`);
-    verdict.textContent = among === "reals"
-      ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
-      : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
-  }, (_, wanted) => setTimeout(() => wanted === state && judge(state), AGAIN));
-
   /* A part of the state changes: many times in a drag. */
   function change(part) {
     state = { ...state, ...part };
     showFace(state); // before all else
+    inside.show(state);
     if ("seed" in part || "walk" in part || "origin" in part) base = engine.latent(state, checkpoint.nz);
     show();
     clearTimeout(calming);
-    calming = setTimeout(() => {
-      lookAround(state);
-      judge?.(state);
-    }, CALM);
+    calming = setTimeout(() => lookAround(state), CALM);
     remembering ||= setTimeout(() => remember("replaceState"), 400); // browsers allow a page only so many of these
   }
 
@@ -318,10 +306,11 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
   /* Begin with a checkpoint: its sliders, the most effective ones first. */
   function open(summary) {
     checkpoint = summary;
-    const other = { checkpoint: summary.name, edits: {}, directions: {}, origin: null, shift: null };
+    const other = { checkpoint: summary.name, edits: {}, directions: {}, origin: null, shift: null, units: {} };
     if (state.checkpoint !== summary.name) state = { ...state, ...other };
     state = possible(state);
     timeMachine.hidden = !summary.moments.length;
+    opinion.element.hidden = !summary.discriminator;
     momentSlider.max = summary.moments.length;
     [base, ranking, past, future, settled] = [engine.latent(state, summary.nz), null, [], [], state];
     saveNative.textContent = t("Save {n} px", { n: summary.size });
@@ -371,7 +360,7 @@ function explorer(root, engine, checkpoint, server, _, face, firstSeed, space) {
     if (factor === 1 || face.element.classList.contains("pixels")) context.drawImage(canvas, 0, 0, pixels.width, pixels.height);
     else context.putImageData(enlarge(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), factor), 0, 0);
     const [name, made] = [`${state.checkpoint}-${state.origin ? "found" : state.seed}-${pixels.width}px.png`, link(state)];
-    pixels.toBlob(async (picture) => save(await marked(picture, checkpoint.marks, made), name));
+    pixels.toBlob(async (picture) => save(await marked(picture, packetOf(checkpoint.marks, made)), name));
   }
 
   /* A picture that was made here says which face it shows. */

@@ -3,12 +3,13 @@
     *.js, *.css, kernel.wasm, ko.json
     0/checkpoint.json           {"summary", "directions": {name: vector}, "replay"}; as demo/checkpoints.py makes them
     0/generator.safetensors     the weights, as weights.py describes them
+    0/discriminator.safetensors the same of the discriminator, where there is one
     0/moments/2016.safetensors  the same of an earlier moment, by the images seen; the demo has these
     0/snapshots/0.webp, ...     the frames of the replay
     1/...                       the second checkpoint, in the order of `Checkpoints.names`
 
-The static page's checkpoint.json also has "ranking" and "signal", which the demo's server measures after its start, and
-"reals" where there is a 0/reals.webp.
+The static page's checkpoint.json also has "ranking", "signal" and "rivals", which the demo's server measures after its
+start, and "reals" where there is a 0/reals.webp.
 """
 
 import json
@@ -17,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dcgan.checkpoint import Checkpoint, thin_snapshots
+from dcgan.checkpoint import Checkpoint, CheckpointError, thin_snapshots
 from dcgan.demo.checkpoints import Checkpoints, first_seeds, moments, replay
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.weights import browser_weights
@@ -26,7 +27,18 @@ from dcgan.pictures import data_url, encoded
 from dcgan.sampling import sample
 
 # What explore.js imports: fetched with it and not after it.
-FIRST_SCRIPTS = ("address", "engine", "enlarge", "latents", "painter", "parts", "provenance", "server")
+FIRST_SCRIPTS = (
+    "address",
+    "engine",
+    "enlarge",
+    "inside",
+    "latents",
+    "opinion",
+    "painter",
+    "parts",
+    "provenance",
+    "server",
+)
 
 
 def first_faces(checkpoint: Checkpoint) -> dict[str, str]:
@@ -61,13 +73,15 @@ def write_checkpoint(
     """
     checkpoint = checkpoints.get(name)
     snapshots = thin_snapshots(checkpoint.snapshots, max_snapshots)
+    (folder / "snapshots").mkdir(parents=True)
+    with suppress(CheckpointError):
+        (folder / "discriminator.safetensors").write_bytes(browser_weights(checkpoint.discriminator))
     about = {
-        "summary": checkpoints.summary(name),
+        "summary": {**checkpoints.summary(name), "discriminator": (folder / "discriminator.safetensors").exists()},
         "directions": {d.name: d.vector.tolist() for d in checkpoint.directions},
         "replay": {**replay(checkpoint), "frames": [snapshot.images_seen for snapshot in snapshots]},
         **(known or {}),
     }
-    (folder / "snapshots").mkdir(parents=True)
     (folder / "checkpoint.json").write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
     (folder / "generator.safetensors").write_bytes(browser_weights(checkpoint.generator))
     for i, snapshot in enumerate(snapshots):

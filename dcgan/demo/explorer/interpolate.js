@@ -1,15 +1,19 @@
 /* Interpolate: the way through two to eight faces. One sheet holds every frame, so that scrubbing draws none.
 
-   value: {checkpoint: name}; server, where there is one: animation({...way, format, seconds}) -> address of the file */
+   value: {checkpoint: name}; server, where there is one: animation({...way, format, seconds}) -> address of the file. Where
+   there is none the browser makes them. */
 
-import { linkedFace } from "./address.js";
+import { link, linkedFace } from "./address.js";
+import { film, filmKind, gif } from "./animation.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import {
-  button, captioned, cell, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, player,
+  button, captioned, cell, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, paint, player,
   prefersStillness, randomSeed, save, seedField, slider, someSeeds, t, thumb,
 } from "./parts.js";
+import { packetOf } from "./provenance.js";
 
 const MAX_STOPS = 8;
+const NAMES = { gif: "GIF", webp: "WebP", mp4: "MP4", webm: "WebM" };
 
 export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   const someone = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
@@ -39,10 +43,11 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   const addCurrent = button(t("Add the face of Explore"), () => {
     const linked = linkedFace(checkpoint.names);
     if (linked?.checkpoint !== way.checkpoint) return message.say(t("Open a face of this checkpoint in Explore first."));
-    const { checkpoint: _, moment: __, ...face } = linked; // the way is drawn by the finished generator
+    const { checkpoint: _, moment: __, units: ___, ...face } = linked; // the way is drawn by the finished generator as it is
     change({ faces: [...way.faces, face] });
   });
 
+  const formats = server.animation ? ["gif", "webp", "mp4"] : ["gif", filmKind].filter(Boolean);
   const legs = ({ faces, loop }) => faces.length - (loop ? 0 : 1);
   const duration = () => (2 * legs(way)) / speed; // seconds from 0 to 1
   // Every face of the chain is a frame itself.
@@ -68,13 +73,31 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
       self.disabled = true;
       await message.attempt(async () => {
         const seconds = duration() * (way.loop ? 1 : 2);
-        const file = await server.animation({ ...request(way), format, seconds });
-        save(await (await fetch(file)).blob(), `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
+        const file = server.animation ? await server.animation({ ...request(way), format, seconds }) : null;
+        const animation = file ? await (await fetch(file)).blob() : await animated(format, seconds);
+        save(animation, `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
       });
       self.disabled = false;
     });
     return self;
   };
+
+  /* The same without a server: what the page shows, once there and back or round. */
+  async function animated(format, seconds) {
+    play.set(false);
+    const packet = packetOf(checkpoint.marks, link({ checkpoint: way.checkpoint, ...way.faces[0] }));
+    const last = shown.count - (shown.loop ? 0 : 1);
+    if (format !== "gif") return film(large.above, (part) => seek(shown.loop ? part : 1 - Math.abs(2 * part - 1)), seconds, packet);
+    const frames = [...Array(shown.count).keys()];
+    const sheet = make("canvas");
+    paint(sheet, shown.sheet);
+    const pixels = (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height);
+    const frame = (i) => {
+      seek(i / last);
+      return pixels(large.above);
+    };
+    return gif(frame, shown.loop ? frames : [...frames, ...frames.slice(1, -1).reverse()], seconds, pixels(sheet), packet);
+  }
 
   root.replaceChildren(div("explorer",
     make("section", { className: "portrait", "aria-label": t("Animation") },
@@ -89,8 +112,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
         choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
       hint(t("The curved way passes through likely faces only; the straight one cuts across faces that the generator seldom practised.")),
       captioned(t("Frames between two faces"), count, frames),
-      make("div", { className: "bar wrap", hidden: !server.animation },
-        download("gif", t("Download GIF")), download("webp", t("Download WebP")), download("mp4", t("Download MP4"))))));
+      div("bar wrap", ...formats.map((format) => download(format, t(`Download ${NAMES[format]}`)))))));
 
   function change(part) {
     way = { ...way, ...part };

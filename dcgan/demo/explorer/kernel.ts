@@ -1,5 +1,4 @@
-/* A transposed convolution with a 4 x 4 kernel, of one image, in float32. AssemblyScript: `npm run kernel` makes
-   kernel.wasm of it.
+/* Convolutions with a 4 x 4 kernel, of one image, in float32. AssemblyScript: `npm run kernel` makes kernel.wasm of it.
 
    Behind a ReLU three of four values are zeros. Those that are not are listed first, and nothing is multiplied by the
    others: a few milliseconds a face, where products of matrices take more than twice as long.
@@ -24,30 +23,37 @@ export function widen(from: usize, to: usize, count: i32): void {
   }
 }
 
-/* The layer's output. `lists` is room for side * side * (1 + inputs) entries; `rectify`: behind a ReLU. */
+/* A layer's output. A convolution joins a coarse image [side, side] and a fine one, in which each pixel of the coarse one
+   covers 4 x 4: it leads from the fine to the coarse, and if it is `transposed` the other way. `slope`: what values below
+   zero are multiplied by, 1, or 0 behind a ReLU. `lists` is room for 1 + inputs entries for each pixel of the input. */
 export function convolve(
-  input: usize, side: i32, inputs: i32, rectify: bool, lists: usize,
-  kernel: usize, bias: usize, blocks: i32, stride: i32, padding: i32, output: usize,
+  input: usize, side: i32, inputs: i32, slope: f32, lists: usize,
+  kernel: usize, bias: usize, blocks: i32, stride: i32, padding: i32, transposed: bool, output: usize,
 ): void {
-  for (let pixel = 0; pixel < side * side; pixel++) {
-    list(input + 4 * <usize>(pixel * inputs), inputs, rectify, listOf(lists, pixel, inputs));
+  const fine = stride * (side - 1) - 2 * padding + 4;
+  const from = transposed ? side : fine;
+  const to = transposed ? fine : side;
+  for (let pixel = 0; pixel < from * from; pixel++) {
+    list(input + 4 * <usize>(pixel * inputs), inputs, slope, listOf(lists, pixel, inputs));
   }
-  const outputSide = stride * (side - 1) - 2 * padding + 4;
   const outputSize = <usize>blocks * ROW;
-  for (let pixel = 0; pixel < outputSide * outputSide; pixel++) {
+  for (let pixel = 0; pixel < to * to; pixel++) {
     memory.copy(output + <usize>pixel * outputSize, bias, outputSize);
   }
   for (let block = 0; block < blocks; block++) {
+    const outputs = output + <usize>block * ROW;
     for (let tap = 0; tap < 16; tap++) {
       fetch(kernel, inputs);
       for (let y = 0; y < side; y++) {
-        const toY = stride * y - padding + (tap >> 2);
-        if (toY < 0 || toY >= outputSide) continue;
+        const fineY = stride * y - padding + (tap >> 2);
+        if (fineY < 0 || fineY >= fine) continue;
         for (let x = 0; x < side; x++) {
-          const toX = stride * x - padding + (tap & 3);
-          if (toX < 0 || toX >= outputSide) continue;
-          const to = output + <usize>(toY * outputSide + toX) * outputSize + <usize>block * ROW;
-          add(listOf(lists, y * side + x, inputs), kernel, to);
+          const fineX = stride * x - padding + (tap & 3);
+          if (fineX < 0 || fineX >= fine) continue;
+          const coarsePixel = y * side + x;
+          const finePixel = fineY * fine + fineX;
+          const pixel = transposed ? finePixel : coarsePixel;
+          add(listOf(lists, transposed ? coarsePixel : finePixel, inputs), kernel, outputs + <usize>pixel * outputSize);
         }
       }
       kernel += <usize>inputs * ROW;
@@ -61,15 +67,15 @@ function listOf(lists: usize, pixel: i32, inputs: i32): usize {
   return lists + <usize>(pixel * (1 + inputs)) * ENTRY;
 }
 
-/* A pixel's values, behind a ReLU those above zero; before them, how many. */
-function list(values: usize, count: i32, rectify: bool, to: usize): void {
-  const floor = rectify ? f32(0) : -f32.MAX_VALUE;
+/* A pixel's values that are not zero; before them, how many. */
+function list(values: usize, count: i32, slope: f32, to: usize): void {
   let entry = to + ENTRY;
   for (let i = 0; i < count; i++) {
-    const value = load<f32>(values + 4 * <usize>i);
+    const given = load<f32>(values + 4 * <usize>i);
+    const value = given < 0 ? slope * given : given;
     store<u32>(entry, i * <i32>ROW);
     store<f32>(entry, value, 4);
-    entry += ENTRY * <usize>(value > floor); // else the next one is written over it
+    entry += ENTRY * <usize>(value != 0); // else the next one is written over it
   }
   store<u32>(to, <u32>((entry - to) / ENTRY - 1));
 }

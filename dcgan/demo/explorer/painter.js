@@ -1,5 +1,6 @@
-/* The worker that draws, seen from the page: faces in the order of the requests, weights beside that.
-   A refusal is an Error whose message says what went wrong. onload(error) hears of weights that have come, or why not. */
+/* The worker that draws, seen from the page: send({task, address of weights, ...}), as worker.js takes it, is answered in
+   the order of the requests, load(address) beside that. A refusal is an Error whose message says what went wrong.
+   onload(error) hears of weights that have come, or why not. */
 
 const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive may be fetched again
 
@@ -22,7 +23,7 @@ export function startPainter(onload) {
     const loader = new Blob([`import "${script}";`], { type: "text/javascript" }); // in a page of another origin
     worker = new Worker(script.origin === location.origin ? script : URL.createObjectURL(loader), { type: "module" });
     worker.onerror = () => fail(new Error("worker.js does not run"));
-    worker.onmessage = ({ data: { number, error, ...answer } }) => {
+    worker.onmessage = ({ data: { number, error, answer } }) => {
       const { resolve, reject } = waiting.get(number);
       waiting.delete(number);
       if (error) reject(new Error(error));
@@ -40,7 +41,7 @@ export function startPainter(onload) {
 
   function load(address) {
     if (!loads.has(address)) {
-      loads.set(address, send({ load: address }));
+      loads.set(address, send({ task: "load", address }));
       loads.get(address).then(() => {
         there.add(address);
         onload(null);
@@ -52,7 +53,5 @@ export function startPainter(onload) {
     return loads.get(address);
   }
 
-  /* {picture: ImageBitmap, enlarged: another, where it was asked for} */
-  const draw = (address, z, enlarging) => send({ draw: address, z, enlarging });
-  return { load, has: (address) => there.has(address), draw };
+  return { load, has: (address) => there.has(address), send };
 }

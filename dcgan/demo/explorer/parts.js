@@ -51,7 +51,7 @@ export function largeFace(label) {
     if (above.width !== image.width) above.width = above.height = image.width;
     return above.getContext("2d").putImageData(image, 0, 0);
   };
-  return { element: div("large", canvas, above), canvas, show };
+  return { element: div("large", canvas, above), canvas, above, show };
 }
 
 export const button = (label, onclick, properties = {}) =>

@@ -1,12 +1,12 @@
 /* Real vs fake: a grid of real images beside one of fakes, the training images nearest to a fake, and a quiz.
 
-   value: {checkpoint: name}, or {own: {checkpoint, picture: {path}, count, logits} or null} when the visitor's own photos
-   have come or gone, or {reading: whether they are being read}. gradio.server, where there is one:
+   value: {checkpoint: name}, or {own: {picture: {path}, count} or null} when the visitor's own photos have come or gone,
+   or {reading: whether they are being read}. gradio.server, where there is one:
      reals({checkpoint, shuffle}) -> {picture, count, checkpoint: whose fakes belong beside them, note: sentences}
-     quiz({checkpoint}) -> the same with the discriminator's logits, 20 images that it has never seen
-     logits({checkpoint, seeds}) -> the discriminator's logits of fakes, or null
+     quiz({checkpoint}) -> the same, 20 images that the discriminator has never seen, where there are as many
      nearest({checkpoint, seed}) -> {picture, distances, closer_than}
-   Pictures have eight images in a row. Without a server the real images are those that engine.reals has, if any. */
+   Pictures have eight images in a row. Without a server the real images are those that engine.reals has, if any, or the
+   visitor's own, which then do not leave the browser. */
 
 import { engineOf } from "./engine.js";
 import {
@@ -17,14 +17,33 @@ import { asking, whenAnswering } from "./server.js";
 const SIDE = 8; // a grid is SIDE x SIDE images
 const PAIRS = 20; // of the quiz
 const MAX_SHUFFLE = 999_999;
+const MAX_PHOTOS = 512;
 
 const range = (count) => Array.from({ length: count }, (_, i) => i);
+
+/* The middles of photos as a sheet; null if none of them can be read. */
+async function photoSheet(files, size) {
+  const squares = [];
+  for (const file of files) { // one after the other: each may be large
+    const photo = await createImageBitmap(file).catch(() => null);
+    if (!photo) continue;
+    const side = Math.min(photo.width, photo.height);
+    const [x, y] = [(photo.width - side) / 2, (photo.height - side) / 2];
+    squares.push(await createImageBitmap(photo, x, y, side, side, { resizeWidth: size, resizeHeight: size, resizeQuality: "high" }));
+    photo.close();
+  }
+  if (!squares.length) return null;
+  const sheet = new OffscreenCanvas(SIDE * size, Math.ceil(squares.length / SIDE) * size);
+  squares.forEach((square, i) => sheet.getContext("2d").drawImage(square, (i % SIDE) * size, Math.floor(i / SIDE) * size));
+  return { sheet, count: squares.length };
+}
 
 export async function mount(root, { value, server: functions }) {
   const engine = engineOf(functions);
   const server = asking(functions);
-  let checkpoint = (await engine.open(value.checkpoint)).name;
-  let own = null; // {checkpoint, sheet, count, logits} of the visitor's photos
+  const { size, ...summary } = await engine.open(value.checkpoint);
+  let checkpoint = summary.name;
+  let own = null; // {sheet, count} of the visitor's photos
   let shown = null; // {number, checkpoint, note, sheet, cells, fakes}
   let latest = 0;
   let picked = null; // the seed whose nearest images are shown
@@ -50,16 +69,16 @@ export async function mount(root, { value, server: functions }) {
       hint(t("{n} pairs, you against the discriminator.", { n: PAIRS }))), play);
   const bar = div("bar wrap", note, div("field", make("label", {}, t("Shuffle number"), shuffle)), again);
   all.prepend(challenge, bar);
+  if (!server.reals) all.prepend(ownPhotos());
   root.replaceChildren(div("explorer single", message.element, all, board));
 
-  /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, logits, checkpoint, note}. */
+  /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, checkpoint, note}. */
   async function realsFor(number) {
     const fakeNote = ["Fake: made up by {name}.", { name: checkpoint }];
     const some = (count) => range(Math.min(count, SIDE * SIDE)).map((i) => (i + (number ?? randomSeed()) * SIDE * SIDE) % count);
     if (own) {
-      const logits = own.checkpoint === checkpoint ? own.logits : null;
       const note = [["Real: your own photos ({count}).", { count: own.count }], fakeNote];
-      return { ...own, cells: some(own.count), logits, checkpoint, note };
+      return { ...own, cells: some(own.count), checkpoint, note };
     }
     if (server.reals) {
       const found = await (number === undefined ? server.quiz({ checkpoint }) : server.reals({ checkpoint, shuffle: number }));
@@ -69,6 +88,26 @@ export async function mount(root, { value, server: functions }) {
     if (given) return { ...given, cells: some(given.count), checkpoint, note: [[given.note, { count: given.count }], fakeNote] };
     const note = [["There are no photographs on this page: here are fakes alone.", {}], fakeNote];
     return { sheet: null, cells: [], checkpoint, note };
+  }
+
+  /* Photos for a page without a server: the middles of what a visitor chooses. */
+  function ownPhotos() {
+    const input = make("input", { type: "file", multiple: true, accept: "image/*" });
+    const forget = button(t("Forget my photos"), () => use(null), { hidden: true });
+    const use = (photos) => {
+      own = photos;
+      forget.hidden = !own;
+      return load(0);
+    };
+    input.onchange = async () => {
+      note.textContent = t("Reading your photos …");
+      const photos = await photoSheet([...input.files].slice(0, MAX_PHOTOS), size);
+      input.value = "";
+      await use(photos ?? own);
+      if (!photos) message.say(t("there is no picture that can be read: give JPEG, PNG or WebP"));
+    };
+    const choose = make("label", { className: "button load" }, t("Use my own photos as the real ones"), input);
+    return div("bar wrap", choose, forget, hint(t("They stay in your browser.")));
   }
 
   async function load(number) {
@@ -139,13 +178,13 @@ export async function mount(root, { value, server: functions }) {
       const found = await realsFor();
       const count = found.cells.length;
       if (count < PAIRS) throw new Error(t("The quiz needs {n} real pictures, and there are {count}.", { n: PAIRS, count }));
-      const judged = found.logits && server.logits ? await server.logits({ checkpoint: found.checkpoint, seeds }) : null;
       const sheet = await engine.sheet(found.checkpoint, seeds, SIDE);
+      const pictures = seeds.flatMap((_, i) => [cut(sheet, SIDE, i), cut(found.sheet, SIDE, found.cells[i])]);
+      const judged = await engine.judge(found.checkpoint, pictures).catch(() => null); // the quiz goes on without it
       const pairs = seeds.map((_, i) => {
         const at = Math.random() < 0.5 ? 0 : 1;
-        const sides = [cut(sheet, SIDE, i), cut(found.sheet, SIDE, found.cells[i])];
-        // Which the discriminator takes for the fake.
-        const machine = judged && (judged[i] > found.logits[found.cells[i]] ? 1 - at : at);
+        const sides = pictures.slice(2 * i, 2 * i + 2);
+        const machine = judged && (judged[2 * i] > judged[2 * i + 1] ? 1 - at : at); // which it takes for the fake
         return { sides: at ? sides.reverse() : sides, fake: at, machine };
       });
       message.say("");

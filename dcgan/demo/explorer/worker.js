@@ -1,14 +1,26 @@
-/* The worker that draws. It is sent {number, load: address of weights} or {number, draw: address, z, enlarging: whether
-   an enlarged picture is wanted, too}, and answers {number, picture, enlarged} or {number, error}. */
+/* The worker that draws and judges. It is sent {number, task, address of weights, what the task takes} and answers
+   {number, answer} or {number, error}. */
 
 import { enlarge } from "./enlarge.js";
-import { generatorOf } from "./generator.js";
+import { discriminatorOf, generatorOf } from "./networks.js";
 
-const KEPT = 4; // generators in memory, 30 MB each
+const KEPT = 4; // networks in memory, 30 MB each
 const kernel = bytes(new URL("kernel.wasm", import.meta.url));
 kernel.catch(() => {}); // whoever loads weights hears of it
-const generators = new Map(); // address: promise of a generator; the last used at the end
+const networks = new Map(); // address: promise of a network; the last used at the end
 let last = Promise.resolve(); // what is to be drawn before
+
+const tasks = {
+  load: () => null,
+  draw: async (generator, { z, units, enlarging }) => {
+    const image = generator.draw(z, units);
+    const picture = await createImageBitmap(image);
+    return enlarging ? { picture, enlarged: await createImageBitmap(enlarge(image)) } : { picture };
+  },
+  strongest: (generator, { latents, count }) => generator.strongest(latents, count),
+  maps: (generator, { z, units, channels }) => generator.maps(z, units, channels),
+  judge: (logit, { pictures }) => pictures.map(logit),
+};
 
 async function bytes(address) {
   const response = await fetch(address);
@@ -16,29 +28,26 @@ async function bytes(address) {
   return response.arrayBuffer();
 }
 
-function generatorAt(address) {
-  const found = generators.get(address) ?? Promise.all([kernel, bytes(address)]).then((files) => generatorOf(...files));
-  generators.delete(address);
-  generators.set(address, found);
-  found.catch(() => generators.delete(address));
-  if (generators.size > KEPT) generators.delete(generators.keys().next().value);
+function networkAt(address, make) {
+  const found = networks.get(address) ?? Promise.all([kernel, bytes(address)]).then((files) => make(...files));
+  networks.delete(address);
+  networks.set(address, found);
+  found.catch(() => networks.delete(address));
+  if (networks.size > KEPT) networks.delete(networks.keys().next().value);
   return found;
 }
 
-async function answer({ number, load, draw, z, enlarging }) {
+async function work({ number, task, address, ...what }) {
   try {
-    const generate = await generatorAt(load ?? draw);
-    if (load) return postMessage({ number });
-    const image = generate(z);
-    const picture = await createImageBitmap(image);
-    const enlarged = enlarging && (await createImageBitmap(enlarge(image)));
-    return postMessage({ number, picture, enlarged }, enlarged ? [picture, enlarged] : [picture]);
+    const network = await networkAt(address, task === "judge" ? discriminatorOf : generatorOf);
+    const answer = await tasks[task](network, what);
+    postMessage({ number, answer }, Object.values(answer ?? {}).filter((one) => one instanceof ImageBitmap));
   } catch (error) {
-    return postMessage({ number, error: error.message });
+    postMessage({ number, error: error.message });
   }
 }
 
 onmessage = ({ data }) => {
-  if (data.load) answer(data);
-  else last = last.then(() => answer(data));
+  if (data.task === "load") work(data);
+  else last = last.then(() => work(data));
 };

@@ -31,10 +31,6 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         return _answer(real_vs_fake.quiz(studio, checkpoint))
 
     @answering
-    def logits(seeds: list[int], checkpoint: str = "") -> list[float] | None:
-        return studio.logits(studio.faces(seeds, checkpoint), checkpoint)
-
-    @answering
     def nearest(seed: int, checkpoint: str = "") -> dict[str, Any]:
         images, found = studio.closest(seed, checkpoint=checkpoint)
         return {"picture": _sheet(images), "distances": found.distances, "closer_than": found.closer_than}
@@ -48,7 +44,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         )
         folder = gr.UploadButton(str(words("Use a whole folder of mine")), file_count="directory")
         forget = gr.Button(str(words("Forget my photos")), visible=False)
-    view = component("real_vs_fake", studio, checkpoint, [reals, quiz, logits, nearest])
+    view = component("real_vs_fake", studio, checkpoint, [reals, quiz, nearest])
 
     def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> Iterator[tuple[Any, ...]]:
         yield gr.skip(), {"reading": True}, gr.skip()
@@ -61,9 +57,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
                 yield gr.skip(), {"reading": False}, gr.skip()
                 raise
         sheet = served(encoded(grid(pixels)), "own.png")
-        shown = {"checkpoint": studio.checkpoints.name(checkpoint), "picture": sheet, "count": len(pixels)}
         _remove(before)
-        yield sheet.path, {"own": {**shown, "logits": studio.logits(pixels, checkpoint)}}, gr.update(visible=True)
+        yield sheet.path, {"own": {"picture": sheet, "count": len(pixels)}}, gr.update(visible=True)
 
     def drop(before: str | None) -> tuple[None, dict[str, Any], Any]:
         _remove(before)
@@ -99,7 +94,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 def _answer(reals: Reals) -> dict[str, Any]:
     pixels = reals.pixels
     shown = {"picture": None, "count": 0} if pixels is None else {"picture": _sheet(pixels), "count": len(pixels)}
-    return {**shown, "logits": reals.logits, "checkpoint": reals.checkpoint, "note": reals.note}
+    return {**shown, "checkpoint": reals.checkpoint, "note": reals.note}
 
 
 def _sheet(pixels: Pixels) -> str:
