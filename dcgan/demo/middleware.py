@@ -55,7 +55,7 @@ class LightPage:
         """Answer a request, or pass it on."""
         if scope["type"] != "http" or FILE.search(scope["path"]):
             await self.app(scope, receive, send)
-        elif scope["method"] == "HEAD":
+        elif scope["method"] == "HEAD" and scope["path"].endswith("/"):
             await Response()(scope, receive, send)
         else:
             await self.compressing(scope, receive, send)

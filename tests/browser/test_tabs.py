@@ -65,6 +65,7 @@ def test_a_neighbour_is_walked_to_and_pictures_are_saved(page: Page, studio: Stu
 def test_a_path_is_scrubbed_played_grown_and_downloaded(page: Page) -> None:
     open_tab(page, "Interpolate")
     shown(page, "spherical 17")
+    expect(face(page)).to_have_attribute("data-shown", re.compile("^people 0 "))  # it names no seeds to begin with
     page.get_by_role("button", name="Show face 1").click()
     expect(face(page)).to_have_attribute("data-position", "0.000")
     page.get_by_role("button", name="Play", exact=True).filter(visible=True).click()
