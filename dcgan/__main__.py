@@ -12,7 +12,7 @@ COMMANDS = {
     "crop": ("dcgan.data.command", "cut the faces out of photos"),
     "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
-    "directions": ("dcgan.latent.directions", "fit the named directions of a checkpoint"),
+    "directions": ("dcgan.latent.command", "fit the named directions of a checkpoint"),
     "import": ("dcgan.importing", "make a checkpoint of the PyTorch tutorial's netG.pth"),
     "export": ("dcgan.export", "write a generator as ONNX or TorchScript"),
     "push": ("dcgan.hub.push", "put a checkpoint on the Hugging Face Hub"),

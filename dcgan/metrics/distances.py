@@ -150,7 +150,8 @@ def references(images: Images, num: int) -> list[Reference]:
         if n >= MIN_COUNT:
             found.append(Reference(name, *(images.batch(np.sort(side[:n])) for side in (real, others))))
     if not found:
-        raise MetricError(f"'{printable(images.name)}' has {len(images)} images: too few to compare with")
+        few = f"'{printable(images.name)}' has {len(images.training)} training images"
+        raise MetricError(f"{few}: too few to compare with, it takes {2 * MIN_COUNT}")
     return found
 
 

@@ -31,11 +31,12 @@ from dcgan.latents import latents
 from dcgan.metrics import distances, features
 from dcgan.metrics.attributes import AttributeNet, attribute_net
 from dcgan.metrics.distances import FIRST_SEED, MIN_COUNT, Reference, frechet_distance, nearest, references
-from dcgan.metrics.eyes import face_figures, face_finder, imagenet_features
 from dcgan.metrics.features import Features, MetricError
 from dcgan.sampling import render
 
-MAX_FACES = 1000  # images on each side in which faces are looked for
+MAX_FACES = 1000  # images on each side in which faces are looked for ...
+MIN_FACES = 0.25  # ... if one is found in at least this share ...
+LOOKED_AT = 100  # ... of so many real images
 MAX_NEIGHBOURS = 5000  # images on each side whose neighbours are counted: the effort grows as the square
 
 
@@ -52,13 +53,23 @@ class Metric(NamedTuple):
     most: int = sys.maxsize
 
 
-# What is measured against the first reference only, by what is missing where it raises MetricError.
-EYES: dict[str, Callable[[torch.device], Metric]] = {
-    "the share of faces": lambda device: Metric("YuNet", face_finder(), face_figures, "higher", MAX_FACES),
-    "the distance by EfficientNet-Lite1": lambda device: Metric(
-        "EfficientNet-Lite1", imagenet_features(device), lambda fake, real: {"FD": frechet_distance(fake, real)}
-    ),
-}
+def by_detector(device: torch.device, real: Tensor) -> Metric:
+    """The share of faces. Raises MetricError without OpenCV, and for real images in few of which a face is found."""
+    finder = features.face_finder()
+    share = float(finder(real[:LOOKED_AT]).mean())
+    if share < MIN_FACES:
+        raise MetricError(f"a face is found in {share:.0%} of the real images")
+    return Metric("YuNet", finder, face_figures, "higher", MAX_FACES)
+
+
+def by_imagenet(device: torch.device, real: Tensor) -> Metric:
+    """The distance in ImageNet's features. Raises MetricError without the packages that hold them."""
+    view = features.imagenet_features(device)
+    return Metric("EfficientNet-Lite1", view, lambda fake, real: {"FD": frechet_distance(fake, real)})
+
+
+# What had no part in training is measured against the first reference only.
+EYES = {"the share of faces": by_detector, "the distance by EfficientNet-Lite1": by_imagenet}
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,12 @@ def covered_pairs(fake: Tensor, real: Tensor) -> dict[str, float]:
     return {"factor pairs covered": len(seen & there) / len(there)}
 
 
+def face_figures(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """The share of fakes in which a face is found, also as a part of reals'; both [N, 1], of `face_finder`."""
+    share = float(fake.mean())
+    return {"faces found": share, "faces found, to reals'": share / max(float(real.mean()), 1e-6)}
+
+
 def memorised(images: Images, samples: dict[str, Tensor], device: torch.device) -> list[Row]:
     """How near samples come to training images, beside how near held-out images do; [] if too few are held out."""
 
@@ -210,48 +227,56 @@ def report(result: dict[str, Any]) -> Iterator[str]:
     yield from ("", *result["notes"])
 
 
-def measure(flags: argparse.Namespace) -> dict[str, Any]:
-    """The result of a command line, ready for JSON. Raises CheckpointError, DataError or MetricError."""
-    if flags.num < MIN_COUNT:
-        raise MetricError(f"--num must be at least {MIN_COUNT}, not {flags.num}")
-    checkpoints = {path: load_checkpoint(local_folder(path)) for path in flags.checkpoint}
+def alike(paths: list[str]) -> dict[str, Checkpoint]:
+    """The checkpoints by their paths. Raises MetricError unless all make images of one kind from one crop."""
+    checkpoints = {path: load_checkpoint(local_folder(path)) for path in paths}
     kinds = {f"{c.model.image_size} px with {c.model.nc} channels" for c in checkpoints.values()}
     if len(kinds) > 1:
         raise MetricError(f"side by side all must make images of one kind, not {' and '.join(sorted(kinds))}")
     crops = {c.crop for c in checkpoints.values()}
     if len(crops) > 1:
         raise MetricError(f"side by side all must be trained on one --crop, not {' and '.join(sorted(crops))}")
-    model, crop = checkpoints[flags.checkpoint[0]].model, crops.pop()
-    first = checkpoints[flags.checkpoint[0]]
+    return checkpoints
+
+
+def measure(flags: argparse.Namespace) -> dict[str, Any]:
+    """The result of a command line, ready for JSON. Raises CheckpointError, DataError or MetricError."""
+    if flags.num < MIN_COUNT:
+        raise MetricError(f"--num must be at least {MIN_COUNT}, not {flags.num}")
+    checkpoints = alike(flags.checkpoint)
+    first = next(iter(checkpoints.values()))
+    model, crop = first.model, first.crop
     images = load_images(flags.dataroot, model.image_size, model.nc, crop=crop, every=first.every)
     images = images.divided(*division(first.data))
+    found, num, heldout = references(images, flags.num), flags.num, int(images.heldout.sum())
     notes = [
         f"{name} was trained on other images than these: what is said of training images is not about its own"
         for name, checkpoint in checkpoints.items()
         if not images.are_those_of(checkpoint.data)
     ]
-    found = references(images, flags.num)
+    if heldout < MIN_COUNT:
+        notes.append(f"how near samples come to training images is missing: {heldout} images are held out")
+        num = min(num, len(found[0].real))  # nothing else looks at more
     device = with_float64(find_device())
-    inception = None
+    inception, eyes = None, []
     try:
         inception = features.inception_features(flags.inception, device)
     except MetricError as error:
         if flags.inception:
             raise
         notes.append(f"FID and KID are missing: {error}")
-    eyes = []
     for what, metric in EYES.items():
         try:
-            eyes.append(metric(device))
+            eyes.append(metric(device, found[0].real))
         except MetricError as error:
             notes.append(f"{what} is missing: {error}")
-    rows = evaluate(checkpoints, images, found, flags.num, device, inception, eyes)
+    rows = evaluate(checkpoints, images, found, num, device, inception, eyes)
     data = {"name": printable(images.name), "digest": images.digest, "training": len(images.training)}
-    data |= {"heldout": int(images.heldout.sum()), "px": model.image_size, "nc": model.nc}
+    data |= {"heldout": heldout, "px": model.image_size, "nc": model.nc}
     data["prepared"] = f"{CROPS[crop]}, resized (bilinear, antialiased)"
     return {
         "data": data,
-        "samples": {"number": flags.num, "first_seed": FIRST_SEED},
+        "samples": {"number": num, "first_seed": FIRST_SEED},
         "checkpoints": {name: {"images_seen": c.images_seen} for name, c in checkpoints.items()},
         "rows": [asdict(row) for row in rows],
         "notes": notes,

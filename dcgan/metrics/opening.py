@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from dcgan.latents import latents
 from dcgan.metrics.distances import NEIGHBOURS
 from dcgan.metrics.face_nets import shape_features
-from dcgan.metrics.features import Features
+from dcgan.metrics.features import PIECE, Features
 from dcgan.model import Generator
 from dcgan.sampling import render
 
@@ -24,7 +25,9 @@ def opening_seeds(generator: Generator, features: Features, real: Tensor) -> lis
     ones: its rank is the worse of two.
     """
     fake = render(generator, latents(range(CANDIDATES), generator.config.nz))
-    views = [standardised(view(fake), view(real)) for view in (features, shape_features)]
+    pieces = tqdm(torch.cat([fake, real.cpu()]).split(PIECE), "choosing seeds to begin with", unit="batch")
+    seen = zip(*((features(piece).cpu(), shape_features(piece)) for piece in pieces), strict=True)
+    views = [standardised(*torch.cat(view).tensor_split([CANDIDATES])) for view in seen]
     rank = torch.stack([sparsity(*view).argsort().argsort() for view in views]).amax(dim=0)
     apart = torch.cdist(views[0][0], views[0][0])
     alike = apart < np.quantile(apart.numpy(), ALIKE)
@@ -37,11 +40,10 @@ def opening_seeds(generator: Generator, features: Features, real: Tensor) -> lis
 
 
 def standardised(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Features [N, D] and [M, D], on the CPU, in deviations of the real ones.
+    """Features [N, D] and [M, D] in deviations of the real ones.
 
     A feature that hardly varies among real images counts by a tenth of what features vary by.
     """
-    fake, real = fake.cpu(), real.cpu()
     centre, spread = real.mean(dim=0), real.std(dim=0)
     spread = spread.clamp(min=max(float(spread.square().mean().sqrt()) / 10, 1e-6))
     return (fake - centre) / spread, (real - centre) / spread

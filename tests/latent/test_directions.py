@@ -12,7 +12,8 @@ from torch import Tensor
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dcgan.data.images import Images
 from dcgan.direction import REACH, Direction, load_directions, save_directions
-from dcgan.latent.directions import Ordinary, extent, fit_directions, main
+from dcgan.latent.command import main
+from dcgan.latent.directions import Ordinary, extent, fit_directions
 from dcgan.metrics.attributes import Attribute, AttributeNet
 from dcgan.metrics.opening import COUNT
 from dcgan.metrics.readings import label_reader, picture_reader
@@ -247,10 +248,10 @@ def test_directions_of_other_weights_are_neither_kept_nor_served(tmp_path):
 def test_the_command_fits_writes_and_tells(tmp_path, monkeypatch, capsys):
     opened(tmp_path / "run" / "checkpoint", painter())
     attributes = Attribute("luck"), Attribute("never", ("no", "yes")), WARMTH, BLUENESS
-    monkeypatch.setattr("dcgan.latent.directions.attribute_net", lambda images: Colours(*attributes))
+    monkeypatch.setattr("dcgan.latent.command.attribute_net", lambda images: Colours(*attributes))
     pixels = torch.randint(0, 256, (60, 3, 16, 16), dtype=torch.uint8).numpy()
     pictures = Images("photos", pixels, [f"{i}" for i in range(60)], [], "0")
-    monkeypatch.setattr("dcgan.latent.directions.load_images", lambda *_, **settings: pictures)
+    monkeypatch.setattr("dcgan.latent.command.load_images", lambda *_, **settings: pictures)
     assert main([str(tmp_path / "run"), "--dataroot", "photos"]) == 0
     printed = capsys.readouterr().out
     for name in ("luck", "never"):

@@ -119,7 +119,7 @@ def test_references_are_disjoint_from_their_floor_and_of_the_right_part(images):
 def test_a_small_set_has_no_heldout_reference_and_a_tiny_one_none(images):
     few, fewer = (replace(images, pixels=images.pixels[:n], names=images.names[:n]) for n in (60, 12))
     assert [reference.name for reference in references(few, 100)] == ["training"]
-    with pytest.raises(MetricError, match="'blots' has 12 images: too few to compare with"):
+    with pytest.raises(MetricError, match=r"'blots' has .* training images: too few to compare with, it takes 20"):
         references(fewer, 100)
 
 
@@ -267,6 +267,19 @@ def test_what_the_user_can_mend_is_one_line(capsys, checkpoint, many, tmp_path, 
     code, out, err = run(capsys, *arguments.format(checkpoint=checkpoint, many=many, grey=grey).split())
     assert (code, out) == (2, "")
     assert err.startswith("evaluate: ") and message in err and err.count("\n") == 1
+
+
+def test_what_a_small_set_without_faces_cannot_tell_is_said_and_not_in_the_table(capsys, checkpoint, tmp_path):
+    for i, pixels in enumerate(blots(40, 1)):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / f"{i:03d}.png")
+    code, out, _ = run(capsys, checkpoint, "--dataroot", tmp_path, "--num", 1000, "--json")
+    result = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert code == 0
+    assert result["samples"]["number"] == {row["n"] for row in result["rows"]}.pop() <= 20  # no more are drawn
+    notes = "\n".join(result["notes"])
+    assert "the share of faces is missing: a face is found in 0% of the real images" in notes
+    assert "how near samples come to training images is missing" in notes
+    assert not any("faces" in row["figure"] or "nearest" in row["figure"] for row in result["rows"])
 
 
 def test_other_data_than_it_was_trained_on_is_said(capsys, many, tmp_path, checkpoint):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dcgan.data.avatars import draw, factors
-from dcgan.metrics.eyes import face_figures, face_finder, imagenet_features
-from dcgan.metrics.features import random_features
+from dcgan.metrics.evaluate import face_figures
+from dcgan.metrics.features import face_finder, imagenet_features, random_features
 
 
 def test_faces_are_found_where_there_are_some() -> None:

@@ -19,9 +19,12 @@ from dcgan.metrics.readings import (
     DRAWN,
     FACE,
     LIGHT,
+    SHAPE,
     face_reader,
+    glasses,
     label_reader,
     picture_reader,
+    shape,
 )
 
 WORDS = json.loads(Path(dcgan.demo.explorer.__file__).with_name("ko.json").read_text(encoding="utf-8"))
@@ -34,7 +37,7 @@ def drawn_readings() -> tuple:
 
 def test_every_slider_has_a_name_and_ends_in_both_languages() -> None:
     for reading in (*AGE_AND_GENDER, *FACE, *LIGHT, *COLOUR, *drawn_readings()):
-        assert {reading.name, *reading.ends} <= set(WORDS), reading.name
+        assert reading.auxiliary or {reading.name, *reading.ends} <= set(WORDS), reading.name
 
 
 def test_the_drawn_faces_sliders_name_values_that_there_are() -> None:
@@ -85,6 +88,46 @@ def test_faces_are_read_with_age_and_gender_only_where_no_label_says_them() -> N
         values = reader.read(images)
         assert values.shape == (2, len(readings))
         assert values.isfinite().all()
+
+
+def plain_landmarks() -> Tensor:
+    """Landmarks [1, 68, 2] of a level, serious face that looks straight ahead."""
+    points = torch.full((1, 68, 2), 0.5)
+    for eye, x in ((slice(36, 42), 0.3), (slice(42, 48), 0.7)):
+        points[:, eye, 0] = x
+        points[:, eye, 1] = torch.tensor([0.3, 0.28, 0.28, 0.3, 0.32, 0.32])
+    points[:, 17:27, 1] = 0.2  # the eyebrows
+    points[:, 48:68, 1] = 0.7  # the mouth
+    return points
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "move"),
+    [
+        ("mouth", [65, 66, 67], (0, 0.05)),
+        ("head turn", [30], (0.05, 0)),
+        ("head tilt", [*range(42, 48)], (0, 0.05)),
+        ("nod", [30], (0, -0.05)),
+        ("eyebrows", [*range(17, 27)], (0, -0.05)),
+        ("eyes", [37, 38, 43, 44], (0, -0.02)),
+        ("size", [*range(42, 48)], (0.05, 0)),
+    ],
+)
+def test_what_landmarks_say_rises_with_what_its_name_says(name: str, places: list[int], move: tuple) -> None:
+    before, after = plain_landmarks(), plain_landmarks()
+    after[:, places] += torch.tensor(move)
+    index = [reading.name for reading in SHAPE].index(name)
+    assert shape(after)[index] > shape(before)[index] + 0.01
+
+
+def test_a_dark_frame_around_the_eyes_is_glasses_and_a_darker_face_is_not() -> None:
+    bare = torch.full((1, 3, 64, 64), 180.0)
+    framed = bare.clone()
+    framed[:, :, 19, 19:45] = 20  # over the bridge
+    framed[:, :, 25, 12:27] = framed[:, :, 25, 38:53] = 20  # under the eyes
+    values = [float(glasses(images, plain_landmarks())) for images in (bare, bare / 2, framed)]
+    assert values[:2] == pytest.approx([0, 0], abs=1e-3)
+    assert values[2] > 10
 
 
 def test_the_networks_of_faces_read_mirrored_faces_mirrored() -> None:
