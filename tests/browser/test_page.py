@@ -185,14 +185,11 @@ def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it
         expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
 
 
-def test_the_opinion_is_the_discriminators_in_the_browser_and_fails_apart(
-    browser: Browser, demo: str, studio: Studio
-) -> None:
+def test_the_opinion_is_the_discriminators_in_the_browser_and_fails_apart(browser, demo, studio):
     busy = [True]
 
     def answer(route: Route) -> None:
         if busy and '"rivals"' in (route.request.post_data or ""):
-            busy.clear()
             return route.fulfill(json={"error": "many visitors are here just now"})
         return route.fallback()
 
@@ -203,6 +200,7 @@ def test_the_opinion_is_the_discriminators_in_the_browser_and_fails_apart(
         assert not any("discriminator" in name for name in fetched)
         page.get_by_text("Discriminator's opinion").click()
         expect(page.get_by_text("many visitors are here just now")).to_be_visible()
+        busy.clear()
         for seed in (3, 7, 12):
             choose(page, seed)
             opinion = studio.opinion("people", seed=seed)
