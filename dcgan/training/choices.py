@@ -136,8 +136,8 @@ def choose_data(flags: argparse.Namespace, saved: dict[str, Any], run: Path) -> 
     data = DataChoice(**chosen, drawn=drawn, keep_duplicates=bool(flags.keep_duplicates), said=said)
     if saved and not flags.dataroot and data.is_local and not path.exists():
         raise TrainingError(f"cannot resume: the images are no longer at '{dataroot}'. Say where with --dataroot")
-    if before and drawn != (before.get("dataroot") == avatars.SOURCE):
-        raise TrainingError(f"cannot resume on '{dataroot}': the run began with '{before.get('dataroot')}'")
+    if "dataroot" in before and drawn != (before["dataroot"] == avatars.SOURCE):
+        raise TrainingError(f"cannot resume on '{dataroot}': the run began with '{before['dataroot']}'")
     if data.is_local and os.path.realpath(path) == os.path.realpath(run):  # Path.resolve fails at links in a circle
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
     if flags.every and not data.is_film:

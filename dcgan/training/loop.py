@@ -57,7 +57,7 @@ def train(
 
     with out.open(seen, resume), ranks.bar(schedule.target, seen) as bar, handling(stop.note, signal.SIGINT, *ENDING):
         ranks.say(*opening_lines(images, schedule, seen, resume, run / SHEET))
-        if out.measure(seen >= schedule.target, stop):  # a signal had broken the measurement off
+        if out.grades.measure(out.history, seen >= schedule.target, stop):  # a signal had broken the measurement off
             out.save(seen)
         while seen < schedule.target and not ranks.stop(bool(stop), schedule.iteration(seen)):
             # D: reals up, fakes down. G: the same fakes up. EMA.
@@ -65,7 +65,7 @@ def train(
             seen += len(real) * ranks.world
             # The whole batch's noise on every rank: how many there are does not change what is drawn.
             noise = ranks.share(torch.randn(seen - before, model.nz, 1, 1, device=ranks.device))
-            out.note(seen, step(real, noise, schedule.penalty_due(before)))
+            out.pending.append((seen, step(real, noise, schedule.penalty_due(before))))
             nets.average(seen - before, seen)
             bar.update(seen - before)
             if not schedule.anything_due(before, seen):
@@ -79,7 +79,7 @@ def train(
                 nets.calibrate()
                 out.snapshot(seen)
             if schedule.tick_due(before, seen):
-                measured = out.measure(seen >= schedule.target, stop)
+                measured = out.grades.measure(out.history, seen >= schedule.target, stop)
                 out.log(out.history[-1])
                 complaints = doctor.examine(out.since(seen - config.tick), out.faces())
                 adapt(nets, images)

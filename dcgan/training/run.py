@@ -36,24 +36,22 @@ from dcgan.course import (
 )
 from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS, SHEET, printable
-from dcgan.device import own_randomness, random_state, with_float64
+from dcgan.device import random_state
 from dcgan.errors import reason
 from dcgan.files import writing
 from dcgan.latents import latents
-from dcgan.metrics.distances import MIN_IMAGES, MIN_REFERENCE, Quality
-from dcgan.metrics.features import MetricError
+from dcgan.metrics.distances import MIN_REFERENCE
 from dcgan.metrics.opening import opening_seeds
 from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
 from dcgan.training.card import model_card
+from dcgan.training.grades import Grades, is_best, measured, rounded
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks, evaluating
 from dcgan.training.resume import STATE, TrainingError, check_folder, locked, recover_checkpoint, save_division
-from dcgan.training.signals import Stop
 from dcgan.training.step import STATS
 
-TIE = 1.01  # relative tolerance: a later generator within 1 % of the best measure replaces it
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
 FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 
@@ -75,7 +73,8 @@ class About:
 class Run:
     """Writes the run folder of one training.
 
-    history: a row for each iteration so far. saved: images seen at the last save, None before the first.
+    history: a row for each iteration so far. pending: images seen after each iteration since, and the STATS of its
+    step, still on the device. saved: images seen at the last save, None before the first.
     Of several ranks all but the first write nothing. Methods raise TrainingError if the folder cannot be written.
     """
 
@@ -90,10 +89,10 @@ class Run:
         self.config |= {"init": began} if began else {}
         self.noise = latents(FIXED_SEEDS, nets.generator.config.nz)
         self.history: list[Row] = []
-        self.pending: list[tuple[int, Tensor]] = []  # images seen and the step's figures, still on the device
+        self.pending: list[tuple[int, Tensor]] = []
         self.saved: int | None = None
         self.writes = nets.ranks.first
-        self.quality: Quality | None = None
+        self.grades = Grades(nets, images)
         self.log = open_log(nets.config.log if self.writes else "", folder, self.config)
 
     @contextmanager
@@ -141,14 +140,10 @@ class Run:
         self._thin_moments()
         self.saved = seen if seen and (self.folder / "checkpoint").is_dir() else None
 
-    def note(self, seen: int, stats: Tensor) -> None:
-        """Keep the STATS of the step after which `seen` images were seen, on the device, until `read`."""
-        self.pending.append((seen, stats))
-
     def read(self) -> None:
-        """Read what was noted from the device at once, as rows of the history.
+        """Read the pending figures from the device at once, as rows of the history.
 
-        Raises TrainingError if figures or weights are not finite on any rank.
+        Raises TrainingError if they or the weights are not finite on any rank.
         """
         noted = torch.stack([stats for _, stats in self.pending]).cpu() if self.pending else torch.empty(0, len(STATS))
         for (seen, _), values in zip(self.pending, noted.tolist(), strict=True):
@@ -196,41 +191,6 @@ class Run:
         for moment in set(list_moments(self.folder / MOMENTS)) - set(self.moments()):
             moment.path.unlink()
 
-    def metrics(self) -> dict[str, float]:
-        """The quality measured after the last iteration; {} if it was not."""
-        last = self.history[-1] if self.history else {}
-        return {name: value for name, value in last.items() if name not in STATS and name != "images_seen"}
-
-    def measure(self, last: bool, stop: Stop) -> list[str]:
-        """Measure the shown generator's quality if that is due and was not done, and add it to the last row.
-
-        last: whether training is over. Returns a line to print, or none if nothing was measured or a signal ended the
-        measurement. Leaves the training's random numbers as they are.
-        """
-        every = self.nets.config.tick * self.nets.config.quality
-        before, seen = [0, 0, *(row["images_seen"] for row in self.history[-2:])][-2:]
-        due = self.history and every and (last or seen // every != before // every)
-        if not (self.writes and due and len(self.images) >= MIN_IMAGES) or self.metrics():
-            return []
-        with own_randomness(self.nets.device):
-            metrics = stop.unless(self._quality) or {}
-        self.history[-1] |= metrics
-        return [f"after {seen:,} images: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())] if metrics else []
-
-    def _quality(self) -> dict[str, float]:
-        try:
-            self.quality = self.quality or Quality(self.images, with_float64(self.nets.device))
-        except MetricError:  # most of the images are copies
-            return {}
-        with evaluating(self.nets.shown) as generator:
-            return {name: rounded(value) for name, value in self.quality(generator).items()}
-
-    def _is_best(self) -> bool:
-        """Whether the last measure is as good as the best so far; True if nothing was measured."""
-        grades = [next((row[key] for key in Quality.KEYS if key in row), None) for row in self.history]
-        measured = [grade for grade in grades if grade is not None]
-        return not measured or (grades[-1] is not None and grades[-1] <= TIE * min(measured))
-
     def save(self, seen: int) -> None:
         """Write history, checkpoint (unless an earlier one is better) and, last, the state that resuming needs."""
         if not self.writes:
@@ -241,8 +201,9 @@ class Run:
             state[f"rng_{nets.device.type}"] = random_state(nets.device)
         with self._writing("the last save stands; make room, then --resume"):
             write_history(folder / "history.jsonl", self.history)
-            if self._is_best():
-                config = {**self.config, "images_seen": seen, "metrics": self.metrics(), "floor": self._floor()}
+            if is_best(self.history):
+                config = {**self.config, "images_seen": seen}
+                config |= {"metrics": measured(self.history), "floor": self.grades.floor()}
                 course = Course(self.history, self.snapshots(), self.moments())
                 target = folder / "checkpoint"
                 save_checkpoint(target, nets.shown, nets.discriminator, config, model_card(config), course)
@@ -250,14 +211,6 @@ class Run:
                 torch.save(state, file)
             self._thin_moments()
         self.saved = seen
-
-    def _floor(self) -> dict[str, Any]:
-        """The figures of real images, their number n and which they are; {} before the first measurement."""
-        if self.quality is None:
-            return {}
-        against = self.quality.against
-        about = {"n": len(self.quality.real), **({} if against == "held-out" else {"against": against})}
-        return about | {name: rounded(value) for name, value in self.quality.floor.items()}
 
     def finish(self, seen: int, hurried: bool) -> None:
         """Save what no tick has saved and, unless it is hurried, choose seeds and draw the figures."""
@@ -272,11 +225,12 @@ class Run:
 
     def choose_seeds(self) -> None:
         """Choose the checkpoint's seeds to begin with, if its quality was measured against enough images."""
-        if not (self.writes and self.quality and len(self.quality.real) >= MIN_REFERENCE):
+        quality = self.grades.quality
+        if not (self.writes and quality and len(quality.real) >= MIN_REFERENCE):
             return
         with self._writing("all is saved but the seeds to begin with and the figures; make room, then --resume"):
             checkpoint = load_checkpoint(self.folder / "checkpoint")
-            seeds = opening_seeds(checkpoint.generator, self.quality.features, self.quality.real)
+            seeds = opening_seeds(checkpoint.generator, quality.features, quality.real)
             save_seeds(checkpoint, seeds)
 
     def draw_figures(self) -> None:
@@ -302,8 +256,3 @@ class Run:
                 free = shutil.disk_usage(self.folder).free
                 why += f"; a save takes about {need / 2**20:,.0f} MiB, {free / 2**20:,.0f} are free"
             raise TrainingError(f"cannot write to '{self.folder}' ({why}): {advice}") from None
-
-
-def rounded(value: float) -> float:
-    """To five significant digits, as figures are saved."""
-    return float(f"{value:.5g}")

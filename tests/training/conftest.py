@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from dcgan.metrics.distances import Quality
-from dcgan.training import figures, step
-from dcgan.training import run as run_folder
+from dcgan.training import figures, grades, step
 from dcgan.training.step import adversarial_step
 
 
@@ -44,8 +43,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def graded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have these grades measured, one after the other; a function among them is called for its grade."""
 
-    def arrange(*grades: float | Callable[[], float]) -> None:
-        remaining = iter(grades)
+    def arrange(*results: float | Callable[[], float]) -> None:
+        remaining = iter(results)
 
         def grade(*_: object) -> dict[str, float]:
             torch.randn(7)  # must not be felt in the training
@@ -56,6 +55,6 @@ def graded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(Quality, "floor", {"ffd": 0.5}, raising=False)
         monkeypatch.setattr(Quality, "real", torch.zeros(7), raising=False)
         monkeypatch.setattr(Quality, "__call__", grade)
-        monkeypatch.setattr(run_folder, "MIN_IMAGES", 10)
+        monkeypatch.setattr(grades, "MIN_IMAGES", 10)
 
     return arrange
