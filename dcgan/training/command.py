@@ -125,8 +125,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data-limits", type=one_line, metavar="TEXT", help="what they lack or are one-sided in")
     add("--data-hub", type=hub_name, metavar="OWNER/NAME", help="where they are on the Hugging Face Hub")
 
+    beside = "G is the generator, D the discriminator. Defaults are those of --recipe best; others stand beside."
     for title, settings in (("the networks", ModelConfig), ("their training", TrainConfig)):
-        group = parser.add_argument_group(title)
+        group = parser.add_argument_group(title, beside)
         for setting in fields(settings):
             add_setting(group, setting)
     return parser
@@ -144,7 +145,7 @@ def add_setting(group: Any, setting: Field) -> None:
         group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
     else:
         choices = setting.metadata.get("choices")
-        metavar = None if choices else "N" if kind in (int, float) else "NAME"
+        metavar = "N" if kind in (int, float) else None if choices and "" not in choices else "NAME"
         group.add_argument(name, type=kind, choices=choices, metavar=metavar, help=text)
 
 

@@ -24,7 +24,8 @@ class TrainConfig:
 
     recipe: str = setting(
         "dcgan",
-        "dcgan: the tutorial's training, in fp32; best: what this project recommends; finetune: with --init",
+        "dcgan: the tutorial's training, in fp32; best: what this project recommends; finetune: gently, from --init, "
+        "where it is the default",
         ("dcgan", "best", "finetune"),
     )
     epochs: int = setting(5, "passes over the training images (0: --max-images decides)", least=0)
@@ -41,7 +42,7 @@ class TrainConfig:
     r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)", least=0)
     penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match", least=1)
     flip: bool = setting(False, "mirror half of the training images")
-    augment: str = setting("", "alterations of what D sees: any of color,translation,cutout")
+    augment: str = setting("", "alterations of what D sees: any of color,translation,cutout ('' for none)")
     adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: all)", least=0)
     ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: the raw one)", least=0)
     drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
