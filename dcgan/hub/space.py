@@ -116,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
     if flags.out:
         with new_folder(flags.out) as folder:
             write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
+        if flags.private:
+            print("--private is not used: --out uploads nothing")
         print(f"wrote {flags.out}; try it with:  cd {shlex.quote(str(flags.out))} && python app.py")
         return 0
     with temporary_folder() as folder:

@@ -117,12 +117,8 @@ class DataChoice:
         known = {"name": name, "license": None, "limits": None, "hub": hub, "source": None}
         if self.drawn:
             known |= {"name": avatars.NAME, "license": avatars.LICENSE, "source": avatars.SOURCE}
-        return {
-            **known,
-            **{key: value for key, value in self.said.items() if value},
-            "crop": self.crop,
-            "every": self.every,
-        }
+        known |= {key: value for key, value in self.said.items() if value}
+        return {**known, "crop": self.crop, "every": self.every}
 
 
 def choose_data(flags: argparse.Namespace, saved: dict[str, Any], run: Path) -> DataChoice:

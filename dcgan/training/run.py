@@ -46,10 +46,11 @@ from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
 from dcgan.training.card import model_card
+from dcgan.training.division import save_division
 from dcgan.training.grades import Grades, is_best, measured, rounded
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks, evaluating
-from dcgan.training.resume import STATE, TrainingError, check_folder, locked, recover_checkpoint, save_division
+from dcgan.training.resume import STATE, TrainingError, check_folder, locked, recover_checkpoint
 from dcgan.training.step import STATS
 
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
