@@ -52,11 +52,11 @@ def find_faces(image: Image.Image) -> list[Landmarks]:
     image = image.convert("RGB")
     found = _search(image, TURNS)
     for quarters, way in enumerate(QUARTERS, 1):
-        if any(score >= UPRIGHT for score, _ in found):
+        if _surest(found) >= UPRIGHT:
             break
         turned = image.transpose(way)
         there = _search(turned, ())
-        if any(score >= UPRIGHT for score, _ in there):
+        if _surest(there) > _surest(found):
             middle, other = complex(*image.size) / 2, complex(*turned.size) / 2
             found = [(score, _points(middle + 1j**quarters * (face @ (1, 1j) - other))) for score, face in there]
     return sorted((face for _, face in found), key=_extent, reverse=True)
@@ -123,6 +123,11 @@ def _search(image: Image.Image, turns: Sequence[complex]) -> list[tuple[float, L
             if score >= MIN_SCORE and not any(_same(face, other) for _, other in found):
                 found.append((score, face))
     return found
+
+
+def _surest(found: list[tuple[float, Landmarks]]) -> float:
+    """The highest score of some faces; 0 where there is none."""
+    return max((score for score, _ in found), default=0.0)
 
 
 def _close_look(image: Image.Image, face: Landmarks, turns: Sequence[complex]) -> tuple[float, Landmarks]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from dcgan.data.cache import cache_directory
 from dcgan.data.images import Images
 from dcgan.data.packing import INDEX, Shape, packed
-from dcgan.data.sources import FILMS, SUFFIXES, DataError, Source, open_source, printable
+from dcgan.data.sources import ARCHIVES, FILMS, SUFFIXES, DataError, Source, open_source, printable
 
 SHOWN = 3  # names in one line
+NOTES = dict.fromkeys(FILMS, " (a film: give it alone as --dataroot)")  # on files that are left out, by their ending
+NOTES |= dict.fromkeys(ARCHIVES, " (an archive: unpack it)")
 
 
 def load_images(
@@ -51,10 +53,8 @@ def load_images(
 
 def _check_found(found: Source, source: str, progress: bool) -> None:
     """Say what of a source is left out. Raises DataError if nothing is left."""
-    kinds = ", ".join(
-        f"{n} {printable(suffix) or 'without ending'}{' (a film: give it alone as --dataroot)' * (suffix in FILMS)}"
-        for suffix, n in found.others.most_common(4)
-    )
+    others = found.others.most_common()
+    kinds = _some(f"{n} {printable(suffix) or 'without ending'}{NOTES.get(suffix, '')}" for suffix, n in others)
     if not found.names:
         there = [f"other files only ({kinds})"] * bool(kinds) + ["what this program wrote"] * bool(found.own)
         nothing = " and ".join(there) or "nothing"

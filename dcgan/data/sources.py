@@ -24,6 +24,7 @@ SUFFIXES = (
     *(".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
 )
 FILMS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".3gp", ".mpg", ".mpeg", ".mts")
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z")
 # Pillow is held to these decoders: a file named .jpg that holds PostScript must not start an interpreter.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
 SETTINGS = Path("state") / "settings.json"  # of a run
@@ -175,6 +176,10 @@ def open_source(source: str, limit: int | None = None, every: float = 1.0) -> So
         from dcgan.data.film import FilmSource
 
         return FilmSource(path, every)
+    if path.is_file() and is_image(path.name):
+        raise DataError(f"'{path}' is one picture: give the folder of all")
+    if path.is_file() and path.suffix.lower() in ARCHIVES[1:]:
+        raise DataError(f"'{path}' is an archive, but no zip: unpack it, and give the folder")
     if path.is_file():
         return ZipSource(path)
     raise DataError(

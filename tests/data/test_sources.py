@@ -56,7 +56,7 @@ def test_hidden_and_other_files_are_left_out_and_the_others_counted(tmp_path, ca
     assert set(line.removeprefix("left out as no pictures: ").split(", ")) == {
         "2 .raw",
         "1 .csv",
-        "1 .zip",
+        "1 .zip (an archive: unpack it)",
     }
 
 
@@ -268,3 +268,18 @@ def test_about_a_tenth_is_held_out_and_depends_on_the_stem_alone():
     assert 800 <= sum(map(is_heldout, names)) <= 1200
     for stem in (*names, "얼굴", "a b", "\udce9"):
         assert is_heldout(f"a/b/{stem}.png") == is_heldout(f"{stem}.webp")
+
+
+ONE_FILE = {
+    "photo.jpg": "give the folder",
+    "photos.tar": "unpack it",
+    "photos.rar": "unpack it",
+    "list.txt": "as a zip",
+}
+
+
+@pytest.mark.parametrize("name", ONE_FILE)
+def test_a_file_that_is_no_zip_is_told_what_to_give_instead(tmp_path, name):
+    (tmp_path / name).write_bytes(encoded(kind="JPEG"))
+    message = refused(tmp_path / name)
+    assert str(tmp_path / name) in message and ONE_FILE[name] in message
