@@ -51,12 +51,14 @@ def find_faces(image: Image.Image) -> list[Landmarks]:
     """
     image = image.convert("RGB")
     found = _search(image, TURNS)
+    surest = _surest(found)
     for quarters, way in enumerate(QUARTERS, 1):
-        if _surest(found) >= UPRIGHT:
+        if surest >= UPRIGHT:
             break
         turned = image.transpose(way)
         there = _search(turned, ())
-        if _surest(there) > _surest(found):
+        if _surest(there) > surest:
+            surest = _surest(there)
             middle, other = complex(*image.size) / 2, complex(*turned.size) / 2
             found = [(score, _points(middle + 1j**quarters * (face @ (1, 1j) - other))) for score, face in there]
     return sorted((face for _, face in found), key=_extent, reverse=True)
@@ -126,8 +128,9 @@ def _search(image: Image.Image, turns: Sequence[complex]) -> list[tuple[float, L
 
 
 def _surest(found: list[tuple[float, Landmarks]]) -> float:
-    """The highest score of some faces; 0 where there is none."""
-    return max((score for score, _ in found), default=0.0)
+    """The highest score of the faces that are held more upright than not; 0 where there is none."""
+    turns = (abs(np.angle(_similarity(FRAME, face)[0])) for _, face in found)
+    return max((score for (score, _), turn in zip(found, turns, strict=True) if turn < math.pi / 4), default=0.0)
 
 
 def _close_look(image: Image.Image, face: Landmarks, turns: Sequence[complex]) -> tuple[float, Landmarks]:
