@@ -4,7 +4,7 @@
    ready                        -> when the worker has the first checkpoint's weights; rejected where it cannot draw
    open(name)                   -> the summary of a checkpoint, as checkpoint.json has it; "": of the first one
    latent(face, nz)             -> [nz] the z before truncation and edits, no promise
-   face(face)                   -> {picture: ImageBitmap, enlarged: ImageBitmap, where it was made in passing}
+   face(face)                   -> {picture: ImageBitmap}
    around(face)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers: what leads to each}
    sheet(checkpoint, faces, columns) -> ImageBitmap of faces row by row
    path({checkpoint, faces, kind, frames, loop}) -> {sheet: ImageBitmap, columns, count}
@@ -91,8 +91,8 @@ function createEngine(server) {
     return name ? knownAt(Math.max(0, first.summary.names.indexOf(name))) : first;
   }
 
-  /* Draw the first of some latents or, where the server draws, the first 64 of them -> [{picture, enlarged}] */
-  async function draw(about, { moment, units = {} }, latents, enlarging) {
+  /* Draw the first of some latents or, where the server draws, the first 64 of them -> [{picture}] */
+  async function draw(about, { moment, units = {} }, latents) {
     const { name, size } = about.summary;
     const file = weightsAt(about, moment);
     if (!painter.has(file)) {
@@ -102,7 +102,7 @@ function createEngine(server) {
     const here = painter.has(file);
     tell(here ? "" : failure ? t("The server draws, since this browser cannot: {error}", { error: failure })
       : t("The server draws until the generator is here."));
-    if (here) return [await painter.send({ task: "draw", address: file, z: latents[0], units, enlarging })];
+    if (here) return [await painter.send({ task: "draw", address: file, z: latents[0], units })];
     const few = latents.slice(0, MOST);
     const { picture } = await server.draw({ checkpoint: name, moment, latents: few.map((z) => [...z]) });
     const row = await bitmap(picture);
@@ -137,7 +137,7 @@ function createEngine(server) {
     latent: (face, nz) => [...walkedLatent(face, nz)],
     face: async (face) => {
       const about = await known(face.checkpoint);
-      const [drawn] = await draw(about, face, [latentOf(about, face)], true);
+      const [drawn] = await draw(about, face, [latentOf(about, face)]);
       return drawn;
     },
     around: async (face) => {

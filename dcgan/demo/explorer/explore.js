@@ -118,7 +118,7 @@ function explorer(root, engine, checkpoint, _, __, face, firstSeed, space) {
 
   const showFace = latest(engine.face, (drawn, shown) => {
     paint(canvas, drawn.picture);
-    face.show(drawn.enlarged);
+    face.show();
     discard(drawn);
     canvas.dataset.shown = link(shown);
     canvas.ariaLabel = shown.origin ? t("Face found for a photo") : t("Generated face, seed {seed}", { seed: shown.seed });

@@ -39,17 +39,15 @@ export const hint = (text) => make("p", { className: "hint" }, text);
 export const figure = (className, label, properties = {}) =>
   make("canvas", { className, role: "img", "aria-label": label, ...properties });
 
-/* A large face: a canvas with its own pixels and, above it, one that shows them enlarged: show() follows the first, and
-   show(picture) is spared the work. */
+/* A large face: a canvas with its own pixels and, above it, one that shows them enlarged; show() follows the first. */
 export function largeFace(label) {
   const canvas = figure("face", label);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const above = make("canvas", { className: "enlarged", "aria-hidden": "true" });
-  const show = (enlarged) => {
-    if (enlarged) return paint(above, enlarged);
+  const show = () => {
     const image = enlarge(context.getImageData(0, 0, canvas.width, canvas.height));
     if (above.width !== image.width) above.width = above.height = image.width;
-    return above.getContext("2d").putImageData(image, 0, 0);
+    above.getContext("2d").putImageData(image, 0, 0);
   };
   return { element: div("large", canvas, above), canvas, above, show };
 }

@@ -1,7 +1,6 @@
 /* The worker that draws and judges. It is sent {number, task, address of weights, what the task takes} and answers
    {number, answer} or {number, error}. */
 
-import { enlarge } from "./enlarge.js";
 import { discriminatorOf, generatorOf } from "./networks.js";
 
 const KEPT = 4; // networks in memory, 30 MB each
@@ -12,11 +11,7 @@ let last = Promise.resolve(); // what is to be drawn before
 
 const tasks = {
   load: () => null,
-  draw: async (generator, { z, units, enlarging }) => {
-    const image = generator.draw(z, units);
-    const picture = await createImageBitmap(image);
-    return enlarging ? { picture, enlarged: await createImageBitmap(enlarge(image)) } : { picture };
-  },
+  draw: async (generator, { z, units }) => ({ picture: await createImageBitmap(generator.draw(z, units)) }),
   strongest: (generator, { latents, count }) => generator.strongest(latents, count),
   maps: (generator, { z, units, channels }) => generator.maps(z, units, channels),
   judge: (logit, { pictures }) => pictures.map(logit),
