@@ -222,8 +222,9 @@ def report(result: dict[str, Any]) -> Iterator[str]:
             values = (f"{value:,.3f}" for value in (row["floor"], *row["values"].values()))
             lines.append((f"{row['figure']} ({row['by']})", row["better"], f"{row['n']:,}", *values))
         yield ""
+        widths = [max(8, *map(len, column)) + 2 for column in zip(*lines, strict=True)]
         for label, *cells in lines:
-            yield f"{label:<42}" + "".join(f"{c:>{max(len(h), 8) + 2}}" for c, h in zip(cells, head[1:], strict=True))
+            yield f"{label:<42}" + "".join(f"{c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
     yield from ("", *result["notes"])
 
 
