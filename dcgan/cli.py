@@ -113,9 +113,9 @@ def guarded(
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Decorate the main(argv) of a command, which returns its exit code: its output is safe, its end is a shell's.
 
-    name: begins each line on stderr. UserError, OSError, a package that is missing and `errors` end it with one line
-    and exit code 2, Ctrl-C with the line `stopped` and 130. output_counts: lost output makes a failure of a success,
-    141 if the reader is gone, as shells have it, else 1.
+    name: begins each line on stderr. UserError, OSError, a package that is missing and `errors`, whose messages are the
+    command's own, end it with one line and exit code 2, Ctrl-C with the line `stopped` and 130. output_counts: lost
+    output makes a failure of a success, 141 if the reader is gone, as shells have it, else 1.
     """
 
     mendable: tuple[type[Exception], ...] = (UserError, OSError, ModuleNotFoundError, *errors)
@@ -129,7 +129,8 @@ def guarded(
                 except mendable as error:
                     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("dcgan"):
                         raise
-                    print(f"{name}: {reason(error)}", file=sys.stderr)
+                    whole = " ".join(str(error).split("\n")) if isinstance(error, errors) else ""
+                    print(f"{name}: {whole or reason(error)}", file=sys.stderr)
                     return 2
                 except KeyboardInterrupt:
                     print(f"{name}: {stopped}", file=sys.stderr)

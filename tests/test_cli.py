@@ -157,11 +157,12 @@ def test_lost_output_makes_a_failure_where_it_counts(monkeypatch, capsys, stream
         (shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]), "[Errno 28] No space left on"),
         (OSError("the port is taken"), "the port is taken"),
         (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "this needs the package cv2"),
+        (ValueError("a" * 400 + ":\nsay what to do"), "a" * 400 + ": say what to do"),
         (KeyError("'a'"), ""),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_what_nobody_foresaw_a_traceback(capsys, error, line):
-    @guarded("faces")
+    @guarded("faces", ValueError)
     def command() -> int:
         raise error
 
