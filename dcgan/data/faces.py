@@ -44,6 +44,14 @@ class NoDetector(ImportError):
     """Faces cannot be looked for. The message is one line that says what to install."""
 
 
+def check_detector() -> None:
+    """Raise NoDetector if OpenCV is missing."""
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        raise NoDetector("finding faces needs OpenCV: pip install opencv-python-headless") from None
+
+
 def find_faces(image: Image.Image) -> list[Landmarks]:
     """The faces of a picture, each once, the largest first. Raises NoDetector.
 
@@ -163,10 +171,9 @@ def _levelled(image: Image.Image, face: Landmarks) -> tuple[float, Landmarks]:
 
 def _detect(image: Image.Image, least: float) -> list[tuple[float, Landmarks]]:
     """The faces that YuNet finds in an RGB picture, with their scores, from `least` up."""
-    try:
-        import cv2
-    except ImportError:
-        raise NoDetector("finding faces needs OpenCV: pip install opencv-python-headless") from None
+    check_detector()
+    import cv2
+
     cv2.setNumThreads(0)  # its threads do not survive the fork of a process that decodes images
     # A new one each time: it is not safe to share between threads. From memory: OpenCV reads no path that is not ASCII.
     detector = cv2.FaceDetectorYN.create("onnx", _model(), np.empty(0, np.uint8), image.size, least)

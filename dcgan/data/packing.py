@@ -162,7 +162,15 @@ def _pack(source: Source, shape: Shape, workers: int, folder: Path, progress: bo
 
 
 def _decoded(source: Source, shape: Shape, workers: int, cache: Path) -> Iterator[Decoded]:
-    """Decode all files of a source, in processes. Raises DataError if a process is not started, or is killed."""
+    """Decode all files of a source, in processes.
+
+    Raises DataError if a process is not started, or is killed, and where faces cannot be looked for.
+    """
+    if shape.crop == "face":
+        try:
+            faces.check_detector()  # here, since what a process raises comes with its traceback
+        except faces.NoDetector as error:
+            raise DataError(str(error)) from None
     find = FaceCache(cache).find if shape.crop == "face" else faces.find_faces
     loader: DataLoader = DataLoader(
         range(len(source.names)),  # type: ignore[arg-type]  # a sequence is a data set
@@ -180,10 +188,7 @@ def _decoded(source: Source, shape: Shape, workers: int, cache: Path) -> Iterato
 
 
 def decode(source: Source, shape: Shape, find: Find, indices: list[int]) -> list[Decoded]:
-    """Decode some files of a source. Whatever a broken one makes a decoder raise, the others go on.
-
-    Raises DataError where faces cannot be looked for.
-    """
+    """Decode some files of a source. Whatever a broken one makes a decoder raise, the others go on."""
     decoded = []
     for index in indices:
         file = Decoded(source.names[index], scene=index // getattr(source, "stretch", 1))
@@ -192,8 +197,6 @@ def decode(source: Source, shape: Shape, find: Find, indices: list[int]) -> list
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with source.open(index) as picture:
                     decoded.append(_prepared(file, picture, shape, find))
-        except faces.NoDetector as error:
-            raise DataError(str(error)) from None
         except Exception as error:
             may_pass = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
             decoded.append(file._replace(reason=reason(error), may_pass=may_pass))

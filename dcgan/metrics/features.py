@@ -8,11 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
 
-from dcgan.data.faces import NoDetector, plain_face
+from dcgan.data.faces import NoDetector, check_detector, plain_face
 from dcgan.errors import UserError, reason
 from dcgan.pictures import normalised, picture
 
@@ -130,7 +129,7 @@ def imagenet_features(device: torch.device) -> Features:
 def face_finder() -> Features:
     """Whether YuNet finds a face: uint8 images [N, nc, S, S] -> float [N, 1]. Raises MetricError without OpenCV."""
     try:
-        plain_face(Image.new("RGB", (32, 32)))
+        check_detector()
     except NoDetector as error:
         raise MetricError(str(error)) from None
 

@@ -1,5 +1,7 @@
 """Faces found in photos and framed: generated ones, which are nobody's, and drawn ones."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,3 +112,10 @@ def test_faces_that_are_enlarged_are_warned_of_and_not_photos(tmp_path, capsys) 
 def test_a_set_without_any_face_is_refused_in_one_line(tmp_path) -> None:
     blot(600, 400).save(tmp_path / "nobody.png")
     assert "--crop centre" in refused(tmp_path, crop="face")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_faces_without_opencv_are_one_line_that_says_what_to_install(tmp_path, monkeypatch, workers) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    blot(600, 400).save(tmp_path / "nobody.png")
+    assert refused(tmp_path, crop="face", workers=workers).endswith("pip install opencv-python-headless")
