@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 
 from dcgan.data.crop import upright
-from dcgan.data.faces import NoDetector, find_faces, side
+from dcgan.data.faces import find_faces, side
 from dcgan.data.sources import DataError, open_source
 
 SAMPLE = 16  # photos that are looked at
+LOOK = 640  # pixels: the longer side of a photo as it is looked at
 LARGE = 4  # times the side that is trained on: of a photo much larger than needed
 SMALL, OFF = 0.4, 0.2  # of a photo's shorter side: a face of less, or further from the middle, is off-centre
 
@@ -19,7 +20,7 @@ def wants_faces(dataroot: str, size: int) -> bool:
 
     Judged by a sample, within seconds; False where nothing can be told.
     """
-    with suppress(DataError, NoDetector):
+    with suppress(DataError):
         source = open_source(dataroot)
         sample = sorted({round(i) for i in np.linspace(0, len(source.names) - 1, SAMPLE)})
         found = 0
@@ -34,6 +35,7 @@ def wants_faces(dataroot: str, size: int) -> bool:
 
 def _off_centre(photo: Image.Image) -> bool:
     """Whether the largest face of a photo is not what a crop to its centre shows."""
+    photo.thumbnail((LOOK, LOOK))  # a JPEG is not decoded whole
     photo = upright(photo, 3)
     faces, short = find_faces(photo), min(photo.size)
     if not faces:
