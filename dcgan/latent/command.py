@@ -18,6 +18,7 @@ from dcgan.hub.pull import local_folder
 from dcgan.latent.directions import fit_directions
 from dcgan.latents import latents
 from dcgan.metrics.attributes import AttributeNet, attribute_net
+from dcgan.metrics.distances import MIN_COUNT
 from dcgan.metrics.features import filter_features
 from dcgan.metrics.opening import opening_seeds
 from dcgan.metrics.readings import Reader, face_reader, label_reader, picture_reader
@@ -50,8 +51,11 @@ def main(argv: list[str] | None = None) -> int:
         save_directions(path, directions, checkpoint.generator)
         if images:
             real = images.some(REAL)
-            features = net.features if net else filter_features(real)
-            save_seeds(checkpoint, opening_seeds(checkpoint.generator, features, real))
+            if len(real) < MIN_COUNT:
+                print(f"no seeds to begin with: they are chosen by {MIN_COUNT} training images or more")
+            else:
+                features = net.features if net else filter_features(real)
+                save_seeds(checkpoint, opening_seeds(checkpoint.generator, features, real))
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{flags.checkpoint}' cannot be written ({reason(error)})") from None
     print(table(directions))

@@ -20,6 +20,7 @@ from dcgan.metrics.readings import label_reader, picture_reader
 from dcgan.model import Generator, ModelConfig, fingerprint
 from dcgan.sampling import render
 from tests import tiny
+from tests.data.pictures import put
 
 NZ = 12
 CONFIG = ModelConfig(image_size=16, nz=NZ, ngf=4, ndf=4)
@@ -270,3 +271,11 @@ def test_without_labels_the_command_needs_a_discriminator(tmp_path, photos, caps
     assert main([str(tmp_path), "--dataroot", str(photos)]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("directions: ") and "discriminator.safetensors' is missing" in last
+
+
+def test_two_photos_choose_no_seeds(tmp_path, capsys):
+    checkpoint = opened(tmp_path / "checkpoint", painter())
+    photos = put(tmp_path / "photos", "a.png", "b.png")
+    assert main([str(checkpoint.folder), "--dataroot", str(photos)]) == 0
+    assert "no seeds to begin with" in capsys.readouterr().out
+    assert "seeds" not in load_checkpoint(checkpoint.folder).config
