@@ -93,11 +93,6 @@ class DataChoice:
         """Whether they are files of the user's."""
         return not (self.drawn or self.dataroot.startswith("hf://"))
 
-    @property
-    def is_film(self) -> bool:
-        """Whether they are the frames of a film."""
-        return self.is_local and is_film(self.dataroot)
-
     def load(self, model: ModelConfig, workers: int, progress: bool) -> Images:
         """The images at the size and in the colours of the networks. Raises DataError."""
         source: str | Source = DrawnSource() if self.drawn else self.dataroot
@@ -136,6 +131,6 @@ def choose_data(flags: argparse.Namespace, saved: dict[str, Any], run: Path) -> 
         raise TrainingError(f"cannot resume on '{dataroot}': the run began with '{before['dataroot']}'")
     if data.is_local and os.path.realpath(path) == os.path.realpath(run):  # Path.resolve fails at links in a circle
         raise TrainingError(f"--dataroot and --out are both '{run}': choose another --out, perhaps a folder in it")
-    if flags.every and not data.is_film:
+    if flags.every and not is_film(dataroot):
         raise TrainingError(f"--every is for a film, and there is none at '{dataroot}': leave it out")
     return data
