@@ -45,7 +45,7 @@ def load_images(
     if crop == "face" and progress:
         print(_faces_found(images))
     if images.faceless and not images:
-        raise DataError(f"no face was found in any of the {count} images in '{source}': --crop centre trains on all")
+        raise DataError(f"no face in any of the {count} images in '{source}': train.py --crop centre trains on all")
     if not images:
         raise DataError(f"none of the {count} images in '{source}' can be read: {images.skipped[0][1]}")
     return images

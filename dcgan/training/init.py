@@ -18,6 +18,7 @@ def open_init(source: str | Path, saved: dict[str, Any]) -> Checkpoint:
     """
     if saved and not saved.get("init"):
         raise TrainingError("cannot resume with --init: the run began from nothing. Leave it out, or start a new --out")
+    advice = "; resuming needs it no more: leave it out" if saved else ""
     try:
         checkpoint = load_checkpoint(local_folder(source))
         if not (checkpoint.folder / DISCRIMINATOR).is_file():
@@ -27,10 +28,10 @@ def open_init(source: str | Path, saved: dict[str, Any]) -> Checkpoint:
             )
         _ = checkpoint.discriminator  # is read
     except CheckpointError as error:
-        raise TrainingError(f"--init: {error}") from None
+        raise TrainingError(f"--init: {error}{advice}") from None
     if saved and described(checkpoint) != saved["init"]:
         began = f"'{saved['init']['name']}' after {saved['init']['images_seen']:,} images"
-        raise TrainingError(f"cannot resume with another --init: the run began from {began}, not from '{source}'")
+        raise TrainingError(f"cannot resume with another --init: it was {began}, not '{source}'{advice}")
     return checkpoint
 
 

@@ -115,9 +115,10 @@ def test_resuming_with_another_checkpoint_to_begin_from_is_refused_and_with_the_
     run, other = shutil.copytree(begun, tmp_path / "mine"), tmp_path / "other"
     assert main(["--dataroot", str(photos), "--out", str(other), "--max-images=8", *TINY_FLAGS]) == 0
     capsys.readouterr()
-    assert main(["--resume", "--out", str(run), "--init", str(other), "--max-images=24"]) == 2
-    line = capsys.readouterr().err
-    assert "the run began from 'elders' after 8 images, not from" in line and line.count("\n") == 1
+    for init, why in ((other, "it was 'elders' after 8 images, not"), (tmp_path / "gone", "no checkpoint at")):
+        assert main(["--resume", "--out", str(run), "--init", str(init), "--max-images=24"]) == 2
+        line = capsys.readouterr().err
+        assert why in line and "leave it out" in line and line.count("\n") == 1
     assert main(["--resume", "--out", str(run), "--init", str(base), "--max-images=24"]) == 0
     assert load_checkpoint(run).images_seen == 24
 
