@@ -46,6 +46,9 @@ GOOD: dict[str, Any] = {
 }
 
 
+OWN_EVENTS = ("tab", "checkpoint", "card")
+
+
 class Visitor:
     """Someone at the demo with nothing but HTTP."""
 
@@ -158,6 +161,17 @@ def test_every_server_function_answers_or_refuses_in_a_line(visitor: Visitor) ->
                 assert answer.status_code == 200, (name, data)
                 if isinstance(answer.json(), dict) and "error" in answer.json():
                     assert is_a_sentence(answer.json()["error"]), (name, data, answer.json())
+
+
+@pytest.mark.usefixtures("quiet")
+def test_every_event_that_a_component_sends_answers_or_refuses_in_a_line(visitor: Visitor) -> None:
+    events = [e for e in visitor.config["dependencies"] if e["targets"] and e["targets"][0][1] in OWN_EVENTS]
+    assert len(events) == len(OWN_EVENTS)
+    for event in events:
+        for value in HOSTILE[:-1]:  # the file Gradio refuses by itself
+            for data in (value, {"id": value, "name": value, "checkpoint": value, "language": value}):
+                answer = visitor.event(event["id"], [None] * len(event["inputs"]), event_data=data)
+                assert answer["success"] or is_a_sentence(answer["output"]["error"]), (event["targets"], data, answer)
 
 
 # Files and addresses

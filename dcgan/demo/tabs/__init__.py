@@ -51,6 +51,15 @@ def refusals() -> Iterator[None]:
         raise gr.Error(str(words(message)) if message in KOREAN else message, print_exception=False) from None
 
 
+def sent(event: gr.EventData, name: str) -> str:
+    """A text that the page sends with an event; "" where a stranger sends anything else."""
+    try:
+        value = getattr(event, name, "")
+    except TypeError:  # the data is no mapping
+        value = ""
+    return value if isinstance(value, str) else ""
+
+
 def endpoint(name: str, function: Callable[..., Any]) -> None:
     """Make a function the endpoint /NAME for scripts: two calls compute at once, others wait in Gradio's queue."""
     gr.api(refusals()(function), api_name=name, concurrency_id="scripts", concurrency_limit=2)

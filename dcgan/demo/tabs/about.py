@@ -8,7 +8,7 @@ import gradio as gr
 from dcgan.demo.checkpoints import card
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, endpoint, refusals, words
+from dcgan.demo.tabs import PRIVATE, endpoint, refusals, sent, words
 from dcgan.demo.tabs.component import component
 
 YOUR_OWN = """## Train your own
@@ -28,8 +28,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         return card(studio.checkpoints.get(checkpoint))
 
     def shown_card(event: gr.EventData) -> str:
-        text = model_card(event.checkpoint)
-        return in_korean(text) if event.language == "ko" else text
+        text = model_card(sent(event, "checkpoint"))
+        return in_korean(text) if sent(event, "language") == "ko" else text
 
     view = component("about", studio, checkpoint, events=["card"])
     gr.Markdown(words(YOUR_OWN))

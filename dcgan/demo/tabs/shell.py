@@ -6,7 +6,7 @@ import gradio as gr
 
 from dcgan.demo.checkpoints import about
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, endpoint
+from dcgan.demo.tabs import PRIVATE, endpoint, sent
 from dcgan.demo.tabs.component import component
 
 
@@ -15,10 +15,12 @@ def build(studio: Studio, checkpoint: gr.Dropdown, tabs: gr.Tabs, panels: dict[s
     view = component("shell", studio, checkpoint, events=["tab", "checkpoint"])
 
     def show_tab(event: gr.EventData) -> Any:
-        return gr.Tabs(selected=event.id) if event.id in panels else gr.skip()
+        id = sent(event, "id")
+        return gr.Tabs(selected=id) if id in panels else gr.skip()
 
     def show_checkpoint(event: gr.EventData) -> Any:
-        return event.name if event.name in studio.checkpoints.names else gr.skip()
+        name = sent(event, "name")
+        return name if name in studio.checkpoints.names else gr.skip()
 
     view.tab(show_tab, None, tabs, **PRIVATE)
     view.checkpoint(show_checkpoint, None, checkpoint, **PRIVATE)
