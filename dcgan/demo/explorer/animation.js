@@ -31,13 +31,13 @@ export async function gif(frame, order, seconds, sample, packet) {
 /* A film of a canvas, recorded while show(0 to 1) is called for what it shows; it takes its time. */
 export async function film(canvas, show, seconds, packet) {
   const pieces = [];
+  show(0); // what has not been painted cannot be recorded
   const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: CODECS[filmKind], videoBitsPerSecond: BITS });
   recorder.ondataavailable = ({ data }) => pieces.push(data);
   const ended = new Promise((resolve, reject) => {
     recorder.onstop = resolve;
     recorder.onerror = ({ error }) => reject(error);
   });
-  show(0);
   recorder.start();
   const begun = performance.now();
   requestAnimationFrame(function step(now) {

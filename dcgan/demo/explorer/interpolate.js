@@ -58,7 +58,6 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
     (loaded, wanted) => {
       shown?.sheet.close();
       shown = { ...wanted, ...loaded };
-      canvas.width = canvas.height = loaded.sheet.width / loaded.columns;
       const seeds = wanted.faces.map((face) => face.seed).join(" ");
       canvas.dataset.shown = `${wanted.checkpoint} ${seeds} ${wanted.kind}${wanted.loop ? " loop" : ""} ${loaded.count}`;
       fillStops();
@@ -72,31 +71,34 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
     const self = button(label, async () => {
       self.disabled = true;
       await message.attempt(async () => {
-        const seconds = duration() * (way.loop ? 1 : 2);
-        const file = server.animation ? await server.animation({ ...request(way), format, seconds }) : null;
-        const animation = file ? await (await fetch(file)).blob() : await animated(format, seconds);
-        save(animation, `${way.checkpoint}-${way.faces.map((face) => face.seed).join("-")}.${format}`);
+        const [wanted, seconds] = [way, duration() * (way.loop ? 1 : 2)];
+        const file = server.animation ? await server.animation({ ...request(wanted), format, seconds }) : null;
+        const animation = file ? await (await fetch(file)).blob() : await animated(wanted, format, seconds);
+        save(animation, `${wanted.checkpoint}-${wanted.faces.map((face) => face.seed).join("-")}.${format}`);
       });
       self.disabled = false;
     });
     return self;
   };
 
-  /* The same without a server: what the page shows, once there and back or round. */
-  async function animated(format, seconds) {
-    play.set(false);
-    const packet = packetOf(checkpoint.marks, link({ checkpoint: way.checkpoint, ...way.faces[0] }));
-    const last = shown.count - (shown.loop ? 0 : 1);
-    if (format !== "gif") return film(large.above, (part) => seek(shown.loop ? part : 1 - Math.abs(2 * part - 1)), seconds, packet);
-    const frames = [...Array(shown.count).keys()];
+  /* The same without a server, once there and back or round; the page goes on meanwhile. */
+  async function animated(wanted, format, seconds) {
+    const packet = packetOf(checkpoint.marks, link({ checkpoint: wanted.checkpoint, ...wanted.faces[0] }));
+    const whole = { ...wanted, ...(await engine.path(request(wanted))) };
+    const picture = largeFace("");
+    if (format !== "gif") {
+      const show = (part) => paintAt(picture, whole, whole.loop ? part : 1 - Math.abs(2 * part - 1));
+      return film(picture.above, show, seconds, packet);
+    }
+    const frames = [...Array(whole.count).keys()];
     const sheet = make("canvas");
-    paint(sheet, shown.sheet);
+    paint(sheet, whole.sheet);
     const pixels = (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height);
     const frame = (i) => {
-      seek(i / last);
-      return pixels(large.above);
+      paintAt(picture, whole, i / (whole.count - (whole.loop ? 0 : 1)));
+      return pixels(picture.above);
     };
-    return gif(frame, shown.loop ? frames : [...frames, ...frames.slice(1, -1).reverse()], seconds, pixels(sheet), packet);
+    return gif(frame, whole.loop ? frames : [...frames, ...frames.slice(1, -1).reverse()], seconds, pixels(sheet), packet);
   }
 
   root.replaceChildren(div("explorer",
@@ -122,19 +124,11 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
     load(way);
   }
 
-  /* Between two frames of the sheet both are blended: a few frames make a smooth loop. */
   function seek(value) {
     position = value;
     scrubber.value = value;
     if (!shown) return;
-    const at = value * (shown.loop ? shown.count : shown.count - 1);
-    const first = Math.min(Math.floor(at), shown.count - (shown.loop ? 1 : 2));
-    const context = canvas.getContext("2d");
-    for (const [frame, weight] of [[first, 1], [(first + 1) % shown.count, at - first]]) {
-      context.globalAlpha = weight;
-      context.drawImage(...cell(shown.sheet, shown.columns, frame), 0, 0, canvas.width, canvas.height);
-    }
-    large.show();
+    paintAt(large, shown, value);
     canvas.dataset.position = value.toFixed(3);
   }
 
@@ -162,3 +156,16 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
     change({ checkpoint: summary.name, faces: way.faces.map(({ seed }) => someone(seed)) });
   };
 });
+
+/* Show a position, 0 to 1, on a way with its sheet. Between two frames both are blended: a few make a smooth loop. */
+function paintAt({ canvas, show }, { sheet, columns, count, loop }, position) {
+  const at = position * (loop ? count : count - 1);
+  const first = Math.min(Math.floor(at), count - (loop ? 1 : 2));
+  const context = canvas.getContext("2d");
+  if (canvas.width !== sheet.width / columns) canvas.width = canvas.height = sheet.width / columns;
+  for (const [frame, weight] of [[first, 1], [(first + 1) % count, at - first]]) {
+    context.globalAlpha = weight;
+    context.drawImage(...cell(sheet, columns, frame), 0, 0, canvas.width, canvas.height);
+  }
+  show();
+}
