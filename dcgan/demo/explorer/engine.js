@@ -167,22 +167,30 @@ function createEngine(server) {
     },
     inside: async (face) => {
       const about = await known(face.checkpoint);
+      const files = [null, face.moment].map((moment) => weightsAt(about, moment));
+      await Promise.all(files.map(painter.load)); // no face waits for them
       const survey = { latents: latentsOf(about, [...Array(SURVEYED).keys()]), count: CHANNELS };
-      about.strongest ??= painter.send({ task: "strongest", address: weightsAt(about, null), ...survey });
+      about.strongest ??= painter.send({ task: "strongest", address: files[0], ...survey });
       about.strongest.catch(() => delete about.strongest);
-      const [address, z, channels] = [weightsAt(about, face.moment), latentOf(about, face), await about.strongest];
-      const maps = await painter.send({ task: "maps", address, z, units: face.units, channels });
+      const [z, channels] = [latentOf(about, face), await about.strongest];
+      const maps = await painter.send({ task: "maps", address: files[1], z, units: face.units, channels });
       return maps.map((one, i) => ({ channels: channels[i], maps: one }));
     },
     judge: async (checkpoint, pictures) => {
       const { index, summary } = await known(checkpoint);
       if (!summary.discriminator) return null;
-      const pixels = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const context = new OffscreenCanvas(summary.size, summary.size).getContext("2d", { willReadFrequently: true });
+      const pixels = (canvas) => {
+        context.drawImage(canvas, 0, 0, summary.size, summary.size); // own photos may be of another checkpoint's size
+        return context.getImageData(0, 0, summary.size, summary.size);
+      };
       return painter.send({ task: "judge", address: address(index, "discriminator.safetensors"), pictures: pictures.map(pixels) });
     },
     rivals: async (checkpoint) => {
       const about = await known(checkpoint);
-      return about.rivals ?? server.rivals({ checkpoint });
+      const rivals = about.rivals ?? (await server.rivals({ checkpoint }));
+      if (rivals.among === "reals") about.rivals = rivals; // fakes stand in for reals that are still being read
+      return rivals;
     },
     replay: async (checkpoint) => {
       const { index, replay } = await known(checkpoint);
@@ -190,8 +198,8 @@ function createEngine(server) {
     },
     reals: async (checkpoint) => {
       const { index, reals } = await known(checkpoint);
-      if (!reals) return null;
-      return { ...reals, sheet: await bitmap(address(index, "reals.webp")) };
+      if (reals) reals.sheet ??= await bitmap(address(index, "reals.webp"));
+      return reals ?? null;
     },
     onStatus: (listener) => listeners.push(listener),
   };

@@ -2,7 +2,7 @@
    stronger, to see what they paint: a toy of Bau et al. 2019, GAN Dissection. */
 
 import { discard, latest } from "./engine.js";
-import { button, div, figure, hint, make, paint, pickable, t } from "./parts.js";
+import { button, div, figure, hint, make, messageLine, paint, pickable, t } from "./parts.js";
 
 const FACTORS = { 1: 0, 0: 3, 3: 1 }; // of a channel: what a touch makes of it
 const SIGNS = { 0: "off", 3: "more" };
@@ -25,28 +25,31 @@ export function insideStrip(engine, put) {
   const reset = button(t("As it was"), () => put({}));
   const painted = figure("painted", t("What it paints"));
   const invitation = hint("");
+  const message = messageLine();
   const element = make("details", { className: "others" },
-    make("summary", {}, t("Look inside the generator")), invitation,
+    make("summary", {}, t("Look inside the generator")), invitation, message.element,
     div("inside", layers, div("probe", make("figure", {}, painted, make("figcaption", { className: "hint" }, t("What it paints"))), reset)));
 
   const look = latest(engine.inside, (answer, shown) => {
     build(answer);
     answer.forEach(({ maps }, i) => rows[i].canvas.getContext("2d").putImageData(maps, 0, 0));
     layers.dataset.shown = JSON.stringify(shown.units);
-  }, () => {});
+    message.say("");
+  }, (error) => message.say(error.message));
 
   /* The face with a channel beside the one without it: what differs. */
-  const probe = latest(
-    ({ units, ...rest }) => Promise.all([1, 0].map((on) =>
-      engine.face({ ...rest, units: { ...units, [probed]: on * (units[probed] || 1) } }))),
-    ([whole, without]) => {
-      paint(painted, whole.picture);
-      const context = painted.getContext("2d");
-      context.globalCompositeOperation = "difference";
-      context.drawImage(without.picture, 0, 0);
-      context.globalCompositeOperation = "source-over";
-      [whole, without].forEach(discard);
-    }, () => {});
+  const probe = latest(async ({ units, ...rest }) => {
+    const strengths = [1, 0].map((on) => ({ ...units, [probed]: on * (units[probed] || 1) }));
+    const [whole, without] = await Promise.all(strengths.map((units) => engine.face({ ...rest, units })));
+    return { whole: whole.picture, without: without.picture };
+  }, (answer) => {
+    paint(painted, answer.whole);
+    const context = painted.getContext("2d");
+    context.globalCompositeOperation = "difference";
+    context.drawImage(answer.without, 0, 0);
+    context.globalCompositeOperation = "source-over";
+    discard(answer);
+  }, () => {});
 
   /* The rows of another generator. */
   function build(answer) {

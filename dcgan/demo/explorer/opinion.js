@@ -34,7 +34,7 @@ export function opinionMeter(engine, canvas) {
 
   function show(now) {
     face = now;
-    if (!element.open || !face) return;
+    if (!element.open || element.hidden || !face) return;
     clearTimeout(resting);
     resting = setTimeout(() => judge(face), REST);
   }

@@ -1,5 +1,5 @@
 /* The worker that draws, seen from the page: send({task, address of weights, ...}), as worker.js takes it, is answered in
-   the order of the requests, load(address) beside that. A refusal is an Error whose message says what went wrong.
+   the order of the requests, load(address) and what it judges beside that. A refusal is an Error whose message says what went wrong.
    onload(error) hears of weights that have come, or why not. */
 
 const LOAD_AGAIN = 5000; // milliseconds until weights that did not arrive may be fetched again

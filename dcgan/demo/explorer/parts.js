@@ -79,7 +79,7 @@ export function svg(tag, attributes, ...children) {
   return element;
 }
 
-export const icon = (name) =>
+const icon = (name) =>
   svg("svg", { class: `icon ${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 export const MAX_SEED = 2 ** 32 - 1;

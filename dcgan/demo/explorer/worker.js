@@ -4,8 +4,8 @@
 import { discriminatorOf, generatorOf } from "./networks.js";
 
 const KEPT = 4; // networks in memory, 30 MB each
-const kernel = bytes(new URL("kernel.wasm", import.meta.url));
-kernel.catch(() => {}); // whoever loads weights hears of it
+const KERNEL = new URL("kernel.wasm", import.meta.url);
+const APART = ["load", "judge"]; // tasks that no face waits for while weights are fetched
 const networks = new Map(); // address: promise of a network; the last used at the end
 let last = Promise.resolve(); // what is to be drawn before
 
@@ -24,7 +24,7 @@ async function bytes(address) {
 }
 
 function networkAt(address, make) {
-  const found = networks.get(address) ?? Promise.all([kernel, bytes(address)]).then((files) => make(...files));
+  const found = networks.get(address) ?? Promise.all([KERNEL, address].map(bytes)).then((files) => make(...files));
   networks.delete(address);
   networks.set(address, found);
   found.catch(() => networks.delete(address));
@@ -43,6 +43,6 @@ async function work({ number, task, address, ...what }) {
 }
 
 onmessage = ({ data }) => {
-  if (data.task === "load") work(data);
+  if (APART.includes(data.task)) work(data);
   else last = last.then(() => work(data));
 };
