@@ -87,7 +87,5 @@ def choose_checkpoint(page: Page, name: str) -> None:
 
 def wait_for_the_link_in_the_clipboard(page: Page, part: str) -> None:
     """Wait until the page's address, which holds `part`, has been copied."""
-    page.wait_for_function(
-        """async part => (await navigator.clipboard.readText()) === location.href && location.href.includes(part)""",
-        arg=part,
-    )
+    page.evaluate("setInterval(async () => { window.copied = await navigator.clipboard.readText(); }, 100)")
+    page.wait_for_function("part => window.copied === location.href && location.href.includes(part)", arg=part)

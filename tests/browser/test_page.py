@@ -116,7 +116,7 @@ def test_a_page_of_another_origin_embeds_the_demo_and_holds_the_links_of_its_fac
     program = re.search(r"assets/index-[^\"]+\.js", httpx.get(demo, **PATIENT).text)
     assert program
     host = f'<script type="module" src="{demo}{program[0]}"></script><gradio-app src="{demo}"></gradio-app>'
-    (tmp_path / "blog.html").write_text(host)
+    (tmp_path / "blog.html").write_text(f"<title>blog</title>{host}")
     with plain_files(tmp_path) as elsewhere:
         routes = dict.fromkeys((f"{demo}**", f"{elsewhere}**"), lambda route: route.continue_())
         with opened(browser, f"{elsewhere}blog.html", "face=people&seed=3", faults=True, routes=routes) as page:
@@ -128,6 +128,7 @@ def test_a_page_of_another_origin_embeds_the_demo_and_holds_the_links_of_its_fac
             assert_shows(page, studio.face(7))
             expect(page).to_have_url(re.compile("blog.html#.*seed=7&"))
             expect(page.locator(".explorer").first).to_have_css("display", "grid")  # it has its styles
+            expect(page).to_have_title("blog")
 
 
 def test_the_browser_draws_and_asks_no_server(page: Page, studio: Studio) -> None:

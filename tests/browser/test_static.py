@@ -128,8 +128,11 @@ def test_on_the_hub_the_outer_address_leads_to_the_face_follows_it_and_is_copied
         field.fill("7")
         field.press("Enter")
         expect(page).to_have_url(re.compile("seed=7&"))
+        inside.get_by_role("tab", name="Lab").click()
+        inside.get_by_role("button", name="Open the sum in Explore").click()
+        expect(page).to_have_url(re.compile("o="))
         inside.get_by_role("button", name="Copy link").click()
-        wait_for_the_link_in_the_clipboard(page, "seed=7&")
+        wait_for_the_link_in_the_clipboard(page, "o=")
 
 
 # Ten times as slow, so that no busy machine misses what moves.
@@ -180,7 +183,14 @@ def test_a_look_inside_follows_the_face_and_its_brushes_are_switched_and_linked(
 
 
 def test_the_discriminators_opinion_is_that_of_python(page: Page, studio: Studio) -> None:
-    page.get_by_text("Discriminator's opinion").click()
+    held: list[Route] = []
+    page.context.route("**/discriminator.safetensors", lambda route: held.append(route))
+    with page.context.expect_event("request", lambda request: "discriminator" in request.url):
+        page.get_by_text("Discriminator's opinion").click()
+    expect(page.get_by_text("Fetching the discriminator")).to_be_visible()
+    choose(page, 7)
+    shown(page, "seed=7&")  # no face waits for it
+    held[0].continue_()
     for seed in (3, 7, 12):
         choose(page, seed)
         meter = page.get_by_role("meter", name="Discriminator's opinion")
@@ -210,12 +220,15 @@ def test_an_animation_is_made_in_the_browser_and_marked(page: Page, checkpoint: 
     assert np.abs(first - wanted).mean() < 8 < np.abs(middle - wanted).mean()
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile("Download (MP4|WebM)")).click()
+        page.get_by_role("slider", name="Position on the way").press("End")  # the page goes on
+    expect(face(page)).to_have_attribute("data-position", "1.000")
     data = Path(download.value.path()).read_bytes()
     assert made in data
     with av.open(io.BytesIO(data)) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) > 1
     assert frames[0].shape == (256, 256, 3)
+    assert np.abs(frames[0].reshape(64, 4, 64, 4, 3).mean((1, 3)) - wanted).mean() < 12
 
 
 def test_own_photos_stand_in_and_stay_in_the_browser(page: Page) -> None:
@@ -317,6 +330,38 @@ def test_a_page_that_is_not_whole_says_so(browser, site, file, content, message)
     routes = {f"**/{file}": lambda route: route.fulfill(status=200 if content else 404, body=content or b"gone")}
     with opened(browser, site, faults=True, routes=routes) as page:
         expect(page.get_by_text(message).first).to_be_visible()
+
+
+def test_what_did_not_arrive_is_fetched_again(browser: Browser, site: str) -> None:
+    lost = ["kernel.wasm", "lab.js"]
+
+    def answer(route: Route) -> None:
+        name = route.request.url.split("/")[-1]
+        if name in lost:
+            lost.remove(name)
+            return route.fulfill(status=503)
+        return route.continue_()
+
+    routes = {"**/kernel.wasm": answer, "**/lab.js": answer}
+    with opened(browser, site, "face=toons&seed=3", faults=True, routes=routes) as page:
+        page.get_by_text("Look inside the generator").click()
+        expect(page.get_by_text("kernel.wasm: 503")).to_have_count(2)
+        page.evaluate(DRAWN)
+        expect(page.get_by_text("kernel.wasm: 503")).to_have_count(0)
+        shown(page, "seed=3&")
+        expect(page.locator(".layer")).to_have_count(5)
+        open_tab(page, "Lab")
+        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        open_tab(page, "About")
+        open_tab(page, "Lab")
+        expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile("toons"))
+
+
+DRAWN = """async () => {
+  const { engineOf } = await import("./engine.js");
+  const drawn = () => engineOf().sheet("toons", [3], 1).then(() => true, () => false);
+  while (!await drawn()) await new Promise((done) => setTimeout(done, 100));
+}"""
 
 
 def alive(page: Page, kind: str) -> int:

@@ -91,8 +91,8 @@ function write(how, tab, face) {
   const text = new URLSearchParams([...Object.entries(tabbed), ...values].filter(([name]) => name)).toString();
   if (text !== location.hash.slice(1)) {
     history[how](history.state, "", `${location.pathname}${location.search}${text ? "#" : ""}${text}`);
-    if (inHub) parent.postMessage({ hash: location.hash }, HUB);
   }
+  if (inHub) parent.postMessage({ hash: location.hash }, HUB); // what a link in the page has opened, too
 }
 
 /* Write a face, or the tab that is open, into the address; how: "pushState", a step of the Back button, or "replaceState". */

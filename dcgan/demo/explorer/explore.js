@@ -272,7 +272,7 @@ function explorer(root, engine, checkpoint, _, __, face, firstSeed, space) {
 
   /* Once, until somebody touches it, the page moves a few sliders by itself; the state, its address and undo stay. */
   function showOff() {
-    if (linked || prefersStillness()) return;
+    if (linked || prefersStillness() || !root.offsetParent) return;
     const [still, rows, start] = [state, shownOff, performance.now()];
     let touched = false;
     for (const kind of TOUCHES) addEventListener(kind, () => (touched = true), { capture: true, once: true, passive: true });
@@ -368,7 +368,7 @@ function explorer(root, engine, checkpoint, _, __, face, firstSeed, space) {
   root.ondrop = async (event) => {
     event.preventDefault();
     const [file] = event.dataTransfer.files;
-    const found = file && (await linkIn(file));
+    const found = file && (await linkIn(file).catch(() => null)); // a folder, say
     if (found) location.hash = found;
     message.say(found && linkedFace(checkpoint.names) ? "" : t("This picture does not say which face of ours it shows."));
   };

@@ -10,7 +10,8 @@
 
 import { engineOf } from "./engine.js";
 import {
-  bitmap, button, cell, clamp, cut, div, figure, hint, make, messageLine, pickable, prefersStillness, randomSeed, spelled, t, thumb,
+  bitmap, button, cell, clamp, cut, div, figure, hint, make, messageLine, pickable, prefersStillness, randomSeed, someSeeds,
+  spelled, t, thumb,
 } from "./parts.js";
 import { asking, whenAnswering } from "./server.js";
 
@@ -23,19 +24,21 @@ const range = (count) => Array.from({ length: count }, (_, i) => i);
 
 /* The middles of photos as a sheet; null if none of them can be read. */
 async function photoSheet(files, size) {
-  const squares = [];
+  const sheet = new OffscreenCanvas(SIDE * size, Math.ceil(files.length / SIDE) * size);
+  const context = sheet.getContext("2d");
+  let count = 0;
   for (const file of files) { // one after the other: each may be large
     const photo = await createImageBitmap(file).catch(() => null);
     if (!photo) continue;
     const side = Math.min(photo.width, photo.height);
     const [x, y] = [(photo.width - side) / 2, (photo.height - side) / 2];
-    squares.push(await createImageBitmap(photo, x, y, side, side, { resizeWidth: size, resizeHeight: size, resizeQuality: "high" }));
-    photo.close();
+    const small = { resizeWidth: size, resizeHeight: size, resizeQuality: "high" };
+    const square = await createImageBitmap(photo, x, y, side, side, small);
+    context.drawImage(square, (count % SIDE) * size, Math.floor(count / SIDE) * size);
+    [photo, square].forEach((one) => one.close());
+    count++;
   }
-  if (!squares.length) return null;
-  const sheet = new OffscreenCanvas(SIDE * size, Math.ceil(squares.length / SIDE) * size);
-  squares.forEach((square, i) => sheet.getContext("2d").drawImage(square, (i % SIDE) * size, Math.floor(i / SIDE) * size));
-  return { sheet, count: squares.length };
+  return count ? { sheet, count } : null;
 }
 
 export async function mount(root, { value, server: functions }) {
@@ -75,7 +78,10 @@ export async function mount(root, { value, server: functions }) {
   /* Real images for a shuffle number, or, without one, for the quiz: {sheet, cells: where in it, checkpoint, note}. */
   async function realsFor(number) {
     const fakeNote = ["Fake: made up by {name}.", { name: checkpoint }];
-    const some = (count) => range(Math.min(count, SIDE * SIDE)).map((i) => (i + (number ?? randomSeed()) * SIDE * SIDE) % count);
+    const some = (count) => {
+      const most = Math.min(count, SIDE * SIDE);
+      return number === undefined ? someSeeds(most, range(count)) : range(most).map((i) => (i + number * SIDE * SIDE) % count);
+    };
     if (own) {
       const note = [["Real: your own photos ({count}).", { count: own.count }], fakeNote];
       return { ...own, cells: some(own.count), checkpoint, note };

@@ -14,9 +14,10 @@ export const mount = ofCheckpoint((root, engine, checkpoint, _, trigger) => {
   if (new URL(import.meta.url).origin !== location.origin) { // a page that embeds this one looks for them on its own server
     const style = (name) => make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href });
     document.head.append(style("page.css"), style("explorer.css"));
+  } else {
+    document.documentElement.lang = language;
+    document.title = t("# Faces from noise").slice(2);
   }
-  document.documentElement.lang = language;
-  document.title = t("# Faces from noise").slice(2);
   engine.onStatus((text) => (status.textContent = text));
   let tab = "explore";
 

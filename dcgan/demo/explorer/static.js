@@ -30,8 +30,15 @@ function show(index, focus = false) {
 async function mount(name, element) {
   if (element.dataset.mounted) return;
   element.dataset.mounted = "yes";
-  const component = await import(`./${name.replaceAll("-", "_")}.js`);
-  await component.mount(element, { value, server: {}, trigger: () => {} });
+  try {
+    const component = await import(`./${name.replaceAll("-", "_")}.js`).catch(() => {
+      throw new Error(t("The server does not answer. Is it still running?"));
+    });
+    await component.mount(element, { value, server: {}, trigger: () => {} });
+  } catch (error) {
+    element.textContent = error.message;
+    delete element.dataset.mounted; // the next visit may find what is missing
+  }
 }
 
 const follow = () => show(Math.max(0, ids.indexOf(linkedTab())));
@@ -48,4 +55,4 @@ document.querySelector("h1").after(list, ...panels);
 panels.at(-1).append(document.querySelector("article"));
 addEventListener("popstate", follow);
 follow();
-engineOf().open("").catch((error) => (document.querySelector("footer").textContent = error.message));
+engineOf().onStatus((line) => (document.querySelector("footer").textContent = line));
