@@ -203,7 +203,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         model = ModelConfig(**{k: v for k, v in config["model"].items() if k in known})
         for part, kinds in ((config, KINDS), (config.get("data") or {}, DATA_KINDS)):
             for key, kind in kinds.items():
-                if not isinstance(part.get(key) or kind(), kind):
+                if not isinstance(part.get(key) or kind(), int | float if kind is float else kind):  # as JSON has it
                     raise ValueError(f"{key} is no {kind.__name__}")
         origins(config)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:

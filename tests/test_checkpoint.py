@@ -319,6 +319,11 @@ def test_a_damaged_config_or_an_impossible_model_is_one_line_that_names_it(folde
     assert str(folder / "config.json") in error_of(folder)
 
 
+def test_a_whole_number_of_seconds_is_as_good_as_a_fraction(folder):
+    edit_config(folder, data={"every": 2})
+    assert load_checkpoint(folder).every == 2
+
+
 def test_a_newer_format_asks_for_an_update(folder):
     edit_config(folder, format=2, model={"shape": "of a later version"})
     assert "update" in error_of(folder)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from dcgan.checkpoint import Snapshot
+from dcgan.course import Snapshot
 from dcgan.files import writing
 from dcgan.pictures import grid, picture
 from dcgan.provenance import packet
