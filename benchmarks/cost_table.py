@@ -35,7 +35,7 @@ def main() -> None:
     cuda = torch.cuda.is_available()
     name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     print(f"{name}, torch {torch.__version__}, --recipe best\n")
-    devices = " | ".join(f"{n} devices" for n in DEVICES)
+    devices = " | ".join(f"{n} device{'s' * (n > 1)}" for n in DEVICES)
     print(f"| px | Gflop an image | images/s | passes over images | {devices} |\n" + "|---" * (4 + len(DEVICES)) + "|")
     for size, batch in BATCH.items():
         model = ModelConfig(image_size=size)
