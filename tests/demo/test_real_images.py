@@ -87,11 +87,10 @@ def test_the_quiz_has_twenty_held_out_images(checkpoints, many):
     assert studio.opinion("people").among == "reals"  # held-out images calibrate the opinion
 
 
-def test_too_few_for_a_quiz_is_one_line(checkpoints: Path, photos: Path, tmp_path: Path) -> None:
+def test_of_too_few_for_a_quiz_the_page_hears_how_many_there_are(checkpoints, photos, tmp_path):
     for photo in sorted(photos.iterdir())[:5]:
         shutil.copy(photo, tmp_path)
-    with pytest.raises(ValueError, match=r"^the quiz needs 20 real pictures, and there are 5\. "):
-        real_vs_fake.quiz(Studio(checkpoints, str(tmp_path)), "people")
+    assert len(real_vs_fake.quiz(Studio(checkpoints, str(tmp_path)), "people").pixels) == 5
 
 
 # Nearest to a face
