@@ -15,7 +15,7 @@ MAX_VALUE = 1000.0  # of a latent: sums of what a visitor may set are far below
 
 
 def drawing(studio: Studio) -> list[Callable[..., Any]]:
-    """The server functions draw, ranking and signal. `checkpoint` is a name, `moment` images seen or None."""
+    """The server functions draw, rivals, ranking and signal. `checkpoint` is a name, `moment` images seen or None."""
 
     @answering
     def draw(latents: list[list[float]], checkpoint: str = "", moment: int | None = None) -> dict[str, str]:
@@ -27,4 +27,10 @@ def drawing(studio: Studio) -> list[Callable[..., Any]]:
         pixels = drawn(studio.checkpoints.generator(checkpoint, moment), z)
         return {"picture": data_url(encoded(grid(pixels, len(pixels))), "image/png")}
 
-    return [draw, answering(studio.ranking), answering(studio.signal)]
+    @answering
+    def rivals(checkpoint: str = "") -> dict[str, Any]:
+        """The discriminator's logits of pictures among which a page ranks a face, and what they are."""
+        found = studio.rivals(checkpoint)
+        return {"logits": found[0].tolist(), "among": found[1]} if found else {}
+
+    return [draw, rivals, answering(studio.ranking), answering(studio.signal)]

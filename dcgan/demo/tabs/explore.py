@@ -10,7 +10,7 @@ import gradio as gr
 from dcgan.demo import requests
 from dcgan.demo.explorer.files import first_faces
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import answering, endpoint, marks, served
+from dcgan.demo.tabs import endpoint, marks, served
 from dcgan.demo.tabs.component import component
 from dcgan.pictures import encoded
 
@@ -23,14 +23,8 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         found = studio.opinion(**face)
         return asdict(found) if found else {}
 
-    @answering
-    def rivals(checkpoint: str = "") -> dict[str, Any]:
-        """The discriminator's logits of pictures among which a page ranks a face, and what they are."""
-        found = studio.rivals(checkpoint)
-        return {"logits": found[0].tolist(), "among": found[1]} if found else {}
-
     faces, space = first_faces(studio.checkpoints.get()), os.environ.get("SPACE_ID")
-    component("explore", studio, checkpoint, [rivals], faces=faces, space=space)
+    component("explore", studio, checkpoint, faces=faces, space=space)
 
     def face_file(**face: Any) -> gr.FileData:
         """The face of a seed, as a PNG. `edits` sets dimensions of its latent: {"12": 1.5}.
