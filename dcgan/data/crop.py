@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageCms
 from dcgan.data.deep import in_8_bits
 from dcgan.data.faces import Landmarks, find_faces, framed, side
 
-CROP_VERSION = 5  # part of a packed set's key: raise it when the same file gives other pixels
+CROP_VERSION = 6  # part of a packed set's key: raise it when the same file gives other pixels
 CROPS = {"centre": "the centre square", "face": "a square around each face, turned level"}  # and what each shows
 SOFT = 2  # faces that would be enlarged by more are left out: strangers far behind
 MAX_ASPECT = 4
