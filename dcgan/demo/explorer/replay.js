@@ -151,7 +151,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
     const cursor = svg("line", { y1: 0, y2: 100, class: "cursor" });
     plot.append(cursor);
     plot.onclick = ({ offsetX }) => frames.length && jump(nearest(frames, (offsetX / plot.clientWidth) * end));
-    const scale = div("scale", make("span", {}, top.toFixed(1)), make("span", {}, low));
+    const scale = div("scale", make("span", {}, top.toFixed(top < 100 ? 1 : 0)), make("span", {}, low));
     return {
       element: make("figure", { className: "chart" },
         make("figcaption", {}, make("h2", {}, t(title)), legend), div("plot", scale, plot)),
