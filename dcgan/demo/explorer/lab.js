@@ -156,9 +156,8 @@ function arithmetic(engine, attempt, now) {
   const boards = Object.fromEntries(Object.keys(parts).map((part) => [part, div("trio")]));
   let faces = []; // of the result
   const cellName = (index) => (index === 4 ? t("Open the sum in Explore") : t("Open neighbour {n} in Explore", { n: index + 1 }));
-  const sums = pickable(result, 3, 3, cellName, (index) => {
-    if (faces.length) openInExplore({ checkpoint: now().name, ...faces[index] });
-  });
+  const sums = pickable(result, 3, 3, cellName, (index) => openInExplore({ checkpoint: now().name, ...faces[index] }));
+  sums.inert = true; // until there are faces to open
   const otherTerms = (first) => attempt(async (checkpoint) => {
     const seeds = someSeeds(9, first ? checkpoint.seeds : []);
     terms = { start: seeds.slice(0, 3), minus: seeds.slice(3, 6), plus: seeds.slice(6) };
@@ -186,6 +185,7 @@ function arithmetic(engine, attempt, now) {
     const sheet = await engine.sheet(checkpoint.name, around, 3);
     if (shown !== terms || checkpoint !== now()) return;
     faces = around;
+    sums.inert = false;
     draw(result, sheet, `${checkpoint.name} ${Object.values(shown).flat().join(" ")}`);
   }
 
