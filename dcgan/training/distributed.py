@@ -1,7 +1,7 @@
 """One training on many devices: a process ("rank") for each, joined by torch.distributed.
 
 `torchrun` starts the ranks, or `launch` with --ngpu 2 and more. Each computes its share of every batch, with BatchNorm
-statistics of its own; DistributedDataParallel averages the gradients. Rank 0 alone writes.
+statistics of its own; the gradients are averaged. Rank 0 alone writes.
 """
 
 import multiprocessing
@@ -16,8 +16,8 @@ from multiprocessing.connection import wait
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # imported later, its functions' defaults would keep the group past `leave`
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from dcgan.cli import ENDING, handling
@@ -45,9 +45,12 @@ class Ranks:
         """This rank's part of a whole batch."""
         return batch[self.rank :: self.world]
 
-    def wrap(self, net: nn.Module) -> nn.Module:
-        """The network with its gradients averaged over all ranks; the network itself where there is one rank."""
-        return net if self.world == 1 else DistributedDataParallel(net, broadcast_buffers=False)
+    def average_gradients(self, net: nn.Module) -> None:
+        """Replace the network's gradients by their mean over all ranks, which all must call this."""
+        for parameter in net.parameters() if self.world > 1 else ():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.world
 
     def say(self, *lines: str) -> None:
         """Print lines, on the first rank alone and above its progress bar."""

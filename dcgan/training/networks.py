@@ -27,7 +27,6 @@ class Networks:
     """Generator, discriminator, the generator's running average, and both optimizers.
 
     shown: the generator that snapshots, metrics and the checkpoint show, averaged (config.ema) or as trained.
-    trained_g, trained_d: the two networks as the step calls them, their gradients averaged over all ranks.
     altered: the share of the images that the discriminator sees altered, 0 to 1.
     """
 
@@ -51,7 +50,6 @@ class Networks:
         self.opt_g = adam(self.generator.parameters(), config.lr)
         self.opt_d = adam(self.discriminator.parameters(), config.lr_d or config.lr)
         self.altered = 0.0 if config.adapt else 1.0
-        self.trained_g, self.trained_d = self.ranks.wrap(self.generator), self.ranks.wrap(self.discriminator)
 
     def _parts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("generator", "discriminator", "shown", "opt_g", "opt_d")}

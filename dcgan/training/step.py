@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.device import CPU
@@ -37,14 +37,14 @@ def adversarial_step(nets: Networks, real: Tensor, noise: Tensor, with_penalty: 
     """
     config = nets.config
 
-    def judge(images: Tensor, discriminator: nn.Module = nets.trained_d, exactly: bool = False) -> Tensor:
+    def judge(images: Tensor, exactly: bool = False) -> Tensor:
         with nets.cast(not exactly):
-            return discriminator(augment(images, config.augment, nets.altered)).float()
+            return nets.discriminator(augment(images, config.augment, nets.altered)).float()
 
     # D: reals up, fakes down. Apart, so that BatchNorm in D never mixes them. A penalty differentiates twice, in fp32.
     nets.discriminator.requires_grad_(True)
     with nets.cast():
-        fake = nets.trained_g(noise)
+        fake = nets.generator(noise)
     real, shown = real.requires_grad_(with_penalty), fake.detach().to(real.dtype).requires_grad_(with_penalty)
     on_real, on_fake = judge(real, exactly=with_penalty), judge(shown, exactly=with_penalty)
     loss_d = total = discriminator_loss(config.loss, on_real, on_fake)
@@ -53,15 +53,17 @@ def adversarial_step(nets: Networks, real: Tensor, noise: Tensor, with_penalty: 
             total = total + weight / 2 * config.penalty_every * gradient_penalty(logits, images)
     nets.opt_d.zero_grad(set_to_none=True)
     total.backward()
+    nets.ranks.average_gradients(nets.discriminator)
     nets.opt_d.step()
 
     # G: the same fakes up, against the discriminator just updated and now held still.
     nets.discriminator.requires_grad_(False)
-    real_again = judge(real.detach(), nets.discriminator) if config.loss == "relativistic" else None
-    on_fake_after = judge(fake, nets.discriminator)
+    real_again = judge(real.detach()) if config.loss == "relativistic" else None
+    on_fake_after = judge(fake)
     loss_g = generator_loss(config.loss, on_fake_after, real_again)
     nets.opt_g.zero_grad(set_to_none=True)
     loss_g.backward()
+    nets.ranks.average_gradients(nets.generator)
     nets.opt_g.step()
 
     beliefs = [probability(config.loss, logits.detach()).mean() for logits in (on_real, on_fake, on_fake_after)]

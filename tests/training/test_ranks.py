@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+import weakref
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,12 +35,14 @@ def train_until_stopped(argv: list[str]) -> int:
     """On a rank: a training whose launcher gets SIGTERM, as a scheduler sends it, once so many steps are done."""
     found: dict[str, list] = {"batches": [], "decoded": [], "weights": []}
     rank = int(os.environ["RANK"])
+    groups: list[weakref.ref] = []
 
     def counted(nets: Networks, real: Tensor, noise: Tensor, with_penalty: bool) -> Tensor:
         found["batches"].append((real.clone(), noise.clone()))
         stats = adversarial_step(nets, real, noise, with_penalty)
         if len(found["batches"]) == STEPS:
             found["weights"] = weights(nets)
+            groups.append(weakref.ref(torch.distributed.group.WORLD))
             if rank == 0:
                 os.kill(os.getppid(), signal.SIGTERM)
         return stats
@@ -52,6 +55,7 @@ def train_until_stopped(argv: list[str]) -> int:
     step.adversarial_step, packing.square = counted, slowly
     torch.set_num_threads(1)
     code = command.main([*argv, *FLAGS])
+    found["groups left"] = [bool(group()) for group in groups]  # their threads could abort the process at its end
     torch.save(found, Path(argv[-1]).with_name(str(rank)))
     return code
 
@@ -89,6 +93,7 @@ def test_two_ranks_train_as_one_process_and_after_a_signal_another_number_goes_o
     assert launch(train_until_stopped, 2, argv) == 0
     first, second = (torch.load(tmp_path / str(rank), weights_only=True) for rank in (0, 1))
     assert sorted(len(found["decoded"]) for found in (first, second)) == [0, 40]
+    assert first["groups left"] == second["groups left"] == [False]
     assert len(first["batches"]) == len(second["batches"]) >= STEPS
     assert seen(run) == sum(len(real) for found in (first, second) for real, _ in found["batches"])
 
