@@ -5,10 +5,8 @@ reader sees the old folder or the new one. A folder may come from anybody: sizes
 """
 
 import json
-import os
 import platform
 import shlex
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -20,19 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dcgan.course import (
-    MOMENTS,
-    SNAPSHOTS,
-    Course,
-    Row,
-    Snapshot,
-    list_moments,
-    list_snapshots,
-    read_history,
-    thin_history,
-    thin_snapshots,
-    write_history,
-)
+from dcgan.course import HISTORY, MOMENTS, SNAPSHOTS, Course, Row, Snapshot, list_moments, list_snapshots, read_history
 from dcgan.direction import Direction, load_directions, save_directions
 from dcgan.errors import UserError, reason
 from dcgan.files import opened_tensors, replacing, writing
@@ -45,7 +31,6 @@ CONFIG = "config.json"
 GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
 DIRECTIONS = "directions.safetensors"
-HISTORY = "history.jsonl"
 CARD = "README.md"
 # Patterns of all files of a checkpoint.
 FILES = (
@@ -290,16 +275,7 @@ def save_checkpoint(
             save_directions(new / DIRECTIONS, load_directions(folder / DIRECTIONS, generator), generator)
         if discriminator:
             save_net(discriminator, new / DISCRIMINATOR)
-        write_history(new / HISTORY, thin_history(course.history))
-        (new / SNAPSHOTS).mkdir()
-        for snapshot in thin_snapshots(course.snapshots):
-            shutil.copyfile(snapshot.path, new / SNAPSHOTS / snapshot.path.name)
-        for moment in course.moments:
-            (new / MOMENTS).mkdir(exist_ok=True)
-            try:
-                os.link(moment.path, new / MOMENTS / moment.path.name)
-            except OSError:  # the file system has no hard links
-                shutil.copyfile(moment.path, new / MOMENTS / moment.path.name)
+        course.write(new)
         (new / CARD).write_text(card, encoding="utf-8", errors="replace")
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         _write_config(new / CONFIG, {"format": FORMAT, **config, "versions": versions})
@@ -329,27 +305,36 @@ def load_net(kind: type[Net], model: ModelConfig, path: Path) -> Net:
     """Read a file of `save_net`: the network in eval mode, fp32, frozen, on the CPU.
 
     Earlier versions wrote generators of the time machine in int8, with a step size for each input channel.
-
     Raises CheckpointError if the file is missing, damaged, of another shape, or has weights that are not finite.
     """
-    with torch.device("meta"):  # a huge shape in a config takes no memory unless the file has weights of that shape
-        net = kind(model)
-    expected = net.state_dict()
     try:
         with opened_tensors(path) as file:
             known = (file.metadata() or {}).get("fingerprint")
             state: dict[str, Tensor] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  # it is no dict
         sizes = {k.removesuffix(STEP): state.pop(k) for k in list(state) if k.endswith(STEP)}
-        state |= {k: state[k].float().mul_(size) for k, size in sizes.items()}
-        net.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()}, assign=True)
+        net = built(kind, model, state | {k: state[k].float().mul_(size) for k, size in sizes.items()})
+        if known not in (None, fingerprint(net)):
+            raise ValueError("its weights are not those that were saved")
     except FileNotFoundError:
         raise CheckpointError(f"'{path}' is missing: the checkpoint is incomplete, fetch or train it anew") from None
-    except (SafetensorError, RuntimeError, KeyError, OSError) as error:
+    except (SafetensorError, RuntimeError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(f"'{path}' is damaged ({reason(error)}); fetch or train it anew") from None
-    if known not in (None, fingerprint(net)):
-        raise CheckpointError(
-            f"'{path}' is damaged (its weights are not those that were saved); fetch or train it anew"
-        )
-    if not all(torch.isfinite(value).all() for value in net.state_dict().values()):
-        raise CheckpointError(f"'{path}' holds weights that are not finite; fetch or train it anew")
+    return net
+
+
+def built(kind: type[Net], model: ModelConfig, state: dict[str, Tensor]) -> Net:
+    """The network of that shape with these weights, in eval mode, fp32, frozen, on the CPU.
+
+    Raises ValueError, in one line, if the weights are of another shape, or not finite.
+    """
+    with torch.device("meta"):  # a huge shape takes no memory unless there are weights of that shape
+        net = kind(model)
+    expected = net.state_dict()
+    shapes, theirs = ({name: [*value.shape] for name, value in found.items()} for found in (expected, state))
+    for name in sorted(shapes | theirs):
+        if shapes.get(name) != theirs.get(name):
+            raise ValueError(f"{name} is {theirs.get(name, 'missing')}, not {shapes.get(name, 'known')}")
+    if not all(value.isfinite().all() for value in state.values()):
+        raise ValueError("it holds weights that are not finite")
+    net.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()}, assign=True)
     return net.eval().requires_grad_(False)

@@ -2,13 +2,16 @@
 
 import json
 import math
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dcgan.files import writing
 
-SNAPSHOTS = "snapshots"  # folders in a run and in a checkpoint
+HISTORY = "history.jsonl"  # a file and two folders in a run and in a checkpoint
+SNAPSHOTS = "snapshots"
 MOMENTS = "generators"
 MAX_HISTORY = 2_000
 MAX_SNAPSHOTS = 100
@@ -31,6 +34,19 @@ class Course:
     history: Sequence[Row] = ()
     snapshots: Sequence[Snapshot] = ()
     moments: Sequence[Snapshot] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write it, thinned out, into the folder of a new checkpoint."""
+        write_history(folder / HISTORY, thin_history(self.history))
+        (folder / SNAPSHOTS).mkdir()
+        for snapshot in thin_snapshots(self.snapshots):
+            shutil.copyfile(snapshot.path, folder / SNAPSHOTS / snapshot.path.name)
+        for moment in self.moments:
+            (folder / MOMENTS).mkdir(exist_ok=True)
+            try:
+                os.link(moment.path, folder / MOMENTS / moment.path.name)
+            except OSError:  # the file system has no hard links
+                shutil.copyfile(moment.path, folder / MOMENTS / moment.path.name)
 
 
 def read_history(path: Path) -> list[Row]:

@@ -7,6 +7,7 @@ import argparse
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,15 +33,9 @@ def export(generator: Generator, path: Path, format: str = "onnx") -> None:
         for package in ("onnx", "onnxscript"):
             if not find_spec(package):
                 raise ModuleNotFoundError(f"ONNX files need: pip install onnx onnxscript (no {package} here)")
-        program = torch.onnx.export(
-            generator,
-            (z,),
-            input_names=["z"],
-            output_names=["images"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            verbose=False,
-        )
+        names: dict[str, Any] = {"input_names": ["z"], "output_names": ["images"]}
+        any_number = ({0: torch.export.Dim("batch")},)
+        program = torch.onnx.export(generator, (z,), dynamic_shapes=any_number, dynamo=True, verbose=False, **names)
         assert program is not None
         program.save(temporary)
 
@@ -49,11 +44,10 @@ def export(generator: Generator, path: Path, format: str = "onnx") -> None:
 def main(argv: list[str] | None = None) -> int:
     """Export a checkpoint's generator."""
     parser = argparse.ArgumentParser(prog="python -m dcgan export", description="Write a generator for other programs.")
-    parser.add_argument(
-        "checkpoint", type=user_source, help="checkpoint folder, run folder or owner/name[@revision] on the Hub"
-    )
-    parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="default: onnx")
-    parser.add_argument("out", type=user_path, help="file to write")
+    add = parser.add_argument
+    add("checkpoint", type=user_source, help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
+    add("--format", choices=("onnx", "torchscript"), default="onnx", help="default: onnx")
+    add("out", type=user_path, help="file to write")
     flags = parser.parse_args(argv)
     generator = load_checkpoint(local_folder(flags.checkpoint)).generator
     try:

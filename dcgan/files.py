@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and tensors read from a file of any name."""
+"""Files and folders that are written whole or not at all, by one process at a time; tensors of a file of any name."""
 
 import os
 import shutil
@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -58,6 +63,45 @@ def writing(path: Path, durable: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_locked: set[int] = set()
+
+
+@contextmanager
+def alone(path: Path, wait: bool = True) -> Iterator[None]:
+    """Run the block while no other process or thread runs one with this lock, a folder or a file that is made.
+
+    wait: as long as it takes; else BlockingIOError is raised. The system drops the lock (flock) when the process ends,
+    in whatever way. Windows and some network file systems have no such locks: there the block just runs.
+    """
+    if not fcntl:
+        yield
+        return
+    lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT)
+    _locked.add(lock)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        _locked.discard(lock)
+        os.close(lock)
+
+
+def _unlock_fork() -> None:
+    """Close a fork's copies: a process that decodes, and outlives a killed program, must not keep its locks."""
+    for lock in _locked:
+        os.close(lock)
+    _locked.clear()
+
+
+if fcntl:
+    os.register_at_fork(after_in_child=_unlock_fork)
 
 
 @contextmanager

@@ -4,14 +4,12 @@ import argparse
 import math
 import re
 import zipfile
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from dcgan.checkpoint import Checkpoint, load_checkpoint
@@ -46,30 +44,30 @@ def parse_seeds(text: str) -> list[range]:
     return ranges
 
 
-def parse_moves(moves: Iterable[str], directions: Iterable[Direction]) -> Tensor:
-    """Parse ["age=2", ...] into their sum of direction vectors, to be added to a latent.
+def parse_moves(moves: list[str], directions: dict[str, Direction]) -> dict[str, float]:
+    """Parse ["age=2", ...] into the amount along each direction, by name.
 
     Raises ValueError for an unknown direction, or an amount outside its range.
     """
-    known, shift = {direction.name: direction for direction in directions}, torch.zeros(())
+    moved: dict[str, float] = {}
     for move in moves:
         name, _, amount = move.rpartition("=")
-        if name not in known:
-            raise ValueError(f"--move takes a direction such as age=2, here {', '.join(known) or 'there is none'}")
-        direction = known[name]
+        if name not in directions:
+            raise ValueError(f"--move takes a direction such as age=2, here {', '.join(directions) or 'there is none'}")
+        direction = directions[name]
         try:
             deviations = float(amount)
         except ValueError:
             deviations = math.nan
         if not direction.low <= deviations <= direction.high:
             raise ValueError(f"--move: {name} goes from {direction.low:g} to {direction.high:g}, not to '{amount}'")
-        shift = shift + deviations * direction.vector
-    return shift
+        moved[name] = moved.get(name, 0.0) + deviations
+    return moved
 
 
 @contextmanager
 def _writer(out: Path) -> Iterator[Callable[[str, bytes], None]]:
-    # Yields a function that puts a named file into a folder, or into a zip if `out` ends in .zip.
+    """Yield a function that puts a named file into a folder, or into a zip if `out` ends in .zip."""
     if out.suffix.lower() == ".zip":
         if out.exists() and not _has_only_faces(out):
             raise UserError(f"'{out}' is there already, and holds other things than faces: choose another --out")
@@ -99,15 +97,14 @@ def _has_only_faces(out: Path) -> bool:
 
 def generate(checkpoint: Checkpoint, ranges: list[range], flags: argparse.Namespace) -> None:
     """Write a PNG for each seed in `ranges`, as the flags of the command say. Raises ValueError or UserError."""
-    shift = parse_moves(flags.move, checkpoint.directions if flags.move else ())
-    moved: defaultdict[str, float] = defaultdict(float)
-    for name, _, amount in (move.rpartition("=") for move in flags.move):
-        moved[name] += float(amount)
+    directions = {direction.name: direction for direction in checkpoint.directions} if flags.move else {}
+    moved = parse_moves(flags.move, directions)
+    shift = sum((amount * directions[name].vector for name, amount in moved.items()), torch.zeros(()))
     digits = max(6, *(len(str(seeds.stop - 1)) for seeds in ranges))
     seeds = chain(*ranges)
-    pieces = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
+    batches = sample_batches(checkpoint.generator, chain(*ranges), flags.truncation, shift=shift)
     with _writer(flags.out) as write, tqdm(total=sum(map(len, ranges)), unit="img") as bar:
-        for images in pieces:
+        for images in batches:
             for image, seed in zip(images.numpy(), seeds, strict=False):
                 link = face_link(checkpoint.name, seed, flags.truncation, directions=moved)
                 mark = b"" if flags.no_metadata else xmp(checkpoint, link)
@@ -119,26 +116,15 @@ def generate(checkpoint: Checkpoint, ranges: list[range], flags: argparse.Namesp
 def main(argv: list[str] | None = None) -> int:
     """Write a PNG for each seed."""
     parser = argparse.ArgumentParser(prog="python -m dcgan generate", description="Write a PNG for each seed.")
-    parser.add_argument(
-        "checkpoint", type=user_source, help="checkpoint folder, run folder or owner/name[@revision] on the Hub"
-    )
-    parser.add_argument("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
-    parser.add_argument("--out", type=user_path, required=True, help="folder, or a name that ends in .zip")
-    parser.add_argument(
-        "--truncation", type=float, default=1.0, help="0 to 2; below 1: safer, more alike faces (default: 1)"
-    )
-    parser.add_argument(
-        "--move",
-        action="append",
-        default=[],
-        metavar="NAME=DEVIATIONS",
-        help="move all faces along a direction of the checkpoint, such as age=2; may be given several times",
-    )
-    parser.add_argument(
-        "--no-metadata",
-        action="store_true",
-        help="leave out the mark that says a machine made the picture, with checkpoint, terms and seed",
-    )
+    add = parser.add_argument
+    add("checkpoint", type=user_source, help="checkpoint folder, run folder or owner/name[@revision] on the Hub")
+    add("--seeds", default="0-63", help="numbers and ranges, such as 0-9999,123456 (default: 0-63)")
+    add("--out", type=user_path, required=True, help="folder, or a name that ends in .zip")
+    add("--truncation", type=float, default=1.0, help="0 to 2; below 1: safer, more alike faces (default: 1)")
+    text = "move all faces along a direction of the checkpoint, such as age=2; may be given several times"
+    add("--move", action="append", default=[], metavar="NAME=DEVIATIONS", help=text)
+    text = "leave out the mark that says a machine made the picture, with checkpoint, terms and seed"
+    add("--no-metadata", action="store_true", help=text)
     flags = parser.parse_args(argv)
     ranges = parse_seeds(flags.seeds)
     checkpoint = load_checkpoint(local_folder(flags.checkpoint))

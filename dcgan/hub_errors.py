@@ -21,6 +21,14 @@ LOG_IN = "`hf auth login`, or set HF_TOKEN"
 HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 
+BY_STATUS = {
+    401: f"the Hub does not know your token: {LOG_IN}",
+    402: "the Hub wants a paid plan for it",
+    403: f"the Hub forbids it: your token may not do that there ({LOG_IN} with one that may)",
+    429: "the Hub asks for patience after too many requests: try again in a few minutes",
+}
+
+
 class HubError(UserError):
     """An upload, a Space or a page that cannot be made; the message is one line that says what to do.
 
@@ -58,14 +66,8 @@ def error_message(error: Exception, what: str) -> str:
         return f"the {what} has no such revision on the Hub"
     if isinstance(error, LocalTokenNotFoundError):
         return f"you are not logged in to the Hub: {LOG_IN}"
-    if status == 401:
-        return f"the Hub does not know your token: {LOG_IN}"
-    if status == 402:
-        return "the Hub wants a paid plan for it"
-    if status == 403:
-        return f"the Hub forbids it: your token may not do that there ({LOG_IN} with one that may)"
-    if status == 429:
-        return "the Hub asks for patience after too many requests: try again in a few minutes"
+    if status in BY_STATUS:
+        return BY_STATUS[status]
     if status >= 500:
         return f"the Hub itself is in trouble (status {status}): try again later"
     if isinstance(error, LocalEntryNotFoundError):

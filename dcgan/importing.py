@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcgan.checkpoint import Net, save_checkpoint
+from dcgan.checkpoint import Net, built, save_checkpoint
 from dcgan.cli import guarded, new_folder, user_path
 from dcgan.errors import reason
 from dcgan.model import Discriminator, Generator, ModelConfig
@@ -68,22 +68,15 @@ def fields(weights: Weights) -> dict[str, Any]:
     return {**size, "nc": convs[0][1], "ndf": convs[0][0], "d_bias": "main.0.bias" in weights}
 
 
-def built(kind: type[Net], model: ModelConfig, path: Path, weights: Weights) -> Net:
+def imported(kind: type[Net], model: ModelConfig, path: Path, weights: Weights) -> Net:
     """The network of that shape with these weights. Raises ValueError if they do not fit it, or are not finite."""
-    with torch.device("meta"):
-        net = kind(model)
-    expected = net.state_dict()
     # Releases of PyTorch before 0.4.1 did not count batches.
-    state = {name: torch.zeros(()) for name in expected if name.endswith("num_batches_tracked")} | weights
-    shapes, theirs = ({name: [*value.shape] for name, value in found.items()} for found in (expected, state))
-    for name in sorted(shapes | theirs):
-        if shapes.get(name) != theirs.get(name):
-            has = f"{name} is {theirs.get(name, 'missing')}, not {shapes.get(name, 'known')}"
-            raise ValueError(f"'{path}' is no {kind.__name__.lower()} of the tutorial at {model.image_size} px: {has}")
-    if not all(value.isfinite().all() for value in state.values()):
-        raise ValueError(f"'{path}' holds weights that are not finite: take an earlier file of that training")
-    net.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()}, assign=True)
-    return net.eval().requires_grad_(False)
+    norms = [name.removesuffix("running_mean") for name in weights if name.endswith("running_mean")]
+    try:
+        return built(kind, model, {f"{norm}num_batches_tracked": torch.zeros(()) for norm in norms} | weights)
+    except ValueError as error:
+        what = f"{kind.__name__.lower()} of the tutorial at {model.image_size} px"
+        raise ValueError(f"'{path}' is no {what} that can be used: {error}") from None
 
 
 def import_weights(paths: list[Path], out: Path) -> None:
@@ -99,8 +92,8 @@ def import_weights(paths: list[Path], out: Path) -> None:
         model = ModelConfig(**{name: value for _, weights in files for name, value in fields(weights).items()})
     except ValueError as error:
         raise ValueError(f"'{files[-1][0]}' is no generator of the tutorial's: {error}") from None
-    generator = built(Generator, model, *files[-1])
-    discriminator = built(Discriminator, model, *files[0]) if files[1:] else None
+    generator = imported(Generator, model, *files[-1])
+    discriminator = imported(Discriminator, model, *files[0]) if files[1:] else None
     name = out.resolve().name
     card = CARD.format(name=name, size=model.image_size)
     config = {"name": name, "model": asdict(model), "images_seen": 0}

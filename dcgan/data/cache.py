@@ -7,17 +7,10 @@ modification time of such a folder or zip says when it was last used.
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from dcgan.data.sources import DataError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 DEFAULT_SIZE = "50"  # GB
 # Names of its sets (also of half-made ones, and as earlier versions called these) and of its zips.
@@ -66,33 +59,3 @@ def make_room(cache: Path, need: int, keep: str = "") -> None:
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 total -= size
-
-
-_locked: set[IO[str]] = set()
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Run the block while no other process or thread runs one with this lock file; wait as long as it takes.
-
-    The system drops the lock (flock) when the process ends, in whatever way.
-    """
-    with path.open("w") as file:
-        if fcntl:
-            _locked.add(file)
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            _locked.discard(file)
-
-
-def _unlock_fork() -> None:
-    """Close a fork's copies: a process that decodes, and outlives a killed program, must not keep its locks."""
-    for file in _locked:
-        file.close()
-
-
-if fcntl:
-    os.register_at_fork(after_in_child=_unlock_fork)

@@ -22,8 +22,9 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan.data.cache import alone, cache_directory, mark_used
+from dcgan.data.cache import cache_directory, mark_used
 from dcgan.data.sources import MAX_FILE, DataError, ZipSource, digest, is_image
+from dcgan.files import alone
 from dcgan.hub_errors import HUB_ERRORS, error_message
 
 ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)

@@ -23,14 +23,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dcgan.data import faces
-from dcgan.data.cache import alone, cache_size, make_room, mark_used
+from dcgan.data.cache import cache_size, make_room, mark_used
 from dcgan.data.crop import CROP_VERSION, face_squares, square, upright
 from dcgan.data.duplicates import first_alike
 from dcgan.data.face_cache import FaceCache
 from dcgan.data.images import Images
 from dcgan.data.sources import DataError, Source, digest
 from dcgan.errors import reason
-from dcgan.files import replacing, writing
+from dcgan.files import alone, replacing, writing
 
 PIXELS, INDEX = "pixels.u8", "index.json"
 COPIES = "duplicates.txt"  # beside them: on each line a picture, and the first that shows the same

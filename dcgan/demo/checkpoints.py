@@ -12,15 +12,8 @@ import torch
 from torch import Tensor
 
 from dcgan import latents, provenance
-from dcgan.checkpoint import (
-    Checkpoint,
-    CheckpointError,
-    Snapshot,
-    find_checkpoints,
-    load_checkpoint,
-    no_checkpoint,
-    thin_history,
-)
+from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint, no_checkpoint
+from dcgan.course import Snapshot, thin_history
 from dcgan.demo import requests
 from dcgan.demo.sentences import Sentences, spelled
 from dcgan.hub.pull import local_folder

@@ -25,10 +25,9 @@ from dcgan.model import ModelConfig
 from dcgan.training.choices import choose_data, choose_settings, unused
 from dcgan.training.config import RECIPES, TrainConfig
 from dcgan.training.distributed import join, launch, launched, leave
-from dcgan.training.division import divided_as_before
 from dcgan.training.init import open_init
 from dcgan.training.loop import train
-from dcgan.training.resume import STATE, TrainingError, check_folder, read_settings
+from dcgan.training.resume import STATE, TrainingError, check_folder, divided_as_before, read_settings
 from dcgan.training.run import About
 from dcgan.training.signals import ending_well
 

@@ -44,10 +44,8 @@ def loss_plot(path: Path, history: list[dict[str, float]]) -> None:
     losses, beliefs = figure.subplots(2, 1, sharex=True)
     losses.set(title="Generator and discriminator loss during training", ylabel="loss")
     beliefs.set(ylabel="probability of real", ylim=(0, 1), xlabel="iterations")
-    for axis, lines in (
-        (losses, {"loss_g": "G", "loss_d": "D"}),
-        (beliefs, {"d_real": "D(x)", "d_fake": "D(G(z)) before", "d_fake_after": "D(G(z)) after"}),
-    ):
+    of_d = {"d_real": "D(x)", "d_fake": "D(G(z)) before", "d_fake_after": "D(G(z)) after"}
+    for axis, lines in ((losses, {"loss_g": "G", "loss_d": "D"}), (beliefs, of_d)):
         for key, label in lines.items():
             axis.plot([row[key] for row in history], label=label, linewidth=0.8)
         axis.legend(loc="upper right")
@@ -66,17 +64,9 @@ def animation(path: Path, snapshots: Sequence[Snapshot], seconds: float = 12.0) 
         frames.append(frame)
     each = int(min(1000, 1000 * seconds / len(frames)))
     durations = [each] * (len(frames) - 1) + [2000]
+    film = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
     with writing(path) as temporary:
-        frames[0].save(
-            temporary,
-            "WEBP",
-            save_all=True,
-            append_images=frames[1:],
-            duration=durations,
-            loop=0,
-            quality=75,
-            xmp=packet(),
-        )
+        frames[0].save(temporary, "WEBP", quality=75, xmp=packet(), **film)
 
 
 def _save(figure: Figure, path: Path) -> None:

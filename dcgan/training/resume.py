@@ -1,58 +1,36 @@
-"""Checks of a run folder before a training starts there, and the state that it resumes from."""
+"""A run that goes on: checks of its folder, its settings and last state, and its images, divided as before."""
 
 import json
-import os
 import shlex
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from dcgan.checkpoint import CONFIG
 from dcgan.course import MOMENTS, SNAPSHOTS
+from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS, SHEET
+from dcgan.data.split import division
 from dcgan.device import set_random_state
 from dcgan.errors import UserError, reason
-from dcgan.files import beside, recover
+from dcgan.files import beside, recover, writing
 from dcgan.training.networks import Networks
 
 STATE = SETTINGS.with_name("state.pt")
+# Keys of all images that the run ever had, and which of them are held out, and which were there at its last start.
+DIVISION = SETTINGS.with_name("images.safetensors")
 FIGURES = ("training_images.png", SHEET, "loss.png", "progress.webp", "real_vs_fake.png")
 WRITTEN = ("checkpoint", "state", SNAPSHOTS, MOMENTS, "history.jsonl", *FIGURES)
 
 
 class TrainingError(UserError):
     """Training that cannot start or go on; the message is one line that says what to do."""
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of the folder within the block; raises TrainingError if one writes there.
-
-    Does nothing on Windows and on network file systems without such locks.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise TrainingError(
-            f"another training writes to '{folder}': wait for its end, or choose another --out"
-        ) from None
-    except OSError:
-        pass
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def check_folder(run: Path, resume: bool) -> None:
@@ -126,3 +104,46 @@ def restore(run: Path, nets: Networks) -> int:
         raise TrainingError(
             f"'{path}' cannot be read ({reason(error)}): start again without --resume in another --out"
         ) from None
+
+
+def save_division(run: Path, images: Images) -> None:
+    """Write down which images are held out, unless their names tell. Raises OSError.
+
+    Images that the run had before stay in it, so that those that come back are on the side that they were on.
+    """
+    if images.keys is None:
+        return
+    keys, heldout = images.keys, images.sides[0]
+    before, sides = images.known or (keys[:0], heldout[:0])
+    gone = ~np.isin(before, keys)
+    keys, heldout = np.append(keys, before[gone]), np.append(heldout, sides[gone])
+    with writing(run / DIVISION) as path:
+        path.write_bytes(save({"keys": keys, "heldout": heldout, "there": np.isin(keys, images.keys)}))
+
+
+def divided_as_before(
+    run: Path, data: dict[str, Any], images: Images, dataroot: str, accept: bool
+) -> tuple[Images, str]:
+    """The images at `dataroot` of a run that goes on, divided as before, and how they changed: in words, "" if not.
+
+    data: the run's settings of them. Raises TrainingError if they changed, unless `accept`.
+    """
+    images = images.divided(*division(data))
+    before, now = data["count"], len(images.training)
+    change = f"{before:,} were trained on, now it would be {now:,}, or others"
+    if images.keys is None:
+        same = (data["digest"], before) == (images.digest, now)
+    else:
+        try:
+            saved = load((run / DIVISION).read_bytes())
+            images = replace(images, known=(saved["keys"], saved["heldout"]))
+            there = saved["keys"][saved.get("there", slice(None))]  # earlier versions forgot what was gone
+            added, removed = (len(np.setdiff1d(*pair)) for pair in ((images.keys, there), (there, images.keys)))
+            change = f"{added:,} added, {removed:,} removed"
+        except (OSError, KeyError, SafetensorError):
+            pass
+        same = data["split"] == images.split
+    if not same and not accept:
+        advice = "put them back, or go on with --changed-data ok"
+        raise TrainingError(f"cannot resume: the data changed since ('{dataroot}': {change}): {advice}")
+    return images, "" if same else change

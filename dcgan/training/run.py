@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from dcgan import course
 from dcgan.checkpoint import load_checkpoint, save_checkpoint, save_net, save_seeds
-from dcgan.course import (
-    MOMENTS,
-    SNAPSHOTS,
-    Course,
-    Row,
-    Snapshot,
-    list_moments,
-    list_snapshots,
-    read_history,
-    thin_moments,
-    write_history,
-)
 from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS, SHEET, printable
 from dcgan.device import random_state
 from dcgan.errors import reason
-from dcgan.files import writing
+from dcgan.files import alone, writing
 from dcgan.latents import latents
 from dcgan.metrics.distances import MIN_REFERENCE
 from dcgan.metrics.opening import opening_seeds
@@ -46,11 +35,10 @@ from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures
 from dcgan.training.card import model_card
-from dcgan.training.division import save_division
 from dcgan.training.grades import Grades, is_best, measured, rounded
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks, evaluating
-from dcgan.training.resume import STATE, TrainingError, check_folder, locked, recover_checkpoint
+from dcgan.training.resume import STATE, TrainingError, check_folder, recover_checkpoint, save_division
 from dcgan.training.step import STATS
 
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
@@ -89,7 +77,7 @@ class Run:
         self.config: dict[str, Any] = {"name": name, "model": model, "train": train, "data": {**data, **about.data}}
         self.config |= {"init": began} if began else {}
         self.noise = latents(FIXED_SEEDS, nets.generator.config.nz)
-        self.history: list[Row] = []
+        self.history: list[course.Row] = []
         self.pending: list[tuple[int, Tensor]] = []
         self.saved: int | None = None
         self.writes = nets.ranks.first
@@ -105,12 +93,17 @@ class Run:
         if not self.writes:
             yield
             return
-        with self._writing("choose another --out, or make room"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.folder):
+        with ExitStack() as lock:
             with self._writing("choose another --out, or make room"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock.enter_context(alone(self.folder, wait=False))
+                except BlockingIOError:
+                    raise TrainingError(
+                        f"another training writes to '{self.folder}': wait for its end, or choose another --out"
+                    ) from None
                 check_folder(self.folder, resume)
-                for name in (SETTINGS.parent, SNAPSHOTS):
+                for name in (SETTINGS.parent, course.SNAPSHOTS):
                     (self.folder / name).mkdir(exist_ok=True)
                 recover_checkpoint(self.folder)
                 self._forget_after(seen)
@@ -133,9 +126,9 @@ class Run:
             self.save(0)  # resuming needs no other checkpoint
 
     def _forget_after(self, seen: int) -> None:
-        self.history = [row for row in read_history(self.folder / "history.jsonl") if row["images_seen"] <= seen]
-        write_history(self.folder / "history.jsonl", self.history)
-        for file in [*self.snapshots(), *list_moments(self.folder / MOMENTS)]:
+        self.history = [row for row in course.read_history(self.folder / course.HISTORY) if row["images_seen"] <= seen]
+        course.write_history(self.folder / course.HISTORY, self.history)
+        for file in [*self.snapshots(), *course.list_moments(self.folder / course.MOMENTS)]:
             if file.images_seen > seen:
                 file.path.unlink()
         self._thin_moments()
@@ -159,17 +152,17 @@ class Run:
                 f"--resume {flags}"
             )
 
-    def since(self, seen: int) -> list[Row]:
+    def since(self, seen: int) -> list[course.Row]:
         """The rows of the history after so many images."""
         return [row for row in self.history if row["images_seen"] > seen]
 
-    def snapshots(self) -> list[Snapshot]:
+    def snapshots(self) -> list[course.Snapshot]:
         """The fixed-noise grids so far, oldest first."""
-        return list_snapshots(self.folder / SNAPSHOTS)
+        return course.list_snapshots(self.folder / course.SNAPSHOTS)
 
-    def moments(self) -> list[Snapshot]:
+    def moments(self) -> list[course.Snapshot]:
         """The generators to keep, of those written so far."""
-        return thin_moments(list_moments(self.folder / MOMENTS), self.nets.config.moments)
+        return course.thin_moments(course.list_moments(self.folder / course.MOMENTS), self.nets.config.moments)
 
     def faces(self) -> Tensor:
         """The shown generator's images of seeds 0 to 63: uint8 [64, nc, S, S]."""
@@ -181,15 +174,15 @@ class Run:
         if not self.writes:
             return
         with self._writing("the last save stands; make room, then --resume"):
-            figures.save_montage(self.faces(), self.folder / SNAPSHOTS / f"{seen:010d}.webp")
+            figures.save_montage(self.faces(), self.folder / course.SNAPSHOTS / f"{seen:010d}.webp")
             if self.nets.config.moments:
-                (self.folder / MOMENTS).mkdir(exist_ok=True)
-                with writing(self.folder / MOMENTS / f"{seen:010d}.safetensors") as temporary:
+                (self.folder / course.MOMENTS).mkdir(exist_ok=True)
+                with writing(self.folder / course.MOMENTS / f"{seen:010d}.safetensors") as temporary:
                     save_net(self.nets.shown, temporary)
 
     def _thin_moments(self) -> None:
         """Remove surplus generators. Only once a save stands: a run resumed from an earlier one needs them."""
-        for moment in set(list_moments(self.folder / MOMENTS)) - set(self.moments()):
+        for moment in set(course.list_moments(self.folder / course.MOMENTS)) - set(self.moments()):
             moment.path.unlink()
 
     def save(self, seen: int) -> None:
@@ -201,13 +194,13 @@ class Run:
         if nets.device.type != "cpu":
             state[f"rng_{nets.device.type}"] = random_state(nets.device)
         with self._writing("the last save stands; make room, then --resume"):
-            write_history(folder / "history.jsonl", self.history)
+            course.write_history(folder / course.HISTORY, self.history)
             if is_best(self.history):
                 config = {**self.config, "images_seen": seen}
                 config |= {"metrics": measured(self.history), "floor": self.grades.floor()}
-                course = Course(self.history, self.snapshots(), self.moments())
+                so_far = course.Course(self.history, self.snapshots(), self.moments())
                 target = folder / "checkpoint"
-                save_checkpoint(target, nets.shown, nets.discriminator, config, model_card(config), course)
+                save_checkpoint(target, nets.shown, nets.discriminator, config, model_card(config), so_far)
             with writing(folder / STATE) as temporary, temporary.open("wb") as file:
                 torch.save(state, file)
             self._thin_moments()

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dcgan.data import Images
-from dcgan.data.cache import alone, cache_directory, make_room
+from dcgan.data.cache import cache_directory, make_room
+from dcgan.files import alone
 from tests.data.pictures import RED, blot, colour, load, put, refused, spoil, zip_of
 
 

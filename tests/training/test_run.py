@@ -291,7 +291,7 @@ def full_at(monkeypatch, number: int) -> list[str]:
     filling(torch, "save", lambda value, file: file.flush() or file.name)
     for name in ("mkdir", "rename", "replace"):
         filling(Path, name)
-    monkeypatch.setattr(checkpoint.os, "link", no_link)
+    monkeypatch.setattr(os, "link", no_link)
     return written
 
 

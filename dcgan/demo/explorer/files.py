@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dcgan.checkpoint import Checkpoint, CheckpointError, thin_snapshots
+from dcgan.checkpoint import Checkpoint, CheckpointError
+from dcgan.course import thin_snapshots
 from dcgan.demo.checkpoints import Checkpoints, first_seeds, moments, replay
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.weights import browser_weights
