@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 from torch import nn
 
+from dcgan.__main__ import main
 from tests import hub_stub
 from tests.chromium import ARGUMENTS, MISSING, PATIENCE, find_chromium
 
@@ -64,6 +65,19 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_stub.Hu
     hub_stub.hub.reset()
     yield hub_stub.hub
     hub_stub.hub.reset()
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Call it with a command that must end with exit code 2 and one line on stderr, for that line."""
+
+    def call(*command: object) -> str:
+        capsys.readouterr()
+        assert main([str(part) for part in command]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return call
 
 
 @pytest.hookimpl(tryfirst=True)

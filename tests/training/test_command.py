@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dcgan.checkpoint import Checkpoint, load_checkpoint
+from dcgan.checkpoint import load_checkpoint
 from dcgan.data import load_images
 from dcgan.model import ModelConfig
 from dcgan.training import choices
@@ -20,23 +20,13 @@ from dcgan.training.choices import unused
 from dcgan.training.command import build_parser, choose_settings, main
 from dcgan.training.config import RESUMABLE, TrainConfig
 from tests.training.tiny import TINY_FLAGS as TINY
-from tests.training.tiny import contents
+from tests.training.tiny import contents, trained
 
 ROOT = Path(__file__).parents[2]
 
 
 def chosen(*flags: str) -> tuple[ModelConfig, TrainConfig]:
     return choose_settings(build_parser().parse_args(list(flags)), {})
-
-
-def refused(capsys, *flags: str) -> str:
-    """The one line on stderr with which these flags end, with exit code 2."""
-    capsys.readouterr()
-    assert main(list(flags)) == 2
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1
-    assert errors.startswith("train.py: ")
-    return errors
 
 
 # Flags
@@ -61,10 +51,8 @@ def test_the_dcgan_recipe_has_the_tutorials_defaults():
     shape = {"image_size": 64, "nc": 3, "nz": 100, "ngf": 64, "ndf": 64, "d_norm": "batch", "d_bias": False}
     assert asdict(model) == shape
     tutorials = {"workers": 2, "batch_size": 128, "epochs": 5, "lr": 0.0002, "beta1": 0.5, "ngpu": 1, "seed": 999}
-    assert {name: getattr(config, name) for name in tutorials} == tutorials
     beyond = {"loss": "bce", "r1": 0, "flip": False, "augment": "", "ema": 0, "drop_last": False, "precision": "fp32"}
-    assert {name: getattr(config, name) for name in beyond} == beyond
-    assert (config.max_images, config.lr_d) == (0, 0)
+    assert asdict(config).items() >= {**tutorials, **beyond, "max_images": 0, "lr_d": 0}.items()
 
 
 def test_the_best_recipe_is_chosen_by_default_and_epochs_end_it_in_place_of_its_images():
@@ -89,81 +77,67 @@ def test_a_flag_goes_before_its_recipe(recipe):
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--image-size", "60"], "image_size"),
-        (["--batch-size", "64"], "40 images"),
-        (["--lr", "nan"], "lr"),
-        (["--ngpu", "99"], "ngpu"),
-        (["--seed", "100000000000000000000"], "seed"),
-        (["--dataroot", "none"], "none"),
-        (["--dataroot", "empty"], "empty"),
-        (["--resume"], "nothing to resume in 'run'"),
-        (["--out", "file"], "file"),
+        ("--batch-size 64", "40 images"),
+        ("--dataroot empty", "empty"),
+        ("--resume", "nothing to resume in 'run'"),
+        ("--out file", "file"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
-def test_a_mistake_is_one_line_that_names_it_and_leaves_no_run(tmp_path, capsys, photos, monkeypatch, flags, named):
-    """One flag wrong, all others right."""
+def test_a_mistake_is_one_line_that_names_it_and_leaves_no_run(tmp_path, refusal, photos, monkeypatch, flags, named):
     load_images(str(photos), 16, workers=0)  # so that no progress bar stands before the line
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("file").write_text("in the way")
-    assert named in refused(capsys, "--dataroot", str(photos), "--out", "run", *TINY, "--max-images", "8", *flags)
+    line = refusal("train", "--dataroot", photos, "--out", "run", *TINY, "--max-images=8", *flags.split())
+    assert line.startswith("train.py: ") and named in line
     assert not Path("run").exists()
     assert Path("file").read_text() == "in the way"
 
 
 @pytest.mark.parametrize(
-    ("flags", "named"),
+    ("flags", "said"),
     [
         (["--limit", "0"], "--limit: must be a whole number above 0"),
         (["--data-hub", "https://example.com/me/blots"], "--data-hub: must read OWNER/NAME"),
         (["--data-hub", "me/blots\nmore"], "--data-hub: must read OWNER/NAME"),
+        (["--dataroot", "my", "photos"], "unrecognized arguments: photos: a path with spaces wants quotes around it"),
+        (["--datarot", "photos"], "unrecognized arguments: --datarot photos"),
     ],
 )
-def test_a_text_that_cannot_be_is_refused_by_its_flag(capsys, flags, named):
-    with pytest.raises(SystemExit) as ended:
-        main([*flags, "--max-images", "8", *TINY])
-    assert ended.value.code == 2
-    assert named in capsys.readouterr().err.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("flags", "advised"), [(["--dataroot", "my", "photos"], True), (["--datarot", "photos"], False)]
-)
-def test_a_slip_ends_in_a_line_that_is_not_lost_in_all_flags(capsys, flags, advised):
+def test_a_slip_ends_in_a_line_that_is_not_lost_in_all_flags(capsys, flags, said):
     with pytest.raises(SystemExit) as ended:
         main(flags)
     assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") <= 2 and "--help" in said
-    assert "photos" in said.splitlines()[-1] and ("quotes" in said) == advised
+    usage, line = capsys.readouterr().err.splitlines()
+    assert "--help" in usage
+    assert said in line
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--changed-data", "ok"], "--changed-data is not used"),
-        (["--epochs", "3", "--max-images", "8"], "--epochs is not used: --max-images 8 decides"),
-        (["--penalty-every", "4"], "--penalty-every is not used: there is no penalty without --r1 or --r2"),
-        (["--recipe", "dcgan", "--adapt", "0.3"], "--adapt is not used: nothing is altered without --augment"),
-        (["--ngpu", "0", "--device", "cuda"], "--device is not used: --ngpu 0 is the CPU"),
-        (["--d-norm", "none", "--d-bias"], "--d-bias is not used: with --d-norm none all layers have a bias"),
-        (["--epochs", "3", "--r1", "1", "--penalty-every", "4", "--d-bias"], ""),
-        ([], ""),
+        ("--changed-data ok", "--changed-data is not used"),
+        ("--epochs 3 --max-images 8", "--epochs is not used: --max-images 8 decides"),
+        ("--penalty-every 4", "--penalty-every is not used: there is no penalty without --r1 or --r2"),
+        ("--recipe dcgan --adapt 0.3", "--adapt is not used: nothing is altered without --augment"),
+        ("--ngpu 0 --device cuda", "--device is not used: --ngpu 0 is the CPU"),
+        ("--d-norm none --d-bias", "--d-bias is not used: with --d-norm none all layers have a bias"),
+        ("--epochs 3 --r1 1 --penalty-every 4 --d-bias", ""),
+        ("", ""),
     ],
 )
 def test_a_flag_that_changes_nothing_beside_the_others_is_named(flags, said):
-    parsed = build_parser().parse_args(flags)
+    parsed = build_parser().parse_args(flags.split())
     lines = unused(parsed, *choose_settings(parsed, {}))
     assert len(lines) == bool(said)
     assert all(line.startswith(said) for line in lines)
 
 
 @pytest.mark.parametrize("source", ["avatars", "photos", "hf://datasets/me/blots", "nowhere.mp4"])
-def test_seconds_between_frames_are_for_a_film(tmp_path, photos, monkeypatch, capsys, source):
+def test_seconds_between_frames_are_for_a_film(tmp_path, photos, monkeypatch, refusal, source):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(photos, "photos")
-    line = refused(capsys, "--dataroot", source, "--every", "2", "--out", "run", *TINY)
+    line = refusal("train", "--dataroot", source, "--every", "2", "--out", "run", *TINY)
     assert f"--every is for a film, and there is none at '{source}'" in line
 
 
@@ -181,8 +155,7 @@ def original(photos, tmp_path_factory) -> Path:
     """A run of two iterations."""
     run = tmp_path_factory.mktemp("cli") / "mine"
     about = ["--data-name", " Blots\n\n", "--data-license", "made by code, free", "--data-hub", "me/blots"]
-    flags = ["--name", "Visages", "--limit", "39", "--max-images", "16", *about, *TINY]
-    assert main(["--dataroot", str(photos), "--out", str(run), *flags]) == 0
+    trained(run, "--dataroot", photos, "--name", "Visages", "--limit", "39", "--max-images=16", *about, *TINY)
     return run
 
 
@@ -190,17 +163,6 @@ def original(photos, tmp_path_factory) -> Path:
 def run(original, tmp_path) -> Path:
     """A copy of it, to be changed."""
     return Path(shutil.copytree(original, tmp_path / "mine"))
-
-
-def trained(photos: Path | str, run: Path, *flags: str) -> Checkpoint:
-    """The checkpoint of a run of one iteration."""
-    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images", "8", *TINY, *flags]) == 0
-    return load_checkpoint(run)
-
-
-def test_a_run_ends_with_the_command_that_shows_it(tmp_path, photos, capsys):
-    assert trained(photos, tmp_path / "run").images_seen == 8
-    assert f"app.py --checkpoints {tmp_path / 'run'}" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
@@ -211,82 +173,70 @@ def test_what_is_said_of_the_data_stands_in_the_checkpoint(original):
     assert "made by code, free" in checkpoint.card
 
 
-def test_a_run_or_a_checkpoint_that_is_there_is_not_overwritten(original, tmp_path, photos, capsys):
+def test_a_run_or_a_checkpoint_that_is_there_is_not_overwritten(original, tmp_path, photos, refusal):
     before = contents(original)
-    line = refused(capsys, "--dataroot", str(photos), "--out", str(original), *TINY)
+    line = refusal("train", "--dataroot", photos, "--out", original, *TINY)
     assert f"'{original}' holds a run already: add --resume" in line
     assert contents(original) == before
     shutil.copytree(original / "checkpoint", tmp_path / "run" / "checkpoint")
-    for flags in (["--dataroot", str(photos), *TINY], ["--resume"]):
-        line = refused(capsys, "--out", str(tmp_path / "run"), *flags)
+    for flags in (["--dataroot", photos, *TINY], ["--resume"]):
+        line = refusal("train", "--out", tmp_path / "run", *flags)
         assert "checkpoint, but not what resuming needs (state/): choose another --out" in line
     assert load_checkpoint(tmp_path / "run").images_seen == 16
 
 
-def test_resuming_says_which_run_it_wants(original, monkeypatch, capsys, tmp_path):
+def test_resuming_says_which_run_it_wants(original, monkeypatch, refusal, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert refused(capsys, "--resume").endswith("goes on with a run: name it with --out\n")
+    assert refusal("train", "--resume").endswith("goes on with a run: name it with --out")
     shutil.copytree(original, "runs/the last")
-    assert refused(capsys, "--resume").endswith("such as --out 'runs/the last'\n")
+    assert refusal("train", "--resume").endswith("such as --out 'runs/the last'")
     for name in ("checkpoint", "state"):
-        assert refused(capsys, "--resume", "--out", str(original / name)).endswith(f"give --out {original}\n")
-        assert f"give --out {original}" in refused(capsys, "--out", str(original / name))
+        assert refusal("train", "--resume", "--out", original / name).endswith(f"give --out {original}")
+        assert f"give --out {original}" in refusal("train", "--out", original / name)
 
 
 @pytest.mark.parametrize(
     "name",
     ["checkpoint/mine", "crops.png", "generators/0000000009.safetensors", "state/mine", "history.jsonl", "loss.png"],
 )
-def test_what_is_not_a_runs_own_is_not_overwritten(tmp_path, photos, capsys, name):
+def test_what_is_not_a_runs_own_is_not_overwritten(tmp_path, photos, refusal, name):
     path = tmp_path / "run" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    line = refused(capsys, "--dataroot", str(photos), "--out", str(tmp_path / "run"), *TINY)
+    line = refusal("train", "--dataroot", photos, "--out", tmp_path / "run", *TINY)
     assert f"holds {name.partition('/')[0]}, which a run would overwrite: choose another --out" in line
     assert contents(tmp_path / "run") == {name: b"mine"}
 
 
 def test_a_run_killed_before_its_settings_were_written_starts_again(tmp_path, photos):
-    run = tmp_path / "run"
     for name in ("state", "snapshots"):
-        (run / name).mkdir(parents=True)
-    (run / "history.jsonl").touch()
-    (run / "state" / "settings.json.tmp").write_text("{")
-    assert trained(photos, run).images_seen == 8
+        (tmp_path / name).mkdir()
+    (tmp_path / "history.jsonl").touch()
+    (tmp_path / "state" / "settings.json.tmp").write_text("{")
+    assert trained(tmp_path, "--dataroot", photos, "--max-images=8", *TINY).images_seen == 8
 
 
 def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
-    original, tmp_path, photos, capsys, monkeypatch
+    original, tmp_path, photos, refusal, monkeypatch
 ):
-    run = tmp_path / "mine"
     load_images(str(photos), 16, workers=0)
 
     def slowly(*args, **options):
-        shutil.copytree(original, run)
+        shutil.copytree(original, tmp_path / "mine")
         return load_images(*args, **options)
 
     monkeypatch.setattr(choices, "load_images", slowly)
-    assert "--resume" in refused(capsys, "--dataroot", str(photos), "--out", str(run), *TINY)
-    assert contents(run) == contents(original)
+    assert "--resume" in refusal("train", "--dataroot", photos, "--out", tmp_path / "mine", *TINY)
+    assert contents(tmp_path / "mine") == contents(original)
 
 
 @pytest.mark.parametrize(
-    "flags",
-    [
-        ["--image-size=32"],
-        ["--recipe=dcgan"],
-        ["--no-flip"],
-        ["--limit=20"],
-        ["--augment="],
-        ["--loss=hinge", "--ngf=4"],
-        ["--precision=bf16", "--max-images=32"],
-    ],
-    ids=" ".join,
+    "flags", ["--image-size=32 --no-flip", "--recipe=dcgan", "--limit=20 --augment=", "--ngf=4 --max-images=32"]
 )
-def test_resuming_with_other_settings_is_refused_by_name(original, capsys, flags):
+def test_resuming_with_other_settings_is_refused_by_name(original, refusal, flags):
     before = contents(original)
-    line = refused(capsys, "--out", str(original), "--resume", *flags)
-    for flag in flags:
+    line = refusal("train", "--out", original, "--resume", *flags.split())
+    for flag in flags.split():
         name = flag.partition("=")[0].replace("--no-", "--")
         assert (f"{name} was" in line) == (name != "--max-images")
     assert contents(original) == before
@@ -294,9 +244,7 @@ def test_resuming_with_other_settings_is_refused_by_name(original, capsys, flags
 
 def test_resuming_goes_on_with_the_runs_settings_and_takes_the_changes_that_are_allowed(run):
     assert not set(RESUMABLE) & {"batch_size", "seed", "loss", "recipe", "precision", "ema", "image_size", "nz"}
-    changes = ["--max-images", "32", "--tick", "8", "--workers", "1", "--ngpu", "0", "--lr", "0.001"]
-    assert main(["--out", str(run), "--resume", *changes]) == 0
-    checkpoint = load_checkpoint(run)
+    checkpoint = trained(run, "--resume", "--max-images=32", "--tick=8", "--workers=1", "--ngpu=0", "--lr=0.001")
     assert (checkpoint.images_seen, checkpoint.model.nz, checkpoint.name) == (32, 8, "Visages")
     settings = checkpoint.config["train"]
     assert (settings["tick"], settings["workers"], settings["batch_size"], settings["lr"]) == (8, 1, 8, 0.001)
@@ -307,15 +255,13 @@ def test_resuming_goes_on_with_the_runs_settings_and_takes_the_changes_that_are_
 def test_resuming_with_more_epochs_or_the_same_settings_named_again_goes_on(run, tmp_path, photos, flags):
     """And finds the same photos elsewhere."""
     shutil.copytree(photos, tmp_path / "moved")
-    assert main(["--out", str(run), "--resume", "--dataroot", str(tmp_path / "moved"), *flags]) == 0
-    assert load_checkpoint(run).images_seen > 16
+    assert trained(run, "--resume", "--dataroot", tmp_path / "moved", *flags).images_seen > 16
 
 
 def test_resuming_where_nothing_is_left_to_do_says_so(run, capsys):
     before = load_checkpoint(run).config
-    assert main(["--out", str(run), "--resume"]) == 0
+    assert trained(run, "--resume").config == before
     assert "16 images are seen already: give --max-images above that to go on\n" in capsys.readouterr().out
-    assert load_checkpoint(run).config == before
 
 
 @pytest.mark.parametrize(("weight", "code"), [(0.0, 0), (0.1, 2)])
@@ -327,37 +273,38 @@ def test_a_setting_that_is_gone_is_ignored_where_it_was_off_and_refused_where_it
     assert ("this version has no lecam (0.1)" in capsys.readouterr().err) == bool(code)
 
 
-def test_resuming_on_other_photos_or_none_is_refused(run, tmp_path, photos, capsys):
+def test_resuming_on_other_photos_or_none_is_refused(run, tmp_path, photos, refusal):
     shutil.copytree(photos, tmp_path / "photos")
     Image.new("RGB", (24, 28), "red").save(tmp_path / "photos" / "a new one.png")
     load_images(str(tmp_path / "photos"), 16, workers=0, limit=39)
     before = contents(run)
     reasons = {tmp_path / "photos": "the data changed", tmp_path / "gone": "gone", "avatars": "the run began with"}
     for place, why in reasons.items():
-        line = refused(capsys, "--out", str(run), "--resume", "--dataroot", str(place))
+        line = refusal("train", "--out", run, "--resume", "--dataroot", place)
         assert why in line
         assert str(place) in line
     assert contents(run) == before
 
 
-def test_a_run_among_the_photos_is_none_of_them_and_not_written_over_them(tmp_path, photos, monkeypatch, capsys):
+def test_a_run_among_the_photos_is_none_of_them_and_not_written_over_them(
+    tmp_path, photos, monkeypatch, capsys, refusal
+):
     shutil.copytree(photos, tmp_path / "photos")
     monkeypatch.chdir(tmp_path / "photos")
-    for name in ("a", "deep/b"):
-        assert main(["--dataroot", ".", "--out", f"runs/{name}", "--max-images", "8", *TINY]) == 0
-        assert main(["--out", f"runs/{name}", "--resume", "--max-images", "16"]) == 0
-        assert load_checkpoint(f"runs/{name}").images_seen == 16
+    for name in ("runs/a", "runs/deep/b"):
+        trained(name, "--dataroot", ".", "--max-images=8", *TINY)
+        assert trained(name, "--resume", "--max-images=16").images_seen == 16
     assert len(load_images(".", 16, workers=0)) == 40
     assert "left out" not in capsys.readouterr().out
     before = contents(tmp_path / "photos")
-    assert "both" in refused(capsys, "--dataroot", ".", "--out", str(tmp_path / "photos"), *TINY)
+    assert "both" in refusal("train", "--dataroot", ".", "--out", tmp_path / "photos", *TINY)
     assert contents(tmp_path / "photos") == before
 
 
 @pytest.mark.parametrize("content", ["", "\xff", '{"name": "a", "model": [], "train": {}, "data": {}}'])
-def test_damaged_settings_are_one_line_that_names_them(run, capsys, content):
+def test_damaged_settings_are_one_line_that_names_them(run, refusal, content):
     (run / "state" / "settings.json").write_text(content)
-    assert "settings.json" in refused(capsys, "--out", str(run), "--resume")
+    assert "settings.json" in refusal("train", "--out", run, "--resume")
 
 
 # A process of its own, and signals

@@ -9,8 +9,8 @@ import torch
 
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.hub.card import complete_card
-from dcgan.training.command import build_parser, choose_settings, main
-from tests.training.tiny import TINY_FLAGS, contents, same_end, train_tiny
+from dcgan.training.command import build_parser, choose_settings
+from tests.training.tiny import TINY_FLAGS, contents, same_end, train_tiny, trained
 
 BASE_TERMS, OWN_TERMS = "cc-by-4.0", "mit"
 FLAGS = ["--batch-size=8", "--workers=0", "--ngpu=0"]  # sizes are those of the checkpoint
@@ -21,7 +21,7 @@ def base(photos: Path, tmp_path_factory) -> Path:
     """A run of one iteration."""
     run = tmp_path_factory.mktemp("base") / "elders"
     about = ["--data-license", BASE_TERMS, "--data-name", "old blots", "--ema=100"]
-    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images=8", *TINY_FLAGS, *about]) == 0
+    trained(run, "--dataroot", photos, "--max-images=8", *TINY_FLAGS, *about)
     return run
 
 
@@ -30,30 +30,22 @@ def begun(base: Path, photos: Path, tmp_path_factory) -> Path:
     """A run that began from it, after its checkpoint has gone."""
     run = tmp_path_factory.mktemp("begun") / "mine"
     source = shutil.copytree(base, run.parent / "copy")
-    flags = ["--init", str(source), "--out", str(run), "--data-license", OWN_TERMS]
-    assert main(["--dataroot", str(photos), "--max-images=16", *FLAGS, *flags]) == 0
+    trained(run, "--dataroot", photos, "--init", source, "--data-license", OWN_TERMS, "--max-images=16", *FLAGS)
     shutil.rmtree(source)
     return run
 
 
 def test_both_networks_and_the_average_start_from_the_checkpoint(base, tmp_path):
     init = load_checkpoint(base)
-    train_tiny(tmp_path / "run", model=init.model, init=init, max_images=8, lr=0.0, ema=1000)
-    end = load_checkpoint(tmp_path / "run")
-    assert weights(end.discriminator, init.discriminator)
-    assert weights(end.generator, init.generator)
-
-
-def weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    """Whether two networks have the same parameters."""
-    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    end = load_checkpoint(train_tiny(tmp_path / "run", model=init.model, init=init, max_images=8, lr=0.0, ema=1000))
+    for now, then in ((end.discriminator, init.discriminator), (end.generator, init.generator)):
+        assert all(torch.equal(a, b) for a, b in zip(now.parameters(), then.parameters(), strict=True))
 
 
 def test_a_model_on_the_hub_is_begun_from_by_its_name(hub, base, photos, tmp_path):
     hub.add("models", "me/elders", contents(base / "checkpoint"))
-    flags = ["--dataroot", str(photos), "--out", str(tmp_path / "run"), "--init", "me/elders", "--max-images=8", *FLAGS]
-    assert main(flags) == 0
-    assert load_checkpoint(tmp_path / "run").config["init"]["name"] == "elders"
+    begun = trained(tmp_path / "run", "--dataroot", photos, "--init", "me/elders", "--max-images=8", *FLAGS)
+    assert begun.config["init"]["name"] == "elders"
 
 
 def test_sizes_and_the_recipe_follow_from_the_checkpoint(base):
@@ -62,28 +54,20 @@ def test_sizes_and_the_recipe_follow_from_the_checkpoint(base):
 
 
 @pytest.mark.parametrize("flag", ["--nz=9", "--ngf=4", "--ndf=4", "--image-size=32", "--nc=1", "--no-d-bias"])
-def test_another_size_is_one_line_that_names_the_flag(base, photos, tmp_path, capsys, flag):
-    line = refused(capsys, photos, tmp_path / "run", "--init", str(base), flag)
+def test_another_size_is_one_line_that_names_the_flag(base, photos, tmp_path, refusal, flag):
+    line = refusal("train", "--dataroot", photos, "--out", tmp_path / "run", "--init", base, flag)
     assert flag.partition("=")[0].replace("--no-", "--") in line
     assert not (tmp_path / "run").exists()
 
 
-def test_a_checkpoint_that_is_none_or_has_no_discriminator_is_one_line(base, photos, tmp_path, capsys):
-    assert "no checkpoint at" in refused(capsys, photos, tmp_path / "run", "--init", str(tmp_path / "none"))
+def test_what_cannot_be_begun_from_is_one_line(base, photos, tmp_path, refusal):
     alone = shutil.copytree(base / "checkpoint", tmp_path / "alone")
     (alone / "discriminator.safetensors").unlink()
-    assert "no discriminator" in refused(capsys, photos, tmp_path / "run", "--init", str(alone))
-
-
-def test_finetuning_wants_something_to_begin_from(photos, tmp_path, capsys):
-    assert "--init" in refused(capsys, photos, tmp_path / "run", "--recipe=finetune")
-
-
-def refused(capsys, photos: Path, run: Path, *flags: str) -> str:
-    capsys.readouterr()
-    assert main(["--dataroot", str(photos), "--out", str(run), "--max-images=8", *FLAGS, *flags]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
+    begin = ["train", "--dataroot", photos, "--out", tmp_path / "run"]
+    assert "no checkpoint at" in refusal(*begin, "--init", tmp_path / "none")
+    assert "no discriminator" in refusal(*begin, "--init", alone)
+    assert "--init" in refusal(*begin, "--recipe=finetune")
+    assert "--init" in refusal("train", "--out", base, "--resume", "--init", base), "it began from nothing"
 
 
 def test_config_and_card_say_what_it_began_from_and_whose_terms_hold(begun):
@@ -96,36 +80,25 @@ def test_config_and_card_say_what_it_began_from_and_whose_terms_hold(begun):
 
 
 def test_what_it_began_from_is_remembered_over_generations(begun, photos, tmp_path):
-    flags = ["--out", str(tmp_path / "run"), "--init", str(begun), "--max-images=8"]
-    assert main(["--dataroot", str(photos), *flags, *FLAGS]) == 0
-    assert load_checkpoint(tmp_path / "run").licenses == ["", OWN_TERMS, BASE_TERMS]
+    third = trained(tmp_path / "run", "--dataroot", photos, "--init", begun, "--max-images=8", *FLAGS)
+    assert third.licenses == ["", OWN_TERMS, BASE_TERMS]
 
 
-def test_resuming_needs_the_checkpoint_no_more_and_says_the_same(begun, photos, tmp_path):
-    run = shutil.copytree(begun, tmp_path / "mine")
-    assert main(["--resume", "--out", str(run), "--max-images=24"]) == 0
-    checkpoint = load_checkpoint(run)
+def test_resuming_needs_the_checkpoint_no_more_and_says_the_same(begun, tmp_path):
+    checkpoint = trained(shutil.copytree(begun, tmp_path / "mine"), "--resume", "--max-images=24")
     assert checkpoint.images_seen == 24
     assert checkpoint.config["init"] == load_checkpoint(begun).config["init"]
 
 
 def test_resuming_with_another_checkpoint_to_begin_from_is_refused_and_with_the_same_goes_on(
-    begun, base, photos, tmp_path, capsys
+    begun, base, photos, tmp_path, refusal
 ):
     run, other = shutil.copytree(begun, tmp_path / "mine"), tmp_path / "other"
-    assert main(["--dataroot", str(photos), "--out", str(other), "--max-images=8", *TINY_FLAGS]) == 0
-    capsys.readouterr()
+    trained(other, "--dataroot", photos, "--max-images=8", *TINY_FLAGS)
     for init, why in ((other, "it was 'elders' after 8 images, not"), (tmp_path / "gone", "no checkpoint at")):
-        assert main(["--resume", "--out", str(run), "--init", str(init), "--max-images=24"]) == 2
-        line = capsys.readouterr().err
-        assert why in line and "leave it out" in line and line.count("\n") == 1
-    assert main(["--resume", "--out", str(run), "--init", str(base), "--max-images=24"]) == 0
-    assert load_checkpoint(run).images_seen == 24
-
-
-def test_a_run_that_began_from_nothing_is_not_resumed_from_a_checkpoint(base, tmp_path, capsys):
-    assert main(["--resume", "--out", str(base), "--init", str(base)]) == 2
-    assert "--init" in capsys.readouterr().err
+        line = refusal("train", "--resume", "--out", run, "--init", init, "--max-images=24")
+        assert why in line and "leave it out" in line
+    assert trained(run, "--resume", "--init", base, "--max-images=24").images_seen == 24
 
 
 def test_a_run_in_two_parts_is_one_in_a_single_part(base, tmp_path):

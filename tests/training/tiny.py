@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dcgan.checkpoint import load_checkpoint
+from dcgan.__main__ import main
+from dcgan.checkpoint import Checkpoint, load_checkpoint
 from dcgan.data.images import Images
 from dcgan.model import ModelConfig
 from dcgan.training.config import TrainConfig
@@ -34,6 +35,12 @@ def train_tiny(
     """Train on pictures in memory into `run`, and return it. changes: to `settings`."""
     train(model, settings(**changes), in_memory(nc=model.nc), run, resume, init, About(name))
     return run
+
+
+def trained(run: Path | str, *flags: object) -> Checkpoint:
+    """The checkpoint of the run that `python train.py` begins, or goes on with, as these flags say."""
+    assert main(["train", "--out", str(run), *map(str, flags)]) == 0
+    return load_checkpoint(run)
 
 
 def rows(run: Path) -> list[dict]:
