@@ -137,3 +137,22 @@ def test_a_slider_of_ones_own_is_made_kept_loaded_tried_and_removed(page: Page, 
     page.get_by_role("slider", name="beam").press("End")
     assert len(shown(page, "s=")["s"].split(".")) == NZ
     assert np.abs(pixels(face(page)) - before).mean() > 1
+
+
+@BOTH
+def test_every_figure_of_about_answers(page: Page) -> None:
+    open_tab(page, "About")
+    acts = {
+        "A face is numbers": lambda figure: figure.get_by_role("button", name="Another number 4", exact=True).click(),
+        "The duel": lambda figure: figure.get_by_label("Spoil it").press("End"),
+        "The walk": lambda figure: figure.get_by_label("From one face to another").press("End"),
+        "The sum": lambda figure: figure.get_by_role("button", name="Another face 2").click(),
+        "The training": lambda figure: figure.get_by_label("Moment of the training").press("End"),
+    }
+    for title, act in acts.items():
+        figure = page.get_by_role("region", name=title, exact=True)
+        picture = figure.locator("canvas.face").element_handle()
+        page.wait_for_function("picture => (picture.before = picture.toDataURL()) && picture.width === 64", arg=picture)
+        act(figure)
+        page.wait_for_function("picture => picture.toDataURL() !== picture.before", arg=picture)
+    expect(page.get_by_role("region", name="The duel").get_by_text("To the discriminator, more real")).to_be_visible()
