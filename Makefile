@@ -36,8 +36,7 @@ $(VENV)/installed-dev: $(wildcard requirements*.txt) | $(VENV)/bin/python
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/train_speed.py --dataroot $(DATAROOT)
 	$(BIN)/python benchmarks/data_speed.py --dataroot $(DATAROOT)
-	$(BIN)/python benchmarks/tick_cost.py --dataroot $(DATAROOT)
-	$(BIN)/python benchmarks/cost_table.py
+	$(BIN)/python benchmarks/cost_table.py --dataroot $(DATAROOT)
 
 # 200 visitors at the demo for a minute: times, errors, memory and files left. Linux.
 load: $(VENV)/installed

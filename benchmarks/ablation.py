@@ -36,6 +36,7 @@ from dcgan.training.loop import train
 from dcgan.training.resume import STATE
 
 Judge = Callable[[Tensor], dict[str, float]]  # the figures of pictures
+SIZE = {"image_size": 32, "ngf": 32, "ndf": 32}
 FIGURES = ("ffd", "swd", "precision", "recall", "density", "coverage")
 TUTORIAL = {**RECIPES["dcgan"], "precision": "auto"}
 AVERAGE = {**TUTORIAL, "ema": 10_000}
@@ -83,9 +84,8 @@ def main() -> None:
     parser.add_argument("--dataroot", default="avatars")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--images", type=int, default=100_000, help="images seen in each run (default: 100,000)")
-    parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--ngf", type=int, default=32)
-    parser.add_argument("--ndf", type=int, default=32)
+    for name, size in SIZE.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=size)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--photos", type=int, default=0, help="learn so many from what --init has learned")
@@ -93,30 +93,37 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only print what is there")
     flags = parser.parse_args()
     variants = FINETUNINGS if flags.photos else VARIANTS
-    flags.only = flags.only or list(variants)
-    size = {name: getattr(flags, name) for name in ("image_size", "ngf", "ndf")}
+    shape = {name: getattr(flags, name) for name in SIZE}
     images, init, judge = load_images(flags.dataroot, flags.image_size), None, None
-    out = flags.out / str(flags.photos or "")
     if flags.photos:
-        images, init, judge = finetuning(images, flags, size)
-    for seed in () if flags.table else flags.seeds:
-        for name in flags.only:
-            start = None if name == "from nothing" else init
+        images, init, judge = finetuning(images, flags, shape)
+        shape = asdict(init.model)
+    rows = {}
+    for name in flags.only or variants:
+        safe = "".join(c if c.isalnum() else "-" for c in name)
+        runs = [flags.out / str(flags.photos or "") / f"{safe}-{seed}" for seed in flags.seeds]
+        for seed, run in zip(flags.seeds, runs, strict=True):
             budget = {"epochs": 0, "max_images": flags.images, "seed": seed, "quality": 1}
-            shape = asdict(init.model) if init else size
-            learn({**variants[name], **shape, **budget}, images, folder(out, name, seed), start)
-    table(flags, out, judge)
+            if not flags.table:
+                learn({**variants[name], **shape, **budget}, images, run, None if name == "from nothing" else init)
+        rows[name] = [found for run in runs if (found := figures(run, flags.images, judge))]
+    table(rows)
 
 
 def learn(settings: dict[str, Any], images: Images, run: Path, init: Checkpoint | None = None) -> None:
     """Train, or go on with, a run; nothing if it has ended."""
-    if read_history(run / "history.jsonl")[-1:] and seen(run) >= settings["max_images"]:
+    if seen(run) >= settings["max_images"]:
         return
     print(f"\n{run}", flush=True)
     model, config = configure(settings)
     train(model, config, images, run, resume=(run / STATE).exists(), init=init)
     if seen(run) < settings["max_images"]:
         raise SystemExit("stopped: the same command goes on")
+
+
+def seen(run: Path) -> int:
+    """The images that a run has seen."""
+    return max((row["images_seen"] for row in read_history(run / "history.jsonl")), default=0)
 
 
 def part(images: Images, out: Path, name: str, indices: np.ndarray) -> Images:
@@ -149,43 +156,30 @@ def judged(quality: Quality, features: Features, pictures: Tensor) -> dict[str, 
     return {"fd": frechet_distance(features(pictures), features(quality.real)), **quality.compare(pictures)}
 
 
-def folder(out: Path, name: str, seed: int) -> Path:
-    """The run folder of a variant."""
-    safe = "".join(c if c.isalnum() else "-" for c in name)
-    return out / f"{safe}-{seed}"
-
-
-def seen(run: Path) -> int:
-    return int(read_history(run / "history.jsonl")[-1]["images_seen"])
-
-
 def figures(run: Path, images: int, judge: Judge | None) -> dict[str, float]:
     """The judge's figures of a run's checkpoint or, without one, those after all images and the best FFD on the way.
 
     {} of a run that has not ended.
     """
-    history = read_history(run / "history.jsonl")
-    if not history or not 0.95 * images < history[-1]["images_seen"]:
+    if seen(run) <= 0.95 * images:
         return {}
     if judge:
         checkpoint = load_checkpoint(run)
         z = latents(range(FIRST_SEED, FIRST_SEED + SAMPLES), checkpoint.model.nz)
         return judge(render(checkpoint.generator, z))
+    history = read_history(run / "history.jsonl")
     measured = [row for row in history if "ffd" in row and row["images_seen"] <= 1.05 * images]
     return {name: measured[-1][name] for name in FIGURES} | {"best FFD": min(row["ffd"] for row in measured)}
 
 
-def table(flags: argparse.Namespace, out: Path, judge: Judge | None) -> None:
-    """A line for each variant: its figures; of several seeds the means, with the least and the most."""
-    columns: list[str] = []
-    for name in flags.only:
-        ended = [found for seed in flags.seeds if (found := figures(folder(out, name, seed), flags.images, judge))]
-        if ended and not columns:
-            columns = list(ended[0])
-            print("\n| | runs | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 2) + "|")
-        if ended:
-            cells = " | ".join(spread([row[column] for row in ended]) for column in columns)
-            print(f"| {name} | {len(ended)} | {cells} |")
+def table(rows: dict[str, list[dict[str, float]]]) -> None:
+    """A line for each variant that has ended: its figures; of several seeds the means, with the least and the most."""
+    ended = {name: runs for name, runs in rows.items() if runs}
+    columns = next(iter(ended.values()), [{}])[0]
+    print("\n| | runs | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 2) + "|")
+    for name, runs in ended.items():
+        cells = " | ".join(spread([run[column] for run in runs]) for column in columns)
+        print(f"| {name} | {len(runs)} | {cells} |")
 
 
 def spread(values: list[float]) -> str:

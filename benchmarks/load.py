@@ -11,66 +11,42 @@ Prints times per kind of request, errors, and the memory of the demo. Linux.
 import argparse
 import asyncio
 import collections
-import io
-import json
 import os
 import random
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 import numpy as np
+from gradio_client import Client, handle_file
 
 from dcgan import load_checkpoint, sample
 from dcgan.checkpoint import find_checkpoints
 from dcgan.pictures import enlarged, picture
+from tests.demo_fixtures import ROOT, program
 
-ROOT = Path(__file__).parents[1]
-
-
-@contextmanager
-def served(checkpoints: str, log: IO[str] | int) -> Iterator[tuple[subprocess.Popen, int]]:
-    """`python app.py` from when it listens until SIGTERM has ended it, and its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--checkpoints", checkpoints]
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as demo:
-        try:
-            while demo.poll() is None:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.02)
-            yield demo, port
-        finally:
-            demo.terminate()
+DRAWN = "avatars"  # a checkpoint whose real images are always there
 
 
 class Crowd:
-    """Visitors of the demo at `url`, and how long they waited for what."""
+    """Visitors of the demo, and how long they waited for what. config: as Gradio serves it."""
 
-    def __init__(self, client: httpx.AsyncClient, config: dict[str, Any], files: str, photo: bytes):
-        self.client, self.files, self.photo = client, files, photo
+    def __init__(self, client: httpx.AsyncClient, config: dict[str, Any]):
+        self.client = client
+        self.files = config["head"].partition('href="')[2].partition("/page.css")[0]
         self.functions = {name: c["id"] for c in config["components"] for name in c["props"].get("server_fns", [])}
-        self.drawn = "avatars"  # whose real images are always there
-        self.find = next(event["id"] for event in config["dependencies"] if event["api_name"] == "find")
         self.times: dict[str, list[float]] = collections.defaultdict(list)
         self.failures: collections.Counter[str] = collections.Counter()
 
-    async def timed(self, kind: str, request: Callable[[], Awaitable[str | None]]) -> None:
-        """Run a request, which returns the reason if it was refused."""
+    async def timed(self, kind: str, request: Coroutine[Any, Any, str | None]) -> None:
+        """Wait for a request, which returns the reason if it was refused."""
         began = time.monotonic()
         try:
-            refusal = await request()
-        except (httpx.HTTPError, ValueError) as error:
+            refusal = await request
+        except Exception as error:
             refusal = type(error).__name__
         if refusal:
             self.failures[f"{kind}: {refusal}"] += 1
@@ -88,54 +64,41 @@ class Crowd:
         answer = (await self.client.post("gradio_api/component_server", json=body)).json()
         return answer.get("error") or answer.get("detail") if isinstance(answer, dict) else None
 
-    async def search(self, session: str) -> str | None:
-        """Upload a photo and follow its search to the end."""
-        path = (await self.client.post("gradio_api/upload", files={"files": ("photo.jpg", self.photo)})).json()[0]
-        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, ""]
-        await self.client.post(
-            "gradio_api/queue/join", json={"fn_index": self.find, "data": data, "session_hash": session}
-        )
-        async with self.client.stream("GET", f"gradio_api/queue/data?session_hash={session}") as stream:
-            async for line in stream.aiter_lines():
-                message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-                if message.get("msg") == "process_completed":
-                    return None if message["success"] else message["output"]["error"]
-        return "the stream broke off"
-
     async def visit(self, start: float, end: float) -> None:
         """One visitor, from the page to the end."""
         await asyncio.sleep(random.uniform(0, start - time.monotonic()))
-        await self.timed("page", lambda: self.fetch(""))
-        await self.timed("weights", lambda: self.fetch(f"{self.files}/0/generator.safetensors"))
+        await self.timed("page", self.fetch(""))
+        await self.timed("weights", self.fetch(f"{self.files}/0/generator.safetensors"))
         await asyncio.sleep(max(0, start - time.monotonic()) + random.uniform(0, 20))
-        await self.timed("rivals", lambda: self.ask("rivals"))
-        for visit in range(random.randrange(3), 10**6):
-            began, seed = time.monotonic(), random.randrange(10**6)
-            if began > end:
-                return
-            if visit % 3 == 0:
-                await self.timed("reals", lambda seed=seed: self.ask("reals", shuffle=seed))
-                await self.timed("nearest", lambda seed=seed: self.ask("nearest", seed=seed, checkpoint=self.drawn))
-            await asyncio.sleep(max(0, began + 20 - time.monotonic()))
+        await self.timed("rivals", self.ask("rivals"))
+        await asyncio.sleep(random.choice((0, 20, 40)))
+        while (began := time.monotonic()) < end:
+            seed = random.randrange(10**6)
+            await self.timed("reals", self.ask("reals", shuffle=seed))
+            await self.timed("nearest", self.ask("nearest", seed=seed, checkpoint=DRAWN))
+            await asyncio.sleep(max(0, began + 60 - time.monotonic()))
 
-    async def searcher(self, session: str, start: float, end: float) -> None:
-        """Searches one after the other."""
+    async def search(self, photo: Path, start: float, end: float) -> None:
+        """One search after the other."""
+        scripts = await asyncio.to_thread(Client, str(self.client.base_url), verbose=False)
+
+        async def find() -> None:
+            await asyncio.to_thread(scripts.predict, handle_file(photo), "", api_name="/find")
+
         await asyncio.sleep(start - time.monotonic())
         while time.monotonic() < end:
-            await self.timed("search", lambda: self.search(session))
+            await self.timed("search", find())
 
 
-async def measure(url: str, pid: int, photo: bytes, flags: argparse.Namespace) -> None:
+async def measure(url: str, pid: int, photo: Path, flags: argparse.Namespace) -> None:
     """Let the crowd come, and print what it met."""
     limits = httpx.Limits(max_connections=None, keepalive_expiry=3)  # before the server's 5 s are over
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
-        config = (await client.get("config")).json()
-        files = config["head"].partition('href="')[2].partition("/page.css")[0]
-        crowd, before = Crowd(client, config, files, photo), memory(pid)
+        crowd, before = Crowd(client, (await client.get("config")).json()), memory(pid)
         start = time.monotonic() + flags.arriving
         end = start + flags.seconds
-        searches = (crowd.searcher(f"{random.getrandbits(40):x}", start, end) for _ in range(flags.searches))
-        await asyncio.gather(*(crowd.visit(start, end) for _ in range(flags.visitors)), *searches)
+        visitors = [crowd.visit(start, end) for _ in range(flags.visitors)]
+        await asyncio.gather(*visitors, *(crowd.search(photo, start, end) for _ in range(flags.searches)))
     print(f"{flags.visitors} visitors, {flags.searches} searches, {os.cpu_count()} cores")
     print(f"{'':>10} {'count':>6} {'p50':>7} {'p95':>7} {'max':>7}  seconds")
     for kind, times in sorted(crowd.times.items()):
@@ -155,21 +118,21 @@ def memory(pid: int) -> float:
 def main() -> None:
     """Start the demo, measure it, and end it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="?", default=str(ROOT / "checkpoints"))
+    parser.add_argument("checkpoints", nargs="?", default=ROOT / "checkpoints")
     parser.add_argument("--visitors", type=int, default=200)
     parser.add_argument("--arriving", type=float, default=60)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--searches", type=int, default=2)
     flags = parser.parse_args()
     face = sample(load_checkpoint(find_checkpoints(flags.checkpoints)[0]).generator, [1]).numpy()[0]
-    photo = io.BytesIO()
-    enlarged(picture(face), 768 // face.shape[0]).save(photo, "jpeg")
-    with tempfile.TemporaryFile("w+") as log:
-        with served(flags.checkpoints, log) as (demo, port):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        enlarged(picture(face), 768 // face.shape[0]).save(folder / "photo.jpg")
+        with program(folder / "log.txt", "--checkpoints", flags.checkpoints) as demo:
             time.sleep(30)  # the warm-up
-            asyncio.run(measure(f"http://127.0.0.1:{port}/", demo.pid, photo.getvalue(), flags))
-        log.seek(0)
-        print(f"SIGTERM: exit code {demo.returncode}; tracebacks in its log: {log.read().count('Traceback')}")
+            asyncio.run(measure(demo.url, demo.process.pid, folder / "photo.jpg", flags))
+            code, log = demo.end()
+        print(f"SIGTERM: exit code {code}; tracebacks in its log: {log.count('Traceback')}")
 
 
 if __name__ == "__main__":

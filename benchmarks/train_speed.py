@@ -9,15 +9,15 @@ Each trains two epochs; the first includes reading the files. Medians over the t
 """
 
 import argparse
-import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -43,41 +43,32 @@ def main() -> None:
     parser.add_argument("--dataroot", default="avatars")
     parser.add_argument("--images", type=int, help="images in an epoch (default: 2,560 on a CPU, 20,000 on a GPU)")
     parser.add_argument("--turns", type=int, default=3, help="turns of each contestant (default: 3)")
-    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     flags = parser.parse_args()
-    if flags.contestant:
-        print(json.dumps(run_turn(flags.contestant, flags.dataroot)))
-        return
-
     count = flags.images or (20_000 if torch.cuda.is_available() else 2_560)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
     with tempfile.TemporaryDirectory() as folder:
         dataroot = class_folder(flags.dataroot, Path(folder, "photos"), count)
         for turn in range(flags.turns):
-            for name in CONTESTANTS:
-                with tempfile.TemporaryDirectory() as cache:
-                    command = [sys.executable, __file__, "--contestant", name, "--dataroot", str(dataroot)]
-                    environment = {**os.environ, "DCGAN_CACHE": cache}
-                    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    raise SystemExit(done.stderr)
-                rows[name].append(json.loads(done.stdout.splitlines()[-1]))
-                print(f"turn {turn + 1}: {name:12} {rows[name][-1]['later']:8.1f} images/s", flush=True)
+            for name, turns in rows.items():
+                with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+                    turns.append(fresh.submit(run_turn, name, str(dataroot)).result())
+                print(f"turn {turn + 1}: {name:12} {turns[-1]['later']:8.1f} images/s", flush=True)
     report(rows)
 
 
 def run_turn(name: str, dataroot: str) -> dict[str, float]:
     """One contestant's images/s in its first epoch and in its second, and its peak memory in MiB."""
-    start = time.perf_counter()
-    steps, epoch = tutorial(dataroot) if name == "tutorial" else ours(dataroot, name)
-    speeds = []
-    for _ in range(2):
-        epoch()
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        speeds.append(steps * BATCH / (now - start))
-        start = now
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["DCGAN_CACHE"] = cache
+        start, speeds = time.perf_counter(), []
+        steps, epoch = tutorial(dataroot) if name == "tutorial" else ours(dataroot, name)
+        for _ in range(2):
+            epoch()
+            if DEVICE.type == "cuda":
+                torch.cuda.synchronize()
+            now = time.perf_counter()
+            speeds.append(steps * BATCH / (now - start))
+            start = now
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     peak = torch.cuda.max_memory_allocated() / 2**20 if DEVICE.type == "cuda" else peak
     return {"first": speeds[0], "later": speeds[1], "peak_mib": peak}

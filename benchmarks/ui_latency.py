@@ -1,27 +1,28 @@
-"""The page in Chromium, on the same machine and with 100 ms to the server and back: how soon the first picture is there
-after `python app.py`, how long from a slider's input event to the painted face, and how many faces a drag paints; and
-of a first visit what it fetches before its first face, and how far the page's parts move meanwhile.
+"""The page in Chromium: how soon its first picture is there after `python app.py`; and of a first visit on the same
+machine, from 100 ms away and on a slow 4G what it fetches until its first face, how far the page's parts move, how long
+it is from a slider's input event to the painted face, and how many faces a drag paints.
 
 python -m benchmarks.ui_latency [checkpoints]
 """
 
 import argparse
-import asyncio
 import os
 import statistics
-import subprocess
-import threading
+import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.load import served
-from tests.chromium import ARGUMENTS, MISSING, PATIENCE, find_chromium
+from tests.chromium import ARGUMENTS, DESK, MISSING, PATIENCE, find_chromium
+from tests.demo_fixtures import ROOT, program
 
-ROOT = Path(__file__).parents[1]
-# As Lighthouse has it: 150 ms to the server and back, 1.6 Mbit/s down, 0.75 up.
-SLOW_4G = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 94_000}
+# To the server and back, in ms, and bytes a second; as Lighthouse has slow 4G: 1.6 Mbit/s down, 0.75 up.
+NETWORKS = {
+    "loopback": None,
+    "100 ms away": {"latency": 100, "downloadThroughput": -1, "uploadThroughput": -1},
+    "slow 4G": {"latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 94_000},
+}
 # The slider gets a value; the time until the frame after its face is on the canvas, in milliseconds.
 PRESS = """([slider, value]) => new Promise((done) => {
   const canvas = document.querySelector('canvas.face');
@@ -56,56 +57,44 @@ DRAG = """async ([slider, seconds]) => {
 }"""
 
 
-def distant(port: int, round_trip: float) -> int:
-    """The port of a proxy that holds back everything by half of `round_trip` seconds each way."""
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await reader.read(65536):
-            loop.call_later(round_trip / 2, writer.write, data)
-        loop.call_later(round_trip / 2, writer.close)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up, down = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(carry(reader, down), carry(up, writer), return_exceptions=True)
-
-    loop = asyncio.new_event_loop()  # in a thread of its own: Playwright has one here
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", 0), loop).result()
-    return server.sockets[0].getsockname()[1]
+# Remembers when the page has its first picture, in milliseconds since 1970, and how far its parts have moved.
+WATCH = """
+window.shift = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))
+  .observe({ type: 'layout-shift', buffered: true });
+new MutationObserver((_, observer) => {
+  const canvas = document.querySelector('canvas.face');
+  if (!canvas?.getContext('2d').getImageData(0, 0, 1, 1).data[3]) return;
+  window.first = performance.timeOrigin + performance.now();
+  observer.disconnect();
+}).observe(document, { subtree: true, childList: true, attributes: true })"""
+FETCHED = """performance.getEntries()
+  .filter((entry) => performance.timeOrigin + entry.responseEnd < window.first)
+  .reduce((sum, entry) => sum + (entry.transferSize ?? 0), 0)"""
 
 
-def visit(page: Page, port: int) -> float:
-    """Open the page; the time in seconds since 1970 when it has its first picture."""
+def first_visit(browser: Browser, url: str, network: dict[str, int] | None, flags: argparse.Namespace) -> str:
+    """A visit with an empty cache, in words."""
+    page = browser.new_context(viewport=DESK).new_page()
     page.set_default_timeout(PATIENCE)
-    page.add_init_script("""new MutationObserver((_, observer) => {
-        const canvas = document.querySelector('canvas.face');
-        if (!canvas?.getContext('2d').getImageData(0, 0, 1, 1).data[3]) return;
-        window.first = (performance.timeOrigin + performance.now()) / 1000;
-        observer.disconnect();
-    }).observe(document, { subtree: true, childList: true, attributes: true })""")
-    page.goto(f"http://127.0.0.1:{port}")
-    page.wait_for_function("window.first")
-    return page.evaluate("window.first")
-
-
-def arrive(browser: Browser, port: int, slowly: bool) -> str:
-    """A first visit in words: seconds and bytes until the first face, and layout shift until the page is ready."""
-    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    if slowly:
-        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", SLOW_4G)
-    page.add_init_script("""window.shift = 0;
-        new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))
-            .observe({ type: 'layout-shift', buffered: true })""")
+    page.add_init_script(WATCH)
+    if network:
+        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", {"offline": False, **network})
     began = time.time()
-    first = visit(page, port) - began
-    fetched = page.evaluate("""performance.getEntries()
-        .filter((entry) => performance.timeOrigin + entry.responseEnd < 1000 * window.first)
-        .reduce((sum, entry) => sum + (entry.transferSize ?? 0), 0)""")
+    page.goto(url)
+    page.wait_for_function("window.first")
+    first, fetched = page.evaluate("window.first") / 1000 - began, page.evaluate(FETCHED)
     page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
+    page.wait_for_function("!document.querySelector('.status').textContent")
     shift = page.evaluate("window.shift")
+    slider = page.get_by_role("slider", name="variety, from average to unusual").element_handle()
+    presses = [page.evaluate(PRESS, [slider, round(0.3 + i / 100, 2)]) for i in range(flags.presses)]
+    painted, frames = page.evaluate(DRAG, [slider, flags.seconds])
     page.context.close()
-    return f"first face after {first:.1f} s and {fetched / 1000:,.0f} kB, layout shift {shift:.3f}"
+    return (
+        f"first face after {first:.1f} s and {fetched / 1000:,.0f} kB, layout shift {shift:.3f}, slider to painted "
+        f"face median {statistics.median(presses):.0f} ms, a drag paints {painted:.0f} of {frames:.0f} frames a second"
+    )
 
 
 def main() -> None:
@@ -118,30 +107,16 @@ def main() -> None:
     chromium = find_chromium()
     if chromium is None:
         parser.exit(2, MISSING + "\n")
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        browser.new_page().close()
-        began = time.time()
-        with served(str(flags.checkpoints), subprocess.DEVNULL) as (_, port):
-            print(f"first picture {visit(browser.new_page(), port) - began:.1f} s after python app.py", flush=True)
-            for name, slowly in (("fast", False), ("slow 4G", True)):
-                print(f"{name:>11}: {arrive(browser, port, slowly)}", flush=True)
-            for name, at in (("loopback", port), ("100 ms away", distant(port, 0.1))):
-                context = browser.new_context(viewport={"width": 1280, "height": 800})  # and with it an empty cache
-                page, began = context.new_page(), time.time()
-                first = visit(page, at) - began
-                page.get_by_role("button", name="Neighbour 8", exact=True).wait_for()
-                slider = page.get_by_role("slider", name="variety, from average to unusual").element_handle()
-                page.wait_for_function("!document.querySelector('.status').textContent")
-                values = [round(0.3 + i / 100, 2) for i in range(flags.presses)]
-                presses = [page.evaluate(PRESS, [slider, value]) for value in values]
-                painted, frames = page.evaluate(DRAG, [slider, flags.seconds])
-                print(
-                    f"{name:>11}: first picture after {first:.1f} s, slider to painted face median "
-                    f"{statistics.median(presses):.0f} ms, a drag paints {painted:.0f} of {frames:.0f} frames a second",
-                    flush=True,
-                )
-                context.close()
+        page, began = browser.new_page(), time.time()
+        page.add_init_script(WATCH)
+        with program(Path(folder, "log.txt"), "--checkpoints", flags.checkpoints) as demo:
+            page.goto(demo.url)
+            page.wait_for_function("window.first")
+            print(f"first picture {page.evaluate('window.first') / 1000 - began:.1f} s after python app.py", flush=True)
+            for name, network in NETWORKS.items():
+                print(f"{name:>11}: {first_visit(browser, demo.url, network, flags)}", flush=True)
         browser.close()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 
