@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import Checkpoint, load_checkpoint, read_history
 from dcgan.data import Images, load_images
 from dcgan.latents import latents
-from dcgan.metrics.distances import FIRST_SEED, Quality, frechet_distance
+from dcgan.metrics.distances import frechet_distance
 from dcgan.metrics.features import Features, filter_features
+from dcgan.metrics.quality import FIRST_SEED, Quality
 from dcgan.sampling import render
 from dcgan.training.config import RECIPES, configure
 from dcgan.training.loop import train

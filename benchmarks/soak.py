@@ -62,10 +62,12 @@ def train_counted(argv: list[str], log: Path, steps: Any) -> None:
     sys.exit(train.main(argv))
 
 
-def ended(process: Process) -> int:
-    """Its exit code, when it has ended; minus the signal's number where one killed it."""
+def killed(process: Process, log: Path) -> bool:
+    """Wait for its end; whether SIGKILL was it. Exits where it failed."""
     process.join()
-    return int(process.exitcode or 0)
+    if process.exitcode not in (0, -signal.SIGKILL):
+        sys.exit(f"FAILED: {log.read_text()[-2000:]}")
+    return process.exitcode != 0
 
 
 def seen_in(run: Path) -> int:
@@ -82,33 +84,28 @@ def kills(folder: Path, count: int, chance: random.Random) -> bool:
     """Kill so many times, starting a new run whenever one has come to its end."""
     argv, log = ["--dataroot", str(folder / "photos"), "--name=soak", *SMALL], folder / "log.txt"
     start = time.perf_counter()
-    if ended(child(folder / "unbroken", log, argv)[0]):
-        return fail(log)
+    killed(child(folder / "unbroken", log, argv)[0], log)
     span = (time.perf_counter() - start) / 3
-    lost, writing, runs, equal, run = [], 0, 0, 0, folder / "run0"
-    while len(lost) < count or seen_in(run) < 16 * TICK:
+    lost, writing, equal, run = [], 0, [], folder / "run0"
+    while len(lost) < count or run.exists():
         (process, steps, before), left = child(run, log, argv), count - len(lost)
-        deadline = time.perf_counter() + chance.uniform(0, span) if left > 0 else float("inf")
+        deadline = time.perf_counter() + chance.uniform(0, span) if left else float("inf")
         while process.is_alive() and (time.perf_counter() < deadline or (left % 2 and not half_written(run))):
             time.sleep(0.0005 if left % 2 else 0.002)
         if process.is_alive():
             process.kill()
             writing += half_written(run)
-        code = ended(process)
-        if code == -signal.SIGKILL:
+        if killed(process, log):
             lost.append((before + steps.value * BATCH - seen_in(run)) / TICK)
-        elif code:
-            return fail(log)
         else:
-            runs, equal, run = runs + 1, equal + same_end(run, folder / "unbroken"), folder / f"run{runs + 1}"
-            if len(lost) >= count:
-                break
+            equal.append(same_end(run, folder / "unbroken"))
+            run = folder / f"run{len(equal)}"
     print(
         f"{len(lost)} times SIGKILL, {writing} of them within a write: every resume worked; "
         f"lost at most {max(lost):.2f} ticks (median {median(lost):.2f}); "
-        f"{equal} of {runs} runs ended bit for bit as the unbroken one"
+        f"{sum(equal)} of {len(equal)} runs ended bit for bit as the unbroken one"
     )
-    return equal == runs and max(lost) <= 1 + BATCH / TICK
+    return all(equal) and max(lost) <= 1 + BATCH / TICK
 
 
 def stops(folder: Path, count: int, chance: random.Random) -> bool:
@@ -120,8 +117,7 @@ def stops(folder: Path, count: int, chance: random.Random) -> bool:
         time.sleep(chance.uniform(0.1, 20))
         start = time.perf_counter()
         process.terminate()
-        if ended(process):
-            return fail(log)
+        killed(process, log)
         took.append(time.perf_counter() - start)
         whole &= not steps.value or seen_in(run) == before + 32 * steps.value
     print(
@@ -129,11 +125,6 @@ def stops(folder: Path, count: int, chance: random.Random) -> bool:
         f"over after {median(took):.1f} s, at most {max(took):.1f} s"
     )
     return whole
-
-
-def fail(log: Path) -> bool:
-    print(f"FAILED: {log.read_text()[-2000:]}", file=sys.stderr)
-    return False
 
 
 def main() -> int:

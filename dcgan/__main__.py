@@ -10,7 +10,7 @@ COMMANDS = {
     "train": ("dcgan.training.command", "train on a folder, a zip or a Hub data set of pictures"),
     "demo": ("dcgan.demo.command", "open the demo in a browser"),
     "crop": ("dcgan.data.command", "cut the faces out of photos"),
-    "evaluate": ("dcgan.metrics.evaluate", "measure checkpoints against real pictures"),
+    "evaluate": ("dcgan.metrics.command", "measure checkpoints against real pictures"),
     "generate": ("dcgan.generate", "write a PNG for each seed"),
     "directions": ("dcgan.latent.command", "fit the named directions of a checkpoint"),
     "import": ("dcgan.importing", "make a checkpoint of the PyTorch tutorial's netG.pth"),

@@ -12,14 +12,21 @@ import torch
 from torch import Tensor
 
 from dcgan import latents, provenance
-from dcgan.checkpoint import Checkpoint, CheckpointError, find_checkpoints, load_checkpoint, no_checkpoint
+from dcgan.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    find_checkpoints,
+    load_checkpoint,
+    load_net,
+    no_checkpoint,
+)
 from dcgan.course import Snapshot, thin_history
 from dcgan.demo import requests
 from dcgan.demo.sentences import Sentences, spelled
 from dcgan.hub.pull import local_folder
 from dcgan.latent import arithmetic
 from dcgan.latents import MAX_SEED
-from dcgan.model import Discriminator, Generator, parameter_count
+from dcgan.model import Discriminator, Generator, ModelConfig, parameter_count
 from dcgan.pictures import normalised
 from dcgan.sampling import render
 
@@ -40,7 +47,6 @@ class Checkpoints:
     def __init__(self, source: Path):
         self.broken: list[str] = []
         self._by_name: dict[str, Checkpoint] = {}
-        self._generator_at = lru_cache(MAX_MOMENTS)(self._read_generator)
         for folder in find_checkpoints(local_folder(source)):
             try:
                 checkpoint = load_checkpoint(folder)
@@ -107,14 +113,15 @@ class Checkpoints:
             raise ValueError("this checkpoint keeps no generators of earlier moments")
         if type(moment) is not int or moment not in known:
             raise ValueError(f"moment must be one of {', '.join(map(str, known))}, not {requests.short(moment)}")
-        return self._generator_at(self.name(name), moment)
-
-    def _read_generator(self, name: str, moment: int) -> Generator:
-        checkpoint = self._by_name[name]
         try:
-            return checkpoint.generator_at(moments(checkpoint)[moment])
+            return _generator_at(checkpoint.model, known[moment].path)
         except CheckpointError:
             raise ValueError("this moment is no longer there: start the demo again") from None
+
+
+@lru_cache(MAX_MOMENTS)
+def _generator_at(model: ModelConfig, path: Path) -> Generator:
+    return load_net(Generator, model, path)
 
 
 def facts(checkpoint: Checkpoint) -> dict[str, Any]:

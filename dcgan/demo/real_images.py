@@ -17,8 +17,9 @@ from dcgan.data import DataError, Images, load_images
 from dcgan.data.avatars import SOURCE
 from dcgan.data.sources import DrawnSource, is_drawn, open_source
 from dcgan.data.split import division
-from dcgan.metrics.distances import evenly, nearest
+from dcgan.metrics.distances import nearest
 from dcgan.metrics.features import at_32
+from dcgan.metrics.quality import evenly
 from dcgan.pictures import Pixels
 
 MIN_HELDOUT = 50  # fewer say little about how close unseen images come
@@ -70,11 +71,7 @@ class RealSet:
         """The `count` training images nearest to a face, uint8 [nc, S, S]."""
         with self._building:
             small, strangers = self._index
-        # `nearest` for a single face: whole sets in a fraction of a second.
-        both = _small(face[None]).float()
-        both = torch.cat([both, both.flip(3)]).flatten(1)
-        found = torch.cat([torch.cdist(piece.flatten(1).float(), both).amin(1) for piece in small.split(1024)])
-        distances, order = (found / both.shape[1] ** 0.5).sort()
+        distances, order = nearest(small, _small(face[None])).sort()
         closer_than = None if strangers is None else float((strangers > distances[0]).float().mean())
         images = self.images.batch(self.images.training[order[:count].numpy()])
         return Likeness(images, [round(float(d), 2) for d in distances[:count]], closer_than)
@@ -123,14 +120,14 @@ class RealImages:
         where = where or (SOURCE if checkpoint.is_drawn else None) or self.dataroot or _on_the_hub(checkpoint)
         if where is None:
             return None
-        model, stand_ins = checkpoint.model, where == SOURCE and not checkpoint.is_drawn
-        crop = "centre" if stand_ins else checkpoint.crop
+        model = checkpoint.model
+        crop = "centre" if where == SOURCE and not checkpoint.is_drawn else checkpoint.crop  # drawn faces that stand in
         key = where, model.image_size, model.nc, crop, checkpoint.every, division(checkpoint.data)
         with self._lock:
             reading = self._reading.get(key)
             if reading is None or (reading.done() and reading.exception()):  # the network may be back
                 reading = self._reading[key] = Future()
-                threading.Thread(target=_read, args=(reading, *key), daemon=True).start()
+                threading.Thread(target=_read, args=(reading, where, crop, checkpoint), daemon=True).start()
             return reading
 
 
@@ -139,16 +136,15 @@ def _on_the_hub(checkpoint: Checkpoint) -> str | None:
     return f"hf://datasets/{checkpoint.hub}" if checkpoint.hub and os.environ.get("SPACE_ID") else None
 
 
-def _read(
-    reading: Future[RealSet], where: str, size: int, nc: int, crop: str, every: float, divided: tuple[bool, bool]
-) -> None:
+def _read(reading: Future[RealSet], where: str, crop: str, checkpoint: Checkpoint) -> None:
     """Resolve `reading` to the images at `where`, divided as training divided them, or to a DataError."""
+    limit = DRAWN if where == SOURCE else STREAMED if where.startswith("hf://") else None
+    # No worker processes: a fork of a server full of threads may never wake up.
+    options: dict[str, Any] = {"workers": 0, "limit": limit, "progress": False, "crop": crop, "every": checkpoint.every}
     try:
-        limit = DRAWN if where == SOURCE else STREAMED if where.startswith("hf://") else None
-        # No worker processes: a fork of a server full of threads may never wake up.
-        source = DrawnSource() if where == SOURCE else where
-        images = load_images(source, size, nc, workers=0, limit=limit, progress=False, crop=crop, every=every)
-        reading.set_result(RealSet(images.divided(*divided)))
+        source, model = DrawnSource() if where == SOURCE else where, checkpoint.model
+        images = load_images(source, model.image_size, model.nc, **options)
+        reading.set_result(RealSet(images.divided(*division(checkpoint.data))))
     except Exception as error:  # the thread has nobody else to tell
         reading.set_exception(DataError(str(error).rstrip(".")))
 

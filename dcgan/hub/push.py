@@ -7,8 +7,9 @@ import argparse
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import HfApi, SpaceHardware
+from huggingface_hub import HfApi
 from huggingface_hub.utils import logging
 
 from dcgan.checkpoint import CARD, FILES, checkpoint_files, load_checkpoint
@@ -29,7 +30,7 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
     with temporary_folder() as folder:
         copy_checkpoint(checkpoint.folder, folder)
         (folder / CARD).write_text(complete_card(checkpoint, repo, license), encoding="utf-8")
-        return upload(folder, repo, f"{checkpoint.images_seen:,} images seen", FILES, private)
+        return upload(folder, repo, f"{checkpoint.images_seen:,} images seen", FILES, private=private)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -43,29 +44,18 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def upload(
-    folder: Path,
-    repo: str,
-    message: str,
-    patterns: Iterable[str],
-    private: bool,
-    sdk: str | None = None,
-    hardware: SpaceHardware | None = None,
-) -> str:
+def upload(folder: Path, repo: str, message: str, patterns: Iterable[str], **options: Any) -> str:
     """Upload a folder in one commit, all of it or nothing, and return the repository's address.
 
-    patterns: files of the repository that are deleted if the folder lacks them. private: applies where the repository
-    does not exist yet. sdk: that of a Space, gradio or static; None for a model. hardware: that of the Space; None
-    leaves it as it is. Raises HubError.
+    patterns: files of the repository that are deleted if the folder lacks them. options: as `HfApi.create_repo` takes
+    them: private, and of a Space space_sdk and space_hardware, which a Space that is there gets, too. Raises HubError.
     """
-    kind = "space" if sdk else "model"
+    kind = "space" if "space_sdk" in options else "model"
     logging.set_verbosity_error()  # the library would report an error at length
     api = HfApi(token=True)  # the token of the user who is logged in, also where reading needs none
     try:
-        url = api.create_repo(
-            repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk, space_hardware=hardware
-        )
-        if hardware:  # of a Space that was there
+        url = api.create_repo(repo, repo_type=kind, exist_ok=True, **options)
+        if hardware := options.get("space_hardware"):
             api.request_space_hardware(repo, hardware)
         api.upload_folder(
             repo_id=repo, repo_type=kind, folder_path=folder, delete_patterns=list(patterns), commit_message=message

@@ -122,8 +122,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     with temporary_folder() as folder:
         write_space(folder, flags.repo, flags.checkpoint, flags.title, flags.hardware)
+        options = {"private": flags.private, "space_sdk": "gradio", "space_hardware": flags.hardware}
         try:
-            print(upload(folder, flags.repo, "The demo", PATTERNS, flags.private, "gradio", flags.hardware))
+            print(upload(folder, flags.repo, "The demo", PATTERNS, **options))
         except HubError as error:
             if error.status not in (402, 403):
                 raise

@@ -26,7 +26,7 @@ from dcgan.hub.command import repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
 from dcgan.hub.push import upload
 from dcgan.latent.arithmetic import response
-from dcgan.metrics.distances import evenly
+from dcgan.metrics.quality import evenly
 from dcgan.pictures import grid, picture
 
 TITLE = "Faces from noise"
@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         large = f"'{flags.out}' has {size / 1e6:.1f} MB: above {MAX_SIZE / 1e6:.0f} MB visitors wait long"
         print(f"static: {large}; fewer filters (train.py --ngf) make a smaller one", file=sys.stderr)
     if flags.push:
-        print(upload(flags.out, flags.push, "The page", PATTERNS, flags.private, "static"))
+        print(upload(flags.out, flags.push, "The page", PATTERNS, private=flags.private, space_sdk="static"))
     else:
         server = f"python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(flags.out))}"
         print(f"wrote {flags.out}; try it with:  {server}")

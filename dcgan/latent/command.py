@@ -18,9 +18,9 @@ from dcgan.hub.pull import local_folder
 from dcgan.latent.directions import fit_directions
 from dcgan.latents import latents
 from dcgan.metrics.attributes import AttributeNet, attribute_net
-from dcgan.metrics.distances import MIN_COUNT
 from dcgan.metrics.features import filter_features
 from dcgan.metrics.opening import opening_seeds
+from dcgan.metrics.quality import MIN_COUNT
 from dcgan.metrics.readings import Reader, face_reader, label_reader, picture_reader
 from dcgan.pictures import picture
 from dcgan.sampling import render

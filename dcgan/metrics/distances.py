@@ -1,33 +1,21 @@
-"""Distances between generated and real images, and the figures that a training takes of a generator.
+"""Distances between generated and real images.
 
 A figure says little alone: compare it with the same figure for real images against real images (the floor) at the
 same n, from the same crop. Images are uint8 [N, nc, S, S]; features are float32 [N, D].
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan.data import Images
-from dcgan.data.sources import printable
-from dcgan.latents import latents
-from dcgan.metrics.attributes import attribute_net
-from dcgan.metrics.features import PIECE, MetricError, at_32, filter_features, laplacian
-from dcgan.model import Generator
-from dcgan.sampling import render
+from dcgan.metrics.features import PIECE, at_32, laplacian
 
 NEIGHBOURS = 5  # k, as in Naeem et al. 2020
-FIRST_SEED = 1_000_000  # measured samples have the seeds from here on, which people hardly look at
 PATCH = 7
 PATCHES = 32  # an image and level; Karras et al. take 128 of 16,384 images
 MAX_PATCHES = 2**17  # a level
 DIRECTIONS = 256
 COARSEST = 16  # pixels: the side of the last Laplacian level, as in Karras et al.
-MIN_REFERENCE = 500  # held-out images; with fewer, a training compares its generator with training images
-MIN_COUNT = 2 * NEIGHBOURS  # images on each side
-MIN_IMAGES = 50  # for figures to be taken during a training
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -115,93 +103,13 @@ def _cut(level: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 def nearest(images: Tensor, references: Tensor) -> Tensor:
     """Distance [N] of each image to the nearest reference, mirrored or not: RMS over 32 x 32 pixels, in grey levels."""
-    points, others = _pixels(images), [_pixels(references), _pixels(references.flip(3))]
-    centre = others[0].mean(0)
-    parts = [part - centre for other in others for part in other.split(4096)]
-    found = [
-        torch.stack([torch.cdist(piece - centre, part).amin(1) for part in parts]).amin(0)
-        for piece in points.split(1024)
-    ]
-    return torch.cat(found) / points.shape[1] ** 0.5
+    others = torch.cat([_pixels(references), _pixels(references.flip(3))])
+    centre, found = others.mean(0), []
+    for piece in images.split(1024):
+        points = _pixels(piece) - centre
+        found.append(torch.stack([torch.cdist(points, part - centre).amin(1) for part in others.split(4096)]).amin(0))
+    return torch.cat(found) / len(centre) ** 0.5
 
 
 def _pixels(images: Tensor) -> Tensor:
     return torch.cat([at_32(piece.float()).flatten(1) for piece in images.split(PIECE)])
-
-
-class Reference(NamedTuple):
-    """Real images that samples are compared with, and as many others for the floor: uint8 [n, nc, S, S]."""
-
-    name: str
-    real: Tensor
-    others: Tensor
-
-
-def references(images: Images, num: int) -> list[Reference]:
-    """The held-out images, with training images for the floor; and half of the training images, with the other half.
-
-    At most `num` of each. Raises MetricError if there are too few images.
-    """
-    one, other = np.array_split(np.random.default_rng(0).permutation(images.training), 2)
-    heldout = evenly(np.flatnonzero(images.heldout), num)
-    found = []
-    for name, real, others in (("held-out", heldout, one), ("training", one, other)):
-        n = min(num, len(real), len(others))
-        if n >= MIN_COUNT:
-            found.append(Reference(name, *(images.batch(np.sort(side[:n])) for side in (real, others))))
-    if not found:
-        few = f"'{printable(images.name)}' has {len(images.training)} training images"
-        raise MetricError(f"{few}: too few to compare with, it takes {2 * MIN_COUNT}")
-    return found
-
-
-class Quality:
-    """How near a generator comes to a set of images, cheap enough for the ticks of a training.
-
-    Measured against held-out images or, if fewer than MIN_REFERENCE are held out, against half of the training images;
-    in runs of earlier versions against "all". against: which of the three. real: those images.
-    key: of the figure to choose the best checkpoint by, lower is better: "ffd", the Frechet distance in the features of
-    the attribute network, if the images have labels; else "fd", that in filter features.
-    floor: the figures of as many other training images, which a perfect generator would get.
-    Raises MetricError for fewer than MIN_IMAGES images.
-    """
-
-    KEYS = ("ffd", "fd")
-    against = "held-out"
-
-    def __init__(self, images: Images, device: torch.device | str = "cpu", count: int = 2000, progress: bool = True):
-        if len(images) < MIN_IMAGES:
-            raise MetricError(f"no metric can be taken from {len(images)} images: it wants {MIN_IMAGES}")
-        found = references(images, count)
-        few = images.heldout.sum() < MIN_REFERENCE
-        self.against, real, others = found[-1] if few else found[0]
-        if few and images.split is None:
-            real = images.batch(evenly(np.arange(len(images)), count))
-            self.against, others = "all", images.some(len(real))
-        net = attribute_net(images, device, progress=progress)
-        self.device = torch.device(device)
-        self.real = real.to(device)
-        self.key, self.features = ("ffd", net.features) if net else ("fd", filter_features(self.real))
-        self.real_features = self.features(self.real)
-        self.floor = self.compare(others)
-
-    def __call__(self, generator: Generator) -> dict[str, float]:
-        """The figures of a generator in eval mode: `key`, swd and, in the same features, the neighbourhoods'."""
-        z = latents(range(FIRST_SEED, FIRST_SEED + len(self.real)), generator.config.nz)
-        return self.compare(render(generator, z))
-
-    def compare(self, fake: Tensor) -> dict[str, float]:
-        """The figures of images, as many as there are in `real`, or fewer."""
-        fake = fake.to(self.device)
-        features = self.features(fake)
-        swd = sliced_wasserstein(fake, self.real[: len(fake)])
-        return {
-            self.key: frechet_distance(features, self.real_features),
-            "swd": sum(swd.values()) / len(swd),
-            **neighbourhoods(self.real_features, features),
-        }
-
-
-def evenly(indices: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the indices, from all over."""
-    return indices[np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int)]

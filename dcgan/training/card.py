@@ -7,7 +7,7 @@ from dcgan.data.crop import CROPS
 
 NO_TERMS = "not stated; the rights in the images stay with their owners"
 
-FIGURES = {  # titles of the fields of dcgan.metrics.distances.Quality, and which values are better
+FIGURES = {  # titles of the fields of dcgan.metrics.quality.Quality, and which values are better
     "ffd": ("Fréchet distance of face features", "lower"),
     "fd": ("Fréchet distance of random features", "lower"),
     "swd": ("sliced Wasserstein distance x 1000", "lower"),

@@ -6,8 +6,8 @@ from typing import Any
 from dcgan.course import Row
 from dcgan.data.images import Images
 from dcgan.device import own_randomness, with_float64
-from dcgan.metrics.distances import MIN_IMAGES, Quality
 from dcgan.metrics.features import MetricError
+from dcgan.metrics.quality import MIN_IMAGES, Quality
 from dcgan.training.networks import Networks, evaluating
 from dcgan.training.signals import Stop
 from dcgan.training.step import STATS

@@ -5,7 +5,7 @@ from pathlib import Path
 from dcgan.course import Row
 from dcgan.data.images import Images
 from dcgan.data.packing import COPIES
-from dcgan.metrics.distances import MIN_IMAGES
+from dcgan.metrics.quality import MIN_IMAGES
 from dcgan.training.figures import GRID
 from dcgan.training.schedule import Schedule
 

@@ -29,8 +29,8 @@ from dcgan.device import random_state
 from dcgan.errors import reason
 from dcgan.files import alone, writing
 from dcgan.latents import latents
-from dcgan.metrics.distances import MIN_REFERENCE
 from dcgan.metrics.opening import opening_seeds
+from dcgan.metrics.quality import MIN_REFERENCE
 from dcgan.model import parameter_count
 from dcgan.sampling import render
 from dcgan.training import figures

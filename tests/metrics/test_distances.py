@@ -11,8 +11,9 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from dcgan.data import Images
-from dcgan.metrics.distances import Quality, frechet_distance, nearest, neighbourhoods, sliced_wasserstein
+from dcgan.metrics.distances import frechet_distance, nearest, neighbourhoods, sliced_wasserstein
 from dcgan.metrics.features import MetricError, filter_features, random_features
+from dcgan.metrics.quality import Quality
 from dcgan.model import Generator, ModelConfig
 
 

@@ -17,8 +17,10 @@ from PIL import Image
 from dcgan.checkpoint import load_checkpoint
 from dcgan.data import Images, load_images
 from dcgan.metrics import attributes, evaluate, features
-from dcgan.metrics.evaluate import Row, main, memorised, references
+from dcgan.metrics.command import main
+from dcgan.metrics.evaluate import Row, memorised
 from dcgan.metrics.features import MetricError, inception_features
+from dcgan.metrics.quality import references
 from tests.tiny import TINY, networks, save
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dcgan.metrics.distances import Quality
+from dcgan.metrics.quality import Quality
 from dcgan.training import figures, grades, step
 from dcgan.training.step import adversarial_step
 

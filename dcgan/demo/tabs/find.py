@@ -97,18 +97,11 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         yield from show({"path": given.path}, checkpoint)
 
     # preprocess=False: Gradio's own answers a file that is no picture with a traceback that names it.
-    searching = photo.input(
-        show, [photo, checkpoint], outputs, preprocess=False, show_progress="hidden", api_visibility="private", **QUEUE
-    )
-    stopped = {
-        state: words(STOPPED),
-        bar: gr.update(visible=False),
-        stop: gr.update(visible=False),
-        edit: gr.update(visible=True),
-    }
-    trying = example.click(
-        show_example, checkpoint, outputs, preprocess=False, show_progress="hidden", api_visibility="private", **QUEUE
-    )
+    options = {**PRIVATE, **QUEUE, "queue": True, "preprocess": False}
+    searching = photo.input(show, [photo, checkpoint], outputs, **options)
+    trying = example.click(show_example, checkpoint, outputs, **options)
+    hidden, shown = gr.update(visible=False), gr.update(visible=True)
+    stopped = {state: words(STOPPED), bar: hidden, stop: hidden, edit: shown}
     stop.click(lambda: stopped, None, [state, bar, stop, edit], cancels=[searching, trying], **PRIVATE)
     # A photo that is taken away is an input, too: what is cancelled must have reached the server.
     photo.clear(lambda: None, **PRIVATE).then(
