@@ -1,4 +1,4 @@
-"""What the test files share: a cache and a Hub of their own, pictures made by code, and the tutorial's networks."""
+"""What the test files share: a cache and a Hub of their own, pictures made by code, a browser, a command's refusal."""
 
 import signal
 import time
@@ -11,7 +11,6 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
-from torch import nn
 
 from dcgan.__main__ import main
 from tests import hub_stub
@@ -74,7 +73,8 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def call(*command: object) -> str:
         capsys.readouterr()
         assert main([str(part) for part in command]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
+        lines = capsys.readouterr().err.splitlines()
+        (line,) = [line for line in lines if line.strip() and "%|" not in line]  # but for progress bars
         return line
 
     return call
@@ -101,38 +101,3 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         coarse.resize((24, 28), Image.Resampling.BICUBIC).save(folder / f"blot{i:02d}.png")
     return folder
-
-
-@pytest.fixture(scope="session")
-def tutorial_nets() -> Callable[[int, int, int, int], tuple[nn.Sequential, nn.Sequential]]:
-    """The two networks of the PyTorch DCGAN tutorial, layer by layer as there, for 64 px; D ends in a sigmoid."""
-
-    def up(before: int, after: int, stride: int = 2, padding: int = 1) -> tuple[nn.Module, ...]:
-        convolution = nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False)
-        return convolution, nn.BatchNorm2d(after), nn.ReLU(True)
-
-    def down(before: int, after: int) -> tuple[nn.Module, ...]:
-        convolution = nn.Conv2d(before, after, 4, 2, 1, bias=False)
-        return convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)
-
-    def build(nc: int, nz: int, ngf: int, ndf: int) -> tuple[nn.Sequential, nn.Sequential]:
-        generator = nn.Sequential(
-            *up(nz, ngf * 8, 1, 0),
-            *up(ngf * 8, ngf * 4),
-            *up(ngf * 4, ngf * 2),
-            *up(ngf * 2, ngf),
-            nn.ConvTranspose2d(ngf, nc, 4, 2, 1, bias=False),
-            nn.Tanh(),
-        )
-        discriminator = nn.Sequential(
-            nn.Conv2d(nc, ndf, 4, 2, 1, bias=False),
-            nn.LeakyReLU(0.2, inplace=True),
-            *down(ndf, ndf * 2),
-            *down(ndf * 2, ndf * 4),
-            *down(ndf * 4, ndf * 8),
-            nn.Conv2d(ndf * 8, 1, 4, 1, 0, bias=False),
-            nn.Sigmoid(),
-        )
-        return generator, discriminator
-
-    return build

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -23,6 +24,9 @@ from dcgan.model import Discriminator, Generator, ModelConfig, init_weights
 from dcgan.sampling import render
 from dcgan.training.figures import save_montage
 from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from dcgan.demo.studio import Studio
 
 ROOT = Path(__file__).parents[1]
 FRAMES = (0, 1000, 5000, 20_000)  # images seen at each snapshot
@@ -80,6 +84,14 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wreck").mkdir()
     (folder / "wreck" / "config.json").write_text("{")
     return folder
+
+
+@pytest.fixture(scope="package")
+def studio(checkpoints: Path) -> "Studio":
+    """What the demo can do, without its page."""
+    from dcgan.demo.studio import Studio
+
+    return Studio(checkpoints)
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +17,7 @@ from dcgan.__main__ import COMMANDS, main
 from dcgan.cli import ENDING, guarded, handling, safe_output, user_source
 from dcgan.errors import UserError
 from tests.tiny import save
-from tests.training.tiny import TINY_FLAGS, seen
+from tests.training.tiny import TINY_FLAGS, seen, trained
 
 ROOT = Path(__file__).parents[1]
 # For each command, arguments that lack nothing but the path of what it reads, {}.
@@ -181,9 +180,7 @@ def test_what_a_user_can_mend_is_one_line_and_what_nobody_foresaw_a_traceback(ca
 
 @pytest.mark.usefixtures("screen")
 def test_a_training_is_saved_whatever_becomes_of_its_screen(tmp_path: Path, photos: Path) -> None:
-    run = tmp_path / "얼굴"
-    assert main(["train", "--dataroot", str(photos), "--out", str(run), "--max-images", "16", *TINY_FLAGS]) == 0
-    assert seen(run) == 16
+    assert trained(tmp_path / "얼굴", "--dataroot", photos, "--max-images=16", *TINY_FLAGS).images_seen == 16
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
@@ -218,12 +215,9 @@ def test_every_command_is_tried() -> None:
 @pytest.mark.parametrize(
     "path", ["nowhere", "~nobody-such", "~nobody-such/faces", "circle", "circle/of/faces", "\udcff", "얼굴", "é\n"]
 )
-def test_a_path_where_nothing_is_is_one_line_that_names_it(missing, capsys, name, path):
-    arguments = [argument.format(path) for argument in READS[name]]
-    assert import_module(COMMANDS[name][0]).main(arguments) == 2
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1
-    assert path.strip().encode("utf-8", "backslashreplace").decode() in errors
+def test_a_path_where_nothing_is_is_one_line_that_names_it(missing, refusal, name, path):
+    line = refusal(name, *(argument.format(path) for argument in READS[name]))
+    assert path.strip().encode("utf-8", "backslashreplace").decode() in line
     assert [file.name for file in missing.iterdir()] == ["circle"]
 
 

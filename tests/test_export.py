@@ -34,20 +34,12 @@ def test_an_exported_generator_draws_the_same_faces_in_batches_of_any_size(tmp_p
     assert list(out.parent.iterdir()) == [out]
 
 
-def test_what_cannot_be_exported_is_one_line_and_leaves_what_was_there(tmp_path, capsys, monkeypatch):
-    checkpoint, out = str(save(tmp_path / "tiny").folder), tmp_path / "faces.onnx"
+def test_what_cannot_be_exported_is_one_line_and_leaves_what_was_there(tmp_path, refusal, monkeypatch):
+    checkpoint, out = save(tmp_path / "tiny").folder, tmp_path / "faces.onnx"
     out.write_text("before")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     monkeypatch.setattr(sys, "path", [])
-    wrong = {
-        "pip install": [checkpoint, str(out)],
-        "cannot be written": [checkpoint, "--format=torchscript", str(out / "below")],
-    }
-    for message, argv in wrong.items():
-        assert main(["export", *argv]) == 2
-        errors = capsys.readouterr().err
-        assert errors.startswith("export: ")
-        assert message in errors
-        assert errors.count("\n") == 1
+    assert "pip install" in refusal("export", checkpoint, out)
+    assert "cannot be written" in refusal("export", checkpoint, "--format=torchscript", out / "below")
     assert out.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.onnx", "tiny"]

@@ -9,6 +9,7 @@ from torch import nn
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.demo.checkpoints import Checkpoints, about, replay
 from dcgan.importing import main
+from tests.tiny import tutorial_nets
 
 
 class Wrapped(nn.Module):
@@ -20,7 +21,7 @@ class Wrapped(nn.Module):
 
 
 @pytest.fixture
-def nets(tutorial_nets):
+def nets() -> list[nn.Module]:
     """Of 64 px, as they are used: in eval mode."""
     return [Wrapped(net).eval() for net in tutorial_nets(3, 7, 4, 5)]
 
@@ -84,34 +85,22 @@ def nan(state: dict) -> dict:
         (lambda g, d: nan(g.state_dict()), "not finite"),
     ],
 )
-def test_what_is_no_generators_state_dict_is_one_line_and_nothing_is_made(nets, tmp_path, capsys, content, said):
-    line = refused(capsys, saved(tmp_path, "net.pth", content(*nets)), tmp_path / "out")
-    assert said in line
+def test_what_is_no_generators_state_dict_is_one_line_and_nothing_is_made(nets, tmp_path, refusal, content, said):
+    assert said in refusal("import", saved(tmp_path, "net.pth", content(*nets)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04 cut", b"\x80\x02cos\nsystem\n(S'false'\ntR."])
-def test_a_file_that_is_none_of_torchs_is_one_line_and_nothing_in_it_runs(tmp_path, capsys, content):
+def test_a_file_that_is_none_of_torchs_is_one_line_and_nothing_in_it_runs(tmp_path, refusal, content):
     (tmp_path / "net.pth").write_bytes(content)
-    assert "net.pth" in refused(capsys, tmp_path / "net.pth", tmp_path / "out")
+    assert "net.pth" in refusal("import", tmp_path / "net.pth", tmp_path / "out")
 
 
-def test_files_that_do_not_belong_together_are_one_line(nets, tutorial_nets, tmp_path, capsys):
+def test_files_that_do_not_belong_together_are_one_line_and_none_is_overwritten(nets, tmp_path, refusal):
     generator = saved(tmp_path, "netG.pth", nets[0].state_dict())
     grey = saved(tmp_path, "netD.pth", tutorial_nets(1, 7, 4, 5)[1].state_dict())
-    assert "netD.pth" in refused(capsys, generator, grey, tmp_path / "out")
-    assert "generator's" in refused(capsys, generator, generator, tmp_path / "out")
-
-
-def test_what_is_there_is_not_overwritten_and_what_is_not_there_is_named(nets, tmp_path, capsys):
-    generator = saved(tmp_path, "netG.pth", nets[0].state_dict())
     before = Path(generator).read_bytes()
-    assert "new folder" in refused(capsys, generator, generator, made=True)  # the folder was forgotten
+    assert "netD.pth" in refusal("import", generator, grey, tmp_path / "out")
+    assert "generator's" in refusal("import", generator, generator, tmp_path / "out")
+    assert "new folder" in refusal("import", generator, generator)  # the folder was forgotten
     assert Path(generator).read_bytes() == before
-    assert "none.pth" in refused(capsys, tmp_path / "none.pth", tmp_path / "out")
-
-
-def refused(capsys, *arguments: object, made: bool = False) -> str:
-    assert main([str(argument) for argument in arguments]) == 2
-    assert Path(str(arguments[-1])).exists() == made
-    (line,) = capsys.readouterr().err.splitlines()
-    return line

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from dcgan.model import IMAGE_SIZES, Discriminator, Generator, ModelConfig, init_weights, parameter_count
+from tests.tiny import tutorial_nets
 
 
 def prefixed(state: dict) -> dict:
@@ -19,7 +20,7 @@ def test_the_defaults_have_the_tutorials_parameter_counts_and_no_bias():
 
 
 @pytest.mark.parametrize("nc", [1, 3])
-def test_the_tutorials_own_weights_fit_and_give_its_outputs(tutorial_nets, nc):
+def test_the_tutorials_own_weights_fit_and_give_its_outputs(nc):
     torch.manual_seed(0)
     config = ModelConfig(nc=nc, nz=20, ngf=8, ndf=8)
     theirs_g, theirs_d = tutorial_nets(nc, 20, 8, 8)

@@ -12,11 +12,10 @@ import pyexiv2
 import pytest
 from PIL import Image
 
-from dcgan.checkpoint import load_checkpoint
 from dcgan.generate import main
 from dcgan.pictures import animation, encoded
 from dcgan.provenance import COMPOSITE, TYPES, face_link, packet, xmp
-from tests.demo_fixtures import make_checkpoint
+from tests.tiny import save
 
 FACES = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
 MARKS = packet("me & <you>", "for tests", face_link("me & <you>", 7, directions={"age": 1.5}))
@@ -57,23 +56,22 @@ def test_an_animation_says_so_and_plays_as_before(kind: str, tmp_path: Path) -> 
 
 
 def test_generated_files_carry_the_face_unless_that_is_not_wanted(tmp_path: Path) -> None:
-    folder = make_checkpoint(tmp_path / "people")
+    folder = save(tmp_path / "tiny").folder
     for flags, marked in ((["--truncation", "0.5"], True), (["--no-metadata"], False)):
         main([str(folder), "--seeds", "3-40", "--out", str(tmp_path / "faces.zip"), *flags])
         with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
             for seed in (3, 40):
                 found = read(archive.read(f"{seed:06d}.png"))
-                assert found.get("Xmp.dc.identifier") == (f"face=people&seed={seed}&truncation=0.5" if marked else None)
+                assert found.get("Xmp.dc.identifier") == (f"face=tiny&seed={seed}&truncation=0.5" if marked else None)
 
 
 def test_photographs_beside_fakes_are_a_composite(tmp_path: Path) -> None:
-    checkpoint = load_checkpoint(make_checkpoint(tmp_path / "people"))
-    found = read(encoded(FACES[0], xmp=xmp(checkpoint, kind=COMPOSITE)))
+    found = read(encoded(FACES[0], xmp=xmp(save(tmp_path), kind=COMPOSITE)))
     assert found["Xmp.iptcExt.DigitalSourceType"] == f"{TYPES}compositeSynthetic"
 
 
 def test_terms_of_the_data_that_a_training_began_from_hold_too(tmp_path: Path) -> None:
-    checkpoint = load_checkpoint(make_checkpoint(tmp_path / "people"))
-    checkpoint.config["init"] = {"name": "faces", "images_seen": 9, "data": {"license": "for research"}}
+    init = {"name": "faces", "images_seen": 9, "data": {"license": "for research"}}
+    checkpoint = save(tmp_path, data={"license": "for tests only"}, init=init)
     terms = read(encoded(FACES[0], xmp=xmp(checkpoint)))["Xmp.xmpRights.UsageTerms"].values()
     assert [*terms] == ["for tests only; for research"]

@@ -1,4 +1,4 @@
-"""Small networks whose weights and BatchNorm statistics are all their own, and checkpoints of them."""
+"""Small networks, checkpoints of them, and the networks of the tutorial."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -42,3 +42,34 @@ def save(
     course = Course(list(history), list_snapshots(snapshots), list(moments))
     save_checkpoint(folder, generator, discriminator, whole, "# tiny", course)
     return load_checkpoint(folder)
+
+
+def tutorial_nets(nc: int, nz: int, ngf: int, ndf: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """The two networks of the PyTorch DCGAN tutorial, layer by layer as there, for 64 px; D ends in a sigmoid."""
+
+    def up(before: int, after: int, stride: int = 2, padding: int = 1) -> tuple[nn.Module, ...]:
+        convolution = nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False)
+        return convolution, nn.BatchNorm2d(after), nn.ReLU(True)
+
+    def down(before: int, after: int) -> tuple[nn.Module, ...]:
+        convolution = nn.Conv2d(before, after, 4, 2, 1, bias=False)
+        return convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)
+
+    generator = nn.Sequential(
+        *up(nz, ngf * 8, 1, 0),
+        *up(ngf * 8, ngf * 4),
+        *up(ngf * 4, ngf * 2),
+        *up(ngf * 2, ngf),
+        nn.ConvTranspose2d(ngf, nc, 4, 2, 1, bias=False),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Conv2d(nc, ndf, 4, 2, 1, bias=False),
+        nn.LeakyReLU(0.2, inplace=True),
+        *down(ndf, ndf * 2),
+        *down(ndf * 2, ndf * 4),
+        *down(ndf * 4, ndf * 8),
+        nn.Conv2d(ndf * 8, 1, 4, 1, 0, bias=False),
+        nn.Sigmoid(),
+    )
+    return generator, discriminator

@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from dcgan.demo.studio import Studio
 from tests.browser.page import SIZES, shown
 from tests.chromium import opened
-from tests.demo_fixtures import checkpoints, demo  # noqa: F401
+from tests.demo_fixtures import checkpoints, demo, studio  # noqa: F401
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
@@ -26,9 +24,3 @@ def page(request: pytest.FixtureRequest, browser: Browser, demo: str) -> Iterato
     with opened(browser, demo, "face=people&seed=3", viewport=size) as page:
         shown(page, "seed=3&")
         yield page
-
-
-@pytest.fixture(scope="package")
-def studio(checkpoints: Path) -> Studio:  # noqa: F811
-    """What the demo can do, without its page."""
-    return Studio(checkpoints)

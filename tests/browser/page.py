@@ -65,14 +65,12 @@ def assert_shows(page: Page, wanted: np.ndarray) -> None:
 
 
 def choose(page: Page, seed: int) -> None:
-    """Type a seed."""
     field = page.get_by_label("Seed", exact=True)
     field.fill(str(seed))
     field.press("Enter")
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Open a tab."""
     page.get_by_role("tab", name=name, exact=True).click()
     page.wait_for_function(
         "name => document.querySelector('[role=tab][aria-selected=true]').innerText === name", arg=name
@@ -80,7 +78,6 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def choose_checkpoint(page: Page, name: str) -> None:
-    """Choose a checkpoint above the tabs."""
     page.get_by_label("Checkpoint").click()
     page.get_by_role("option", name=name).click()
 

@@ -1,6 +1,5 @@
 """The browser's own generator on the CPU: that it is compiled from its source, and draws the same faces."""
 
-import re
 import shutil
 import subprocess
 from base64 import b64encode
@@ -13,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from torch import nn
 
 from dcgan.demo.explorer import EXPLORER
-from dcgan.demo.explorer.weights import WIDTH, browser_weights
+from dcgan.demo.explorer.weights import browser_weights
 from dcgan.latents import latents
 from dcgan.model import Discriminator, Generator, ModelConfig
 from dcgan.pictures import normalised, to_uint8
@@ -124,11 +123,6 @@ def test_inside_are_the_generators_own_features_and_its_surgery(browser: Browser
     before = np.array(page.evaluate(DRAW, [z.tolist(), {}])).reshape(size, size, 4)
     assert np.abs(drawn - before).max() > 10
     page.close()
-
-
-def test_channels_are_counted_in_the_same_steps_everywhere() -> None:
-    for name in ("kernel.ts", "networks.js"):
-        assert re.findall(r"const WIDTH = (\d+);", (EXPLORER / name).read_text()) == [str(WIDTH)]
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches the compiler, is not here")

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,9 +230,16 @@ def test_an_animation_is_made_in_the_browser_and_marked(page: Page, checkpoint: 
     assert np.abs(frames[0].reshape(64, 4, 64, 4, 3).mean((1, 3)) - wanted).mean() < 12
 
 
-def test_own_photos_stand_in_and_stay_in_the_browser(page: Page) -> None:
+def test_fakes_stand_beside_real_images_or_own_photos_which_stay_in_the_browser(
+    page: Page, checkpoint: Checkpoint
+) -> None:
     open_tab(page, "Real vs fake")
     expect(page.locator("[data-shown='toons 0 40']")).to_be_visible()
+    expect(page.get_by_text("Real: 40 photos.")).to_be_visible()
+    fakes = page.get_by_role("img", name="64 generated faces in a grid")
+    assert np.abs(pixels(fakes) - grid(sample(checkpoint.generator, range(64)).numpy())).max() <= CLOSE
+    reals = page.get_by_role("img", name="64 real images in a grid")
+    assert reals.evaluate("canvas => canvas.height") == 512
     choose = page.get_by_label("Use my own photos as the real ones")
     choose.set_input_files([photo("no.png", b"no picture")])
     expect(page.get_by_text("there is no picture that can be read")).to_be_visible()
@@ -241,11 +247,13 @@ def test_own_photos_stand_in_and_stay_in_the_browser(page: Page) -> None:
     choose.set_input_files([*wide, photo("no.png", b"no picture")])
     expect(page.locator("[data-shown='toons 0 3']")).to_be_visible()
     expect(page.get_by_text("Real: your own photos (3).")).to_be_visible()
-    grid = pixels(page.get_by_role("img", name="64 real images in a grid"))
-    assert [tuple(grid[32, 32 + 64 * i]) for i in range(3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    assert (grid[2, 2] == grid[61, 61]).all()  # the middle, without the stripes at its sides
+    own = pixels(reals)
+    assert [tuple(own[32, 32 + 64 * i]) for i in range(3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    assert (own[2, 2] == own[61, 61]).all()  # the middle, without the stripes at its sides
     page.get_by_role("button", name="Forget my photos").click()
     expect(page.locator("[data-shown='toons 0 40']")).to_be_visible()
+    page.get_by_role("button", name="Spot the fake").click()
+    expect(page.get_by_role("region", name="Spot the fake")).to_be_visible()
 
 
 def photo(name: str, data: bytes) -> FilePayload:
@@ -260,25 +268,6 @@ def striped(colour: str) -> bytes:
     return file.getvalue()
 
 
-def test_a_slider_of_ones_own_is_that_of_python(page: Page, checkpoint: Checkpoint, studio: Studio) -> None:
-    open_tab(page, "Lab")
-    sheet = page.get_by_role("img", name="Faces to mark")
-    expect(sheet).to_have_attribute("data-shown", re.compile("toons .*"))
-    seeds = [int(seed) for seed in (sheet.get_attribute("data-shown") or "").split()[1:]]
-    for i, clicks in enumerate((1, 1, 1, 2, 2)):
-        for _ in range(clicks):
-            page.get_by_role("button", name=f"Mark face {i + 1},").click()
-    page.get_by_role("button", name="Make the slider").click()
-    trial = page.get_by_role("img", name="A face along the slider")
-    expect(trial).to_have_attribute("data-shown", "my slider")
-    vector = json.loads(page.evaluate("sessionStorage.getItem('sliders')"))[0]["vector"]
-    response = arithmetic.response(checkpoint.generator)
-    expected = arithmetic.slider(latents(seeds[:3], NZ), latents(seeds[3:5], NZ), response)
-    assert (torch.tensor(vector) - expected).abs().max() < 0.0021  # of numbers with 3 digits
-    steps = [{"seed": seeds[3], "shift": [round(step * value, 3) for value in vector]} for step in range(-3, 4)]
-    assert np.abs(pixels(trial) - grid(np.stack([studio.face(**step) for step in steps]), 7)).max() <= CLOSE
-
-
 def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) -> None:
     open_tab(page, "Lab")
     result = page.get_by_role("img", name="The sum, with its neighbours")
@@ -289,16 +278,6 @@ def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) ->
     z = torch.tensor([int(value) / 100 for value in shown(page, "o=")["o"].split(".")])
     assert (z - origin).abs().max() < 0.0101  # of numbers with 2 digits
     assert_shows(page, render(checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy())
-
-
-def test_fakes_are_told_from_real_images(page: Page, checkpoint: Checkpoint) -> None:
-    open_tab(page, "Real vs fake")
-    expect(page.get_by_text("Real: 40 photos.")).to_be_visible()
-    fakes = page.get_by_role("img", name="64 generated faces in a grid")
-    assert np.abs(pixels(fakes) - grid(sample(checkpoint.generator, range(64)).numpy())).max() <= CLOSE
-    assert page.get_by_role("img", name="64 real images in a grid").evaluate("canvas => canvas.height") == 512
-    page.get_by_role("button", name="Spot the fake").click()
-    expect(page.get_by_role("region", name="Spot the fake")).to_be_visible()
 
 
 def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: str) -> None:

@@ -1,5 +1,6 @@
 """What a visitor does in Explore, Interpolate, Training replay and Lab."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dcgan.demo.studio import Studio
-from tests.browser.page import SIZES, assert_shows, choose, choose_checkpoint, face, open_tab, pixels, shown
+from dcgan.pictures import grid
+from tests.browser.page import CLOSE, SIZES, assert_shows, choose, choose_checkpoint, face, open_tab, pixels, shown
 from tests.demo_fixtures import FRAMES, NZ
 
-BOTH = pytest.mark.parametrize("page", SIZES, indirect=True)
+PHONE = pytest.mark.parametrize("page", ["phone"], indirect=True)  # the other tests have a desk
 
 
-@BOTH
+@PHONE
 def test_sliders_are_moved_undone_redone_and_reset(page: Page, studio: Studio) -> None:
     page.get_by_role("slider", name="Dimension ").first.press("End")
     number, amount = shown(page, "z=")["z"].split(":")  # which is first is known when all have been ranked
@@ -61,7 +63,7 @@ def test_a_neighbour_is_walked_to_and_pictures_are_saved(page: Page, studio: Stu
         assert download.value.suggested_filename == f"people-3-{size}px.png"
 
 
-@BOTH
+@PHONE
 def test_a_path_is_scrubbed_played_grown_and_downloaded(page: Page) -> None:
     open_tab(page, "Interpolate")
     shown(page, "spherical 17")
@@ -85,7 +87,7 @@ def test_a_path_is_scrubbed_played_grown_and_downloaded(page: Page) -> None:
     expect(page.get_by_role("button", name="Remove face 1")).to_be_disabled()
 
 
-@BOTH
+@PHONE
 def test_the_replay_is_scrubbed_played_and_followed(page: Page) -> None:
     last = len(FRAMES) - 1
     open_tab(page, "Training replay")
@@ -111,17 +113,24 @@ def test_the_replay_is_scrubbed_played_and_followed(page: Page) -> None:
     assert shown(page, f"t={FRAMES[1]}")["seed"] == "3"
 
 
-@BOTH
-def test_a_slider_of_ones_own_is_made_kept_loaded_tried_and_removed(page: Page, tmp_path: Path) -> None:
+@PHONE
+def test_a_slider_of_ones_own_is_made_kept_loaded_tried_and_removed(page: Page, studio: Studio, tmp_path: Path) -> None:
     open_tab(page, "Lab")
-    expect(page.get_by_label("Faces to mark")).to_have_attribute("data-shown", re.compile(r"people( \d+){24}"))
+    sheet = page.get_by_label("Faces to mark")
+    expect(sheet).to_have_attribute("data-shown", re.compile(r"people( \d+){24}"))
+    having, lacking = np.array((sheet.get_attribute("data-shown") or "").split()[1:5], int).reshape(2, 2).tolist()
     for n, clicks in ((1, 1), (2, 1), (3, 2), (4, 2)):
         for _ in range(clicks):
             page.get_by_role("button", name=re.compile(rf"^Mark face {n},")).click()
     expect(page.get_by_text("2 have it, 2 lack it")).to_be_visible()
     page.get_by_label("Name of the slider").fill("beam")
     page.get_by_role("button", name="Make the slider").click()
-    expect(page.get_by_label("A face along the slider")).to_have_attribute("data-shown", "beam")
+    trial = page.get_by_label("A face along the slider")
+    expect(trial).to_have_attribute("data-shown", "beam")
+    vector = json.loads(page.evaluate("sessionStorage.getItem('sliders')"))[0]["vector"]
+    assert np.abs(np.array(vector) - studio.slider(having, lacking)).max() < 0.0021  # numbers with 3 digits
+    steps = [{"seed": lacking[0], "shift": [round(step * value, 3) for value in vector]} for step in range(-3, 4)]
+    assert np.abs(pixels(trial) - grid(studio.faces(steps), 7)).max() <= CLOSE
     with page.expect_download() as download:
         page.get_by_role("button", name="Download", exact=True).click()
     download.value.save_as(tmp_path / "beam.json")
@@ -139,7 +148,7 @@ def test_a_slider_of_ones_own_is_made_kept_loaded_tried_and_removed(page: Page, 
     assert np.abs(pixels(face(page)) - before).mean() > 1
 
 
-@BOTH
+@pytest.mark.parametrize("page", SIZES, indirect=True)
 def test_every_figure_of_about_answers(page: Page) -> None:
     open_tab(page, "About")
     acts = {

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-from dcgan import load_checkpoint
 from dcgan.__main__ import main
 from dcgan.data import load_images
 from dcgan.data.film import FilmSource
 from dcgan.demo.real_images import RealImages
 from tests.data.pictures import colour, load, put, refused
+from tests.training.tiny import TINY_FLAGS, trained
 
 
 def filmed(path: Path, frames: int = 300) -> Path:
@@ -76,22 +76,13 @@ def test_of_a_motion_photo_the_still_is_taken(tmp_path: Path, kind: str) -> None
 
 
 def test_a_checkpoint_remembers_how_many_seconds_lie_between_its_frames(film: Path, tmp_path: Path, capsys) -> None:
-    run, flags = tmp_path / "run", ["--image-size", "16", "--ngf", "4", "--ndf", "4", "--batch-size", "4"]
-    start = ["train", "--dataroot", str(film), "--out", str(run), "--max-images", "8", *flags]
-    assert main([*start, "--every", "0.5"]) == 0
-    checkpoint = load_checkpoint(run)
+    run = tmp_path / "run"
+    checkpoint = trained(run, "--dataroot", film, "--every=0.5", "--max-images=8", *TINY_FLAGS)
     assert checkpoint.every == 0.5
     images = load_images(str(film), 16, every=checkpoint.every, progress=False)
     assert images.are_those_of(checkpoint.data)
     assert RealImages(str(film)).begin(checkpoint).result().images.digest == images.digest
-    assert main(["train", "--out", str(run), "--resume", "--max-images", "16"]) == 0
+    trained(run, "--resume", "--max-images=16")
     capsys.readouterr()
     assert main(["evaluate", str(run), "--dataroot", str(film), "--num", "32"]) == 0
     assert "was trained on other images" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("source", ["avatars", "photos"])
-def test_seconds_between_frames_of_what_is_no_film_are_refused(tmp_path: Path, capsys, source: str) -> None:
-    dataroot = source if source == "avatars" else str(put(tmp_path / source, "a.png"))
-    assert main(["train", "--dataroot", dataroot, "--out", str(tmp_path / "run"), "--every", "2"]) == 2
-    assert f"--every is for a film, and there is none at '{dataroot}'" in capsys.readouterr().err

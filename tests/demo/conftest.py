@@ -1,3 +1,3 @@
 """The running demo, for the tests of the demo."""
 
-from tests.demo_fixtures import checkpoints, demo  # noqa: F401
+from tests.demo_fixtures import checkpoints, demo, studio  # noqa: F401

@@ -28,11 +28,6 @@ def client(demo: str) -> Client:
     return Client(demo, verbose=False, httpx_kwargs=PATIENT)
 
 
-@pytest.fixture(scope="module")
-def studio(checkpoints: Path) -> Studio:
-    return Studio(checkpoints)
-
-
 def pixels(path: str | io.BytesIO) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
@@ -137,9 +132,6 @@ def test_find_leads_from_a_photo_to_a_face(client: Client, studio: Studio, tmp_p
     face = pixels(client.predict(origin=found["origin"], api_name="/face"))
     with Image.open(io.BytesIO(base64.b64decode(found["face"]))) as image:
         assert np.array_equal(np.asarray(image), face)
-    (tmp_path / "photo.png").write_text("no picture")
-    with pytest.raises(AppError, match="no picture that can be read"):
-        client.predict(handle_file(tmp_path / "photo.png"), api_name="/find")
 
 
 def test_what_there_is_to_know(client: Client) -> None:

@@ -25,11 +25,6 @@ from tests.demo_fixtures import DIRECTIONS, MOMENTS, NZ, make_checkpoint
 
 
 @pytest.fixture(scope="module")
-def studio(checkpoints: Path) -> Studio:
-    return Studio(checkpoints)
-
-
-@pytest.fixture(scope="module")
 def expected(checkpoints: Path) -> np.ndarray:
     """Seeds 0 to 63 of `people`, as `sample` makes them in one batch."""
     return sample(load_checkpoint(checkpoints / "people").generator, range(64)).numpy()

@@ -15,22 +15,13 @@ import httpx
 import pytest
 from PIL import Image
 
+from dcgan.demo.app import build_demo
 from dcgan.demo.studio import Studio
 from tests.demo_fixtures import NZ, PATIENT, program
 
 ROOT = Path(__file__).parents[2]
-HOSTILE = (
-    None,
-    True,
-    -1,
-    10**30,
-    math.nan,
-    "",
-    "../../etc/passwd",
-    "x" * 100_000,
-    [],
-    {"12": math.inf},
-    [[[[{"a": 1}]]]],
+HOSTILE = (  # tests of the studio send it more
+    *(None, -1, 10**30, math.nan, "../../etc/passwd", "x" * 100_000, {"12": math.inf}, [[[[{"a": 1}]]]]),
     {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
 )
 GOOD: dict[str, Any] = {
@@ -146,8 +137,6 @@ def test_every_endpoint_answers_or_refuses_in_a_line(visitor: Visitor) -> None:
                     continue  # files are for the tests below
                 answer = visitor.endpoint(name, **{parameter: value})
                 assert answer["success"] or is_a_sentence(answer["output"]["error"]), (name, parameter, value, answer)
-    answer = visitor.endpoint("/face", origin=[0.5] * NZ, seed="x")
-    assert answer["output"]["error"].startswith("seed must be a whole number")
 
 
 @pytest.mark.usefixtures("quiet")
@@ -180,15 +169,8 @@ def test_every_event_that_a_component_sends_answers_or_refuses_in_a_line(visitor
 def test_files_of_the_machine_are_not_served(visitor: Visitor, checkpoints: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret")
-    for path in (
-        ROOT / "app.py",
-        "app.py",
-        "/etc/passwd",
-        f"{ROOT}/dcgan/../app.py",
-        secret,
-        checkpoints,
-        ".git/config",
-    ):
+    inside = (ROOT / "app.py", "app.py", f"{ROOT}/dcgan/../app.py", ".git/config", checkpoints)
+    for path in (*inside, "/etc/passwd", secret):
         for escaped in (str(path), str(path).replace("/", "%2F"), str(path).replace(".", "%2e")):
             assert visitor.http.get(f"gradio_api/file={escaped}").status_code in (403, 404)
     for path in ("/etc/passwd", secret):
@@ -231,22 +213,17 @@ def test_own_photos_are_forgotten(visitor: Visitor) -> None:
     assert own["count"] == 1
     sheet = Path(own["picture"]["path"])
     assert sheet.is_file()
-    forget = next(e for e in visitor.config["dependencies"] if [type_of(visitor, i) for i in e["inputs"]] == ["state"])
-    visitor.event(forget["id"], [None], "somebody else")
+    [state] = [c["id"] for c in visitor.config["components"] if c["type"] == "state"]
+    [forget] = [event["id"] for event in visitor.config["dependencies"] if event["inputs"] == [state]]
+    visitor.event(forget, [None], "somebody else")
     assert sheet.is_file()
-    answer = visitor.event(forget["id"], [None], "owner")
+    answer = visitor.event(forget, [None], "owner")
     assert answer["output"]["data"][1] == {"own": None}
     assert not sheet.exists()
 
 
-def type_of(visitor: Visitor, id: int) -> str:
-    return next(c["type"] for c in visitor.config["components"] if c["id"] == id)
-
-
 def test_everything_of_a_visitor_is_gone_within_the_hour(checkpoints: Path) -> None:
     """By Gradio's own means, which this test only asks for; and the pixels of own photos with the state."""
-    from dcgan.demo.app import build_demo
-
     page = build_demo(Studio(checkpoints))
     frequency, age = page.delete_cache
     assert frequency + age < 3600

@@ -131,8 +131,6 @@ def test_hardware_that_an_account_cannot_have_is_one_line_with_the_free_ways(hub
 
 def test_what_cannot_be_a_space_is_one_line_and_leaves_nothing(run: Path, tmp_path: Path, command: Command) -> None:
     out = tmp_path / "out"
-    code, line = command("space", "maker/demo", "--out", out, "--checkpoint", run / "state")
-    assert (code, line.startswith("space: no checkpoint at")) == (2, True)
     with pytest.raises(SystemExit):
         command("space", "maker/demo", "--out", out, "--checkpoint", run, "--title", " ")
     assert not out.exists()

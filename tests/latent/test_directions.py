@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dcgan.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dcgan.data.images import Images
+from dcgan.data import Images
 from dcgan.direction import REACH, Direction, load_directions, save_directions
 from dcgan.latent.command import main
 from dcgan.latent.directions import Ordinary, extent, fit_directions
@@ -215,19 +215,11 @@ def test_a_file_that_makes_no_sense_is_one_line(tmp_path, checkpoint, about, vec
     assert "damaged" in refused(tmp_path / "d", checkpoint.generator)
 
 
-WHOLE = save({"vectors": RED[None]}, {"format": "1"})
-
-
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        *((content, "damaged") for content in (b"", WHOLE[:5], WHOLE[:-1], WHOLE, b"\x80\x04K\x01.")),
-        (save({"vectors": RED[None]}), "damaged"),
-        (save({"vectors": RED[None]}, {"format": "2"}), "update"),
-    ],
+    ("metadata", "message"), [({"format": "1"}, "damaged"), (None, "damaged"), ({"format": "2"}, "update")]
 )
-def test_files_that_are_cut_no_safetensors_or_newer_are_one_line(tmp_path, checkpoint, content, message):
-    (tmp_path / "d").write_bytes(content)
+def test_a_file_without_what_must_be_said_of_it_or_a_newer_one_is_one_line(tmp_path, checkpoint, metadata, message):
+    save_file({"vectors": RED[None]}, tmp_path / "d", metadata)
     assert message in refused(tmp_path / "d", checkpoint.generator)
 
 
@@ -265,12 +257,11 @@ def test_the_command_fits_writes_and_tells(tmp_path, monkeypatch, capsys):
     assert len(set(written.config["seeds"])) == COUNT
 
 
-def test_without_labels_the_command_needs_a_discriminator(tmp_path, photos, capsys):
+def test_without_labels_the_command_needs_a_discriminator(tmp_path, photos, refusal):
     opened(tmp_path, painter())
     (tmp_path / "discriminator.safetensors").unlink()
-    assert main([str(tmp_path), "--dataroot", str(photos)]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("directions: ") and "discriminator.safetensors' is missing" in last
+    line = refusal("directions", tmp_path, "--dataroot", photos)
+    assert line.startswith("directions: ") and "discriminator.safetensors' is missing" in line
 
 
 def test_two_photos_choose_no_seeds(tmp_path, capsys):

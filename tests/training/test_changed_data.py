@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load
 
-from dcgan.data import load_images
 from dcgan.data.split import is_heldout
 from tests.data.pictures import blot
 from tests.training.tiny import TINY_FLAGS as TINY
@@ -41,7 +40,6 @@ RENAMED = {
     "in the same order": lambda i: f"holiday {i:03d}",
     "in another order": lambda i: f"holiday {(i * 17) % 40:03d}",
     "in folders of their own": lambda i: f"{i}/thumbnail",
-    "in another script": lambda i: f"사진 é{i}",
 }
 
 
@@ -63,7 +61,6 @@ def test_photos_that_come_and_go_change_a_run_only_where_that_is_allowed(begun, 
         blot(24, 28, seed=1000 + i).save(photos / f"0 new {i}.png")
     for photo in sorted(photos.iterdir())[-2:]:
         photo.unlink()
-    load_images(str(photos), 16, workers=0)  # so that no progress bar stands before the line
     line = refusal("train", "--out", run, "--resume")
     assert "30 added, 2 removed" in line and "--changed-data ok" in line
     assert division(run) == before
@@ -107,7 +104,6 @@ def test_a_run_of_an_earlier_version_keeps_its_division_by_name(begun, capsys, r
     saved = json.loads(path.read_text())["data"]
     assert (saved["split"], saved["heldout"]) == (None, sum(map(is_heldout, names)))
     rename(photos, lambda i: f"{i:03d} of other names")
-    load_images(str(photos), 16, workers=0)  # so that no progress bar stands before the line
     assert "the data changed" in refusal("train", "--out", run, "--resume", "--max-images=32")
     trained(run, "--resume", "--max-images=32", "--changed-data=ok")
     assert "names that were held out stay so" in capsys.readouterr().out

@@ -84,7 +84,6 @@ def test_a_flag_goes_before_its_recipe(recipe):
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_leaves_no_run(tmp_path, refusal, photos, monkeypatch, flags, named):
-    load_images(str(photos), 16, workers=0)  # so that no progress bar stands before the line
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("file").write_text("in the way")
@@ -219,7 +218,6 @@ def test_a_run_killed_before_its_settings_were_written_starts_again(tmp_path, ph
 def test_a_run_that_was_finished_while_photos_were_read_is_not_overwritten(
     original, tmp_path, photos, refusal, monkeypatch
 ):
-    load_images(str(photos), 16, workers=0)
 
     def slowly(*args, **options):
         shutil.copytree(original, tmp_path / "mine")
@@ -276,7 +274,6 @@ def test_a_setting_that_is_gone_is_ignored_where_it_was_off_and_refused_where_it
 def test_resuming_on_other_photos_or_none_is_refused(run, tmp_path, photos, refusal):
     shutil.copytree(photos, tmp_path / "photos")
     Image.new("RGB", (24, 28), "red").save(tmp_path / "photos" / "a new one.png")
-    load_images(str(tmp_path / "photos"), 16, workers=0, limit=39)
     before = contents(run)
     reasons = {tmp_path / "photos": "the data changed", tmp_path / "gone": "gone", "avatars": "the run began with"}
     for place, why in reasons.items():

@@ -24,23 +24,13 @@ WINNING, HEALTHY = rows(d_real=0.999, d_fake=0.001), rows()
     ("ticks", "spreads", "ill", "named"),
     [
         ([HEALTHY] * 5, [5, 20, 50, 45, 50], [], ""),
-        ([WINNING, WINNING, HEALTHY] * 3, [50] * 9, [], ""),
+        ([WINNING, WINNING, HEALTHY] * 3, [50] * 9, [], ""),  # it wins for two ticks at a time
         ([WINNING] * (PATIENCE + 2), [50] * (PATIENCE + 2), [PATIENCE - 1], "discriminator has won.* --augment"),
         ([HEALTHY] * 5, [50, 5, 5, 50, 5], [1, 4], "collapsed"),
         ([rows(loss_d=400.0)], [50], [0], "explode.* --lr"),
         ([rows(loss_g=-90.0)], [50], [0], "explode"),
         ([rows(loss_g=float("inf"))], [50], [0], "explode"),
         ([[]], [50], [], ""),
-    ],
-    ids=[
-        "healthy",
-        "two lost ticks",
-        "D wins",
-        "collapsed, well, collapsed",
-        "loss_d",
-        "loss_g",
-        "infinite",
-        "no rows",
     ],
 )
 def test_an_illness_is_named_with_what_helps_when_it_begins(ticks, spreads, ill, named):

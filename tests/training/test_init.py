@@ -10,7 +10,7 @@ import torch
 from dcgan.checkpoint import CheckpointError, load_checkpoint
 from dcgan.hub.card import complete_card
 from dcgan.training.command import build_parser, choose_settings
-from tests.training.tiny import TINY_FLAGS, contents, same_end, train_tiny, trained
+from tests.training.tiny import TINY_FLAGS, contents, train_tiny, trained
 
 BASE_TERMS, OWN_TERMS = "cc-by-4.0", "mit"
 FLAGS = ["--batch-size=8", "--workers=0", "--ngpu=0"]  # sizes are those of the checkpoint
@@ -99,14 +99,6 @@ def test_resuming_with_another_checkpoint_to_begin_from_is_refused_and_with_the_
         line = refusal("train", "--resume", "--out", run, "--init", init, "--max-images=24")
         assert why in line and "leave it out" in line
     assert trained(run, "--resume", "--init", base, "--max-images=24").images_seen == 24
-
-
-def test_a_run_in_two_parts_is_one_in_a_single_part(base, tmp_path):
-    init = load_checkpoint(base)
-    whole = train_tiny(tmp_path / "a" / "run", model=init.model, init=init, ema=1000, tick=16, max_images=32)
-    train_tiny(tmp_path / "b" / "run", model=init.model, init=init, ema=1000, tick=16, max_images=16)
-    part = train_tiny(tmp_path / "b" / "run", True, model=init.model, ema=1000, tick=16, max_images=32)
-    assert same_end(part, whole)
 
 
 @pytest.mark.parametrize("init", [{}, {"data": {}}, {"data": {}, "images_seen": "8"}, {"data": 3, "images_seen": 8}])

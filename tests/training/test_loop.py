@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dcgan.checkpoint import load_checkpoint
 from dcgan.device import find_device
-from dcgan.training import command, schedule
+from dcgan.training import schedule
 from dcgan.training.augment import ALTERATIONS
 from dcgan.training.config import RECIPES, TrainConfig, configure
 from dcgan.training.distributed import Ranks, join
@@ -38,6 +38,7 @@ from tests.training.tiny import (
     settings,
     state,
     train_tiny,
+    trained,
 )
 
 LINE = re.compile(
@@ -115,19 +116,16 @@ def test_a_step_that_leaves_no_numbers_stops_the_run_which_goes_on_at_a_lower_ra
     assert [row["images_seen"] for row in rows(run)] == list(range(8, 97, 8))
 
 
-def test_the_run_remembers_the_rate_that_it_goes_on_with(tmp_path, photos, steps, capsys):
-    flags = ["--dataroot", str(photos), "--lr-d", "0.004", "--lr", "0.002", "--recipe", "dcgan", "--epochs", "1"]
-    run = tmp_path / "run"
+def test_the_run_remembers_the_rate_that_it_goes_on_with(tmp_path, photos, steps, refusal):
+    run, flags = tmp_path / "run", ["--lr-d=0.004", "--lr=0.002", "--recipe=dcgan", "--epochs=1", *TINY_FLAGS]
     steps.after[2] = break_losses
-    assert command.main([*flags, *TINY_FLAGS, "--out", str(run)]) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
+    line = refusal("train", "--dataroot", photos, "--out", run, *flags)
     assert line.startswith("train.py: after ")
     assert line.endswith("--resume --lr 0.001 --lr-d 0.002")
     steps.after.clear()
-    assert command.main(["--out", str(run), *line[line.index("--resume") :].split()]) == 0
-    assert command.main(["--out", str(run), "--resume", "--epochs", "2"]) == 0
+    trained(run, *line[line.index("--resume") :].split())
+    assert trained(run, "--resume", "--epochs=2").config["train"]["lr"] == 0.001
     assert steps.rates[-1] == (0.001, 0.002)
-    assert load_checkpoint(run).config["train"]["lr"] == 0.001
 
 
 def test_the_doctor_is_heard_during_a_run(tmp_path, monkeypatch, capsys):
@@ -208,20 +206,21 @@ def test_a_library_that_fails_costs_a_row_of_its_curves_and_nothing_else(tmp_pat
 
 # A whole run
 
+TUTORIALS = ["--recipe=dcgan", "--epochs=11", "--tick=100", *TINY_FLAGS]
+
 
 @pytest.fixture(scope="module")
 def finished(photos, tmp_path_factory) -> tuple[Path, str]:
     """A run of the tutorial's recipe over 11 epochs of 40 photos, and what it printed."""
     run = tmp_path_factory.mktemp("finished") / "run"
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        flags = ["--recipe", "dcgan", "--epochs", "11", "--tick", "100", *TINY_FLAGS]
-        assert command.main(["--dataroot", str(photos), "--out", str(run), *flags]) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        trained(run, "--dataroot", photos, *TUTORIALS)
     return run, out.getvalue()
 
 
 def test_a_run_writes_a_checkpoint_the_tutorials_figures_and_its_history(finished):
-    run, _ = finished
+    run, out = finished
+    assert f"app.py --checkpoints {run}" in out.splitlines()[-1]
     figures = {"training_images.png", "loss.png", "real_vs_fake.png"}
     others = {"progress.webp", "checkpoint", "history.jsonl", "snapshots", "state"}
     assert {path.name for path in run.iterdir()} == figures | others
@@ -296,11 +295,10 @@ def test_the_dcgan_recipe_keeps_the_generator_as_trained_and_the_best_one_the_av
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, photos, tmp_path):
     run, _ = finished
-    flags = ["--recipe", "dcgan", "--epochs", "11", "--tick", "100", *TINY_FLAGS, "--dataroot", str(photos)]
-    assert command.main([*flags, "--out", str(tmp_path / "run")]) == 0
+    trained(tmp_path / "run", "--dataroot", photos, *TUTORIALS)
     assert contents(tmp_path / "run" / "checkpoint") == contents(run / "checkpoint")
     assert identical(state(tmp_path / "run"), state(run))
-    assert command.main([*flags, "--out", str(tmp_path / "other"), "--seed", "1"]) == 0
+    trained(tmp_path / "other", "--dataroot", photos, *TUTORIALS, "--seed=1")
     assert not identical(state(tmp_path / "other")["networks"], state(run)["networks"])
 
 

@@ -35,14 +35,6 @@ def gradients(loss: str, real: Tensor, fake: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_d_raises_reals_and_lowers_fakes_and_g_raises_fakes(loss):
-    by_real, by_fake, by_generator = gradients(loss, torch.tensor([0.5, -0.5, 0.25]), torch.tensor([0.5, 0.25, 0.75]))
-    assert (by_real < 0).all()
-    assert (by_fake > 0).all()
-    assert (by_generator < 0).all()
-
-
-@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("size", [100.0, -100.0])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_losses_and_gradients_are_finite_fp32_at_large_logits_of_any_precision(loss, size, kind):

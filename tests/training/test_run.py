@@ -20,7 +20,7 @@ from PIL import Image
 
 from dcgan import checkpoint
 from dcgan.checkpoint import load_checkpoint
-from dcgan.training import command, figures, loop, schedule
+from dcgan.training import figures, loop, schedule
 from dcgan.training import run as run_folder
 from dcgan.training.networks import Networks
 from dcgan.training.resume import TrainingError, restore
@@ -37,6 +37,7 @@ from tests.training.tiny import (
     settings,
     state,
     train_tiny,
+    trained,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +114,7 @@ STOPPED = {"Ctrl-C": ("signal", int(signal.SIGINT)), "SIGTERM": ("signal", int(s
 @pytest.fixture(scope="module")
 def unbroken(photos, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("unbroken") / "run"
-    assert command.main(["--dataroot", str(photos), "--out", str(run), *UNBROKEN]) == 0
+    trained(run, "--dataroot", photos, *UNBROKEN)
     return run
 
 
@@ -132,7 +133,7 @@ def broken(unbroken, photos, tmp_path_factory) -> tuple[Path, dict[str, int]]:
 def test_a_killed_run_goes_on_to_where_an_unbroken_one_ends_bit_for_bit(broken, unbroken, end):
     folder, codes = broken
     assert codes[end] == -signal.SIGKILL
-    assert command.main(["--out", str(folder / end / "run"), "--resume"]) == 0
+    trained(folder / end / "run", "--resume")
     assert same_end(folder / end / "run", unbroken)
 
 
@@ -144,16 +145,15 @@ def test_a_stopped_run_saves_exits_with_0_and_goes_on_bit_for_bit(broken, unbrok
     assert seen(run) == 6 * 8
     assert (run / "progress.webp").is_file() == (end == "Ctrl-C"), "after SIGTERM there is no time for figures"
     assert leftovers(run) == []
-    assert command.main(["--out", str(run), "--resume"]) == 0
+    trained(run, "--resume")
     assert identical(state(run), state(unbroken))
     assert rows(run) == rows(unbroken)
     for name in ("generator.safetensors", "discriminator.safetensors", "history.jsonl", "config.json"):
         assert (run / "checkpoint" / name).read_bytes() == (unbroken / "checkpoint" / name).read_bytes()
 
 
-@pytest.mark.parametrize("d_norm", ["batch", "spectral"])
-def test_a_run_in_two_parts_is_one_in_a_single_part_with_the_tutorials_short_last_batches(tmp_path, d_norm):
-    choice = {"model": replace(TINY, d_norm=d_norm), "r1": 1.0, "flip": True, "drop_last": False}
+def test_a_run_in_two_parts_is_one_in_a_single_part_with_the_tutorials_short_last_batches(tmp_path):
+    choice = {"model": replace(TINY, d_norm="spectral"), "r1": 1.0, "flip": True, "drop_last": False}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train_tiny(whole, max_images=130, **choice)
     train_tiny(parts, max_images=50, **choice)
@@ -351,15 +351,12 @@ def test_a_state_cut_anywhere_or_with_any_bit_flipped_is_refused_and_nothing_of_
                 assert identical(nets.state_dict(), before)
 
 
-def test_a_second_training_into_a_run_folder_is_refused_and_the_first_goes_on(tmp_path, photos, steps, capsys):
-    run, codes = tmp_path / "run", []
-    flags = ["--dataroot", str(photos), "--out", str(run), "--max-images", "24", *TINY_FLAGS]
-    steps.before[1] = lambda: codes.append(command.main(["--out", str(run), "--resume"]))
-    assert command.main(flags) == 0
-    assert codes == [2]
-    assert f"train.py: another training writes to '{run}'" in capsys.readouterr().err
-    assert seen(run) == 24
-    assert command.main([*flags, "--resume", "--max-images", "32"]) == 0, "the folder is free again"
+def test_a_second_training_into_a_run_folder_is_refused_and_the_first_goes_on(tmp_path, photos, steps, refusal):
+    run, lines = tmp_path / "run", []
+    steps.before[1] = lambda: lines.append(refusal("train", "--out", run, "--resume"))
+    assert trained(run, "--dataroot", photos, "--max-images=24", *TINY_FLAGS).images_seen == 24
+    assert lines[0].startswith(f"train.py: another training writes to '{run}'")
+    trained(run, "--resume", "--max-images=32")  # the folder is free again
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -367,9 +364,7 @@ def test_photos_in_a_folder_whose_name_is_not_utf_8_are_trained_on(tmp_path, pho
     folder = shutil.copytree(photos, Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")))
     for run, name in ((folder / "run \udcff", "run \ufffd"), (Path(), tmp_path.name)):
         monkeypatch.chdir(tmp_path)
-        flags = ["--dataroot", str(folder), "--out", str(run), "--max-images", "8", *TINY_FLAGS]
-        assert command.main([*flags, "--data-license", "\udcff"]) == 0
-        assert command.main(["--out", str(run), "--resume", "--max-images", "16"]) == 0
-        checkpoint = load_checkpoint(run)
+        trained(run, "--dataroot", folder, "--max-images=8", *TINY_FLAGS, "--data-license", "\udcff")
+        checkpoint = trained(run, "--resume", "--max-images=16")
         assert (checkpoint.images_seen, checkpoint.name, checkpoint.data["name"]) == (16, name, "caf\ufffd")
         assert checkpoint.card.count("\ufffd") == 2 + name.count("\ufffd")

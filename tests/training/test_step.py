@@ -19,6 +19,7 @@ from dcgan.training.config import RECIPES, configure
 from dcgan.training.losses import LOSSES
 from dcgan.training.networks import Networks
 from dcgan.training.step import adversarial_step
+from tests.tiny import tutorial_nets
 from tests.training.tiny import TINY, identical, in_memory, settings, state, train_tiny
 
 SMALL = ModelConfig(nz=20, ngf=8, ndf=8)  # the tutorial's layers, narrower
@@ -60,7 +61,7 @@ def tutorial_steps(
     return steps
 
 
-def test_the_dcgan_recipe_is_the_tutorials_loop(tutorial_nets, tmp_path, monkeypatch):
+def test_the_dcgan_recipe_is_the_tutorials_loop(tmp_path, monkeypatch):
     """Twenty steps of `train` replayed by the tutorial's own code, on the same weights, batches and noise.
 
     In float64: in float32 Adam's first steps, which depend on a gradient's sign alone, make rounding grow tenfold a
