@@ -2,6 +2,7 @@
    trigger("card", {checkpoint: name, language}) asks for another one. */
 
 import { latest, ofCheckpoint } from "./engine.js";
+import { latentSum, seedLatent } from "./latents.js";
 import { opinionMeter } from "./opinion.js";
 import {
   bitmap, button, cut, div, figure, largeFace, language, make, paint, pickable, randomSeed, slider, someSeeds, spelled, svg,
@@ -61,7 +62,7 @@ const live = (title, sentence, parts, open) => ({
 /* A large face, and a function that shows the face of a state in it. */
 function faceOf(engine, label, painted = () => {}) {
   const large = largeFace(label);
-  const draw = latest((face) => engine.face(face), ({ picture }, face) => {
+  const draw = latest(engine.face, ({ picture }, face) => {
     paint(large.canvas, picture);
     picture.close();
     large.show();
@@ -86,15 +87,15 @@ function numbers(engine) {
     draw({ checkpoint: checkpoint.name, origin: z });
   }
 
-  const others = () => engine.latent({ seed: randomSeed() }, checkpoint.nz);
+  const others = () => seedLatent(randomSeed(), checkpoint.nz);
   const another = (i) => i < z.length && show(z.map((value, j) => (i === j ? others()[i] : value)));
   return live(t("A face is numbers"), t("Nothing else goes into the generator. Click one of them for another."),
     [grid, large.element, button(t("Other numbers"), () => show(others()))], (summary) => {
       checkpoint = summary;
       const rows = Math.ceil(summary.nz / IN_A_ROW);
       [board.width, board.height] = [IN_A_ROW, rows];
-      grid.replaceChildren(pickable(board, IN_A_ROW, rows, (i) => t("Another number {n}", { n: i + 1 }), another));
-      show(engine.latent({ seed: summary.seeds[0] ?? 0 }, summary.nz));
+      grid.replaceChildren(pickable(board, IN_A_ROW, rows, (i) => t("Another number {n}", { n: i + 1 }), another).element);
+      show(seedLatent(summary.seeds[0] ?? 0, summary.nz));
     });
 }
 
@@ -120,7 +121,7 @@ function duel(engine) {
     if (clean) spoil(share);
   });
   const other = (seed) => {
-    face = { ...face, seed, truncation: 1, edits: {}, directions: {}, walk: [] };
+    face = { ...face, seed };
     draw(face);
   };
   const figure = live(t("The duel"), t("The discriminator judges what the generator made. Spoil the face, and see whether it notices."),
@@ -138,7 +139,7 @@ function walk(engine) {
   const large = largeFace(t("A face on the way"));
   let [checkpoint, sheet] = [null, null];
   const position = slider(t("From one face to another"), { min: 0, max: STEPS - 1, value: (STEPS - 1) / 2 }, show);
-  const load = latest((wanted) => engine.path(wanted), (path) => {
+  const load = latest(engine.path, (path) => {
     sheet = path;
     show(Number(position.value));
   }, () => {});
@@ -160,10 +161,9 @@ function walk(engine) {
 function sum(engine) {
   const { large, draw } = faceOf(engine, t("The sum of the faces"));
   const terms = div("terms");
-  let checkpoint = null;
 
   const add = latest(async ({ name, seeds }) => ({
-    origin: await engine.arithmetic(name, ...seeds.map((seed) => [seed])),
+    origin: latentSum(...(await engine.latents(name, seeds)).map((z) => [z])),
     sheet: await engine.sheet(name, seeds, seeds.length),
   }), ({ origin, sheet }, { name, seeds }) => {
     const pictures = seeds.map((_, i) => thumb(cut(sheet, seeds.length, i), t("Another face {n}", { n: i + 1 }),
@@ -174,8 +174,7 @@ function sum(engine) {
   }, () => {});
 
   return live(t("The sum"), t("Faces can be added and taken away, as numbers can. Click one for another."), [terms, large.element], (summary) => {
-    checkpoint = summary;
-    add({ name: checkpoint.name, seeds: summary.seeds.length > 6 ? summary.seeds.slice(4, 7) : [4, 5, 6] });
+    add({ name: summary.name, seeds: summary.seeds.length > 6 ? summary.seeds.slice(4, 7) : [4, 5, 6] });
   });
 }
 

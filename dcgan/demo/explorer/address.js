@@ -15,19 +15,23 @@ const inHub = parent !== window && document.referrer.startsWith(`${HUB}/`);
 export const shareable = (space) =>
   inHub && space ? `${HUB}/spaces/${space}${location.hash}` : location.href;
 
+/* What a face is like in all that it leaves out. */
+export const PLAIN = {
+  seed: 0, truncation: 1, edits: {}, directions: {}, walk: [], origin: null, shift: null, moment: null, units: {},
+};
+
 export const MAX_TRUNCATION = 2; // as in face_spec.py, and so are the next two
 export const MAX_WALK = 50;
 const MAX_Z = 6;
 const MAX_FACTOR = 10; // of a channel
 
 /* A face as part of an address. */
-export function link({ checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment, units = {} }) {
-  const pairs = (values) => Object.entries(values).map(([key, value]) => `${key}:${value}`).join(",");
+export function link(face) {
+  const { checkpoint, seed, truncation, edits, directions, walk, origin, shift, moment, units } = { ...PLAIN, ...face };
+  const pairs = (values) => Object.entries(values).map((pair) => pair.join(":")).join(",");
   const short = (values) => (values ?? []).map((value) => Math.round(value * 100)).join("."); // a hundred numbers, briefly
-  const rest = {
-    z: pairs(edits), d: pairs(directions), w: walk.join("."), o: short(origin), s: short(shift), t: String(moment ?? ""),
-    u: pairs(units),
-  };
+  const [w, t] = [walk.join("."), String(moment ?? "")];
+  const rest = { z: pairs(edits), d: pairs(directions), w, o: short(origin), s: short(shift), t, u: pairs(units) };
   const there = Object.entries(rest).filter(([, value]) => value !== "");
   return new URLSearchParams({ face: checkpoint, seed, truncation, ...Object.fromEntries(there) }).toString();
 }
@@ -104,8 +108,5 @@ export function writeTab(tab) {
   write("replaceState", tab, values.toString());
 }
 
-/* Show a face in Explore. What is left out of it is as in the plain face of a seed. */
-export function openInExplore(face) {
-  const plain = { seed: 0, truncation: 1, edits: {}, directions: {}, walk: [] };
-  location.hash = link({ ...plain, ...face }); // whoever shows faces and tabs follows it
-}
+/* Show a face in Explore: whoever shows faces and tabs follows the address. */
+export const openInExplore = (face) => (location.hash = link(face));

@@ -1,32 +1,31 @@
 /* What draws the faces of all components of a page: a worker in the browser and, until that has its weights or where it
-   cannot run, the server. A face is what address.js describes; where several are taken, a seed may stand for one.
+   cannot run, the server. A face is what address.js describes, the rest as in PLAIN; where several are taken, all are of
+   one moment, and a seed may stand for a face. `checkpoint` is a name.
 
    ready                        -> when the worker has the first checkpoint's weights; rejected where it cannot draw
-   open(name)                   -> the summary of a checkpoint, as checkpoint.json has it; "": of the first one
-   latent(face, nz)             -> [nz] the z before truncation and edits, no promise
+   status                       an element that says why the server has to draw, or is waited for
+   open(checkpoint)             -> its summary, as checkpoint.json has it; "": of the first one
    face(face)                   -> {picture: ImageBitmap}
-   around(face)                 -> {sheet: ImageBitmap of the neighbours in a row, numbers: what leads to each}
    sheet(checkpoint, faces, columns) -> ImageBitmap of faces row by row
-   path({checkpoint, faces, kind, frames, loop}) -> {sheet: ImageBitmap, columns, count}
+   path({checkpoint, faces, kind, frames, loop}) -> {sheet: ImageBitmap of the faces on the way, columns, count}
+   latents(checkpoint, faces)   -> [z]
    ranking(checkpoint)          -> [nz] dimensions, the most effective first
-   slider(checkpoint, having, lacking) -> [nz] a direction from faces that have a trait and faces that lack it
-   arithmetic(checkpoint, start, minus, plus) -> [nz] the mean of some faces, less a mean, and a mean added
+   signal(checkpoint)           -> [nz][nz] how far the latents with a trait lie from those without, as a covariance
    inside(face)                 -> [{channels: [number], maps: ImageData of these in a row} of each layer of the generator]
    judge(checkpoint, pictures)  -> the discriminator's logits of canvases of faces; null where there is none
    rivals(checkpoint)           -> {logits of other pictures, among: "reals" or "fakes"}
    replay(checkpoint)           -> {frames: [images seen], pictures: [address of each], curves: {name: [value]}}
    reals(checkpoint)            -> {sheet: ImageBitmap of real images, eight in a row, count, note: a sentence}, or null
-   onStatus(listener)           -> listener(line) hears why the server has to draw, or is waited for; "" when that is over
 
    A refusal is an Error whose message is for the visitor. */
 
-import { MAX_WALK } from "./address.js";
-import { NEIGHBOURS, latentPath, latentSum, stateLatent, traitDirection, walkedLatent } from "./latents.js";
+import { PLAIN } from "./address.js";
+import { faceLatent, latentPath } from "./latents.js";
 import { startPainter } from "./painter.js";
-import { bitmap, t } from "./parts.js";
+import { bitmap, messageLine, t } from "./parts.js";
 import { asking, lookOut, whenAnswering } from "./server.js";
 
-const SHEET_COLUMNS = 8;
+const COLUMNS = 8; // of a path's sheet
 const MOST = 64; // faces that the server draws at once
 const SETTLED = 10_000; // milliseconds after which a page was whole
 const SURVEYED = 8; // faces by which a layer's channels are chosen
@@ -48,6 +47,8 @@ export const ofCheckpoint = (build) => async (root, { value, server, trigger }) 
 };
 
 function createEngine(server) {
+  let failure = null; // of the worker
+  const { element: status, say: tell } = messageLine("status");
   const painter = startPainter((error) => {
     failure = error && error.message;
     if (error) return;
@@ -56,13 +57,9 @@ function createEngine(server) {
   });
   const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE));
   const opened = new Map(); // index of a checkpoint: promise of {index} and its checkpoint.json
-  const listeners = [];
-  let failure = null; // of the worker
-  let status = "";
-  const tell = (line) => line !== status && listeners.forEach((listener) => listener((status = line)));
   const address = (index, file) => new URL(`${index}/${file}`, import.meta.url).href;
   const weightsAt = ({ index }, moment) =>
-    address(index, moment == null ? "generator.safetensors" : `moments/${moment}.safetensors`);
+    address(index, moment === null ? "generator.safetensors" : `moments/${moment}.safetensors`);
 
   async function fetched(index) {
     const response = await fetch(address(index, "checkpoint.json")).catch(() => null);
@@ -91,9 +88,13 @@ function createEngine(server) {
     return name ? knownAt(Math.max(0, first.summary.names.indexOf(name))) : first;
   }
 
-  /* Draw the first of some latents or, where the server draws, the first 64 of them -> [{picture}] */
-  async function draw(about, { moment, units = {} }, latents) {
+  const whole = (face) => ({ ...PLAIN, ...(typeof face === "number" ? { seed: face } : face) });
+  const latentsOf = ({ summary, directions }, faces) => faces.map((face) => faceLatent(whole(face), summary.nz, directions));
+
+  /* Draw the first of some faces or, where the server draws, the first 64 of them -> [{picture}] */
+  async function draw(about, faces) {
     const { name, size } = about.summary;
+    const { moment, units } = whole(faces[0]);
     const file = weightsAt(about, moment);
     if (!painter.has(file)) {
       const loading = painter.load(file);
@@ -102,20 +103,21 @@ function createEngine(server) {
     const here = painter.has(file);
     tell(here ? "" : failure ? t("The server draws, since this browser cannot: {error}", { error: failure })
       : t("The server draws until the generator is here."));
+    const latents = latentsOf(about, faces.slice(0, here ? 1 : MOST));
     if (here) return [await painter.send({ task: "draw", address: file, z: latents[0], units })];
-    const few = latents.slice(0, MOST);
-    const { picture } = await server.draw({ checkpoint: name, moment, latents: few.map((z) => [...z]) });
+    const { picture } = await server.draw({ checkpoint: name, moment, latents: latents.map((z) => [...z]) });
     const row = await bitmap(picture);
-    return Promise.all(few.map(async (_, i) => ({ picture: await createImageBitmap(row, i * size, 0, size, size) })));
+    return Promise.all(latents.map(async (_, i) => ({ picture: await createImageBitmap(row, i * size, 0, size, size) })));
   }
 
-  /* Latents as a sheet; the worker draws one at a time: a slider that is moved meanwhile waits for one face and not for all. */
-  async function drawSheet(about, face, latents, columns) {
+  /* The worker draws one face at a time: a slider that is moved meanwhile waits for one and not for all. */
+  async function sheet(checkpoint, faces, columns) {
+    const about = await known(checkpoint);
     const { size } = about.summary;
-    const canvas = new OffscreenCanvas(columns * size, Math.ceil(latents.length / columns) * size);
+    const canvas = new OffscreenCanvas(columns * size, Math.ceil(faces.length / columns) * size);
     const context = canvas.getContext("2d");
-    for (let i = 0; i < latents.length; ) {
-      for (const { picture } of await draw(about, face, latents.slice(i))) {
+    for (let i = 0; i < faces.length; ) {
+      for (const { picture } of await draw(about, faces.slice(i))) {
         context.drawImage(picture, (i % columns) * size, Math.floor(i / columns) * size);
         picture.close();
         i++;
@@ -124,67 +126,45 @@ function createEngine(server) {
     return canvas.transferToImageBitmap();
   }
 
-  const plain = { truncation: 1, edits: {}, directions: {} };
-  const latentOf = (about, face) =>
-    stateLatent({ ...plain, ...(typeof face === "number" ? { seed: face } : face) }, about.summary.nz, about.directions);
-  const latentsOf = (about, faces) => faces.map((face) => latentOf(about, face));
+  async function path({ checkpoint, faces, kind, frames, loop }) {
+    const latents = latentPath(latentsOf(await known(checkpoint), faces), frames, kind === "spherical", loop);
+    return { sheet: await sheet(checkpoint, latents.map((origin) => ({ origin })), COLUMNS), columns: COLUMNS, count: frames };
+  }
+
+  async function inside(face) {
+    const about = await known(face.checkpoint);
+    const files = [null, face.moment].map((moment) => weightsAt(about, moment));
+    await Promise.all(files.map(painter.load)); // no face waits for them
+    const survey = { latents: latentsOf(about, [...Array(SURVEYED).keys()]), count: CHANNELS };
+    about.strongest ??= painter.send({ task: "strongest", address: files[0], ...survey });
+    about.strongest.catch(() => delete about.strongest);
+    const [[z], channels] = [latentsOf(about, [face]), await about.strongest];
+    const maps = await painter.send({ task: "maps", address: files[1], z, units: face.units, channels });
+    return maps.map((one, i) => ({ channels: channels[i], maps: one }));
+  }
+
+  async function judge(checkpoint, canvases) {
+    const { index, summary } = await known(checkpoint);
+    if (!summary.discriminator) return null;
+    const context = new OffscreenCanvas(summary.size, summary.size).getContext("2d", { willReadFrequently: true });
+    const pictures = canvases.map((canvas) => {
+      context.drawImage(canvas, 0, 0, summary.size, summary.size); // own photos may be of another checkpoint's size
+      return context.getImageData(0, 0, summary.size, summary.size);
+    });
+    return painter.send({ task: "judge", address: address(index, "discriminator.safetensors"), pictures });
+  }
 
   const ready = painter.load(address(0, "generator.safetensors")); // in the background, as soon as the page is open
   ready.catch(() => {});
   return {
-    ready,
-    open: async (name) => (await known(name)).summary,
-    latent: (face, nz) => [...walkedLatent(face, nz)],
-    face: async (face) => {
-      const about = await known(face.checkpoint);
-      const [drawn] = await draw(about, face, [latentOf(about, face)]);
-      return drawn;
-    },
-    around: async (face) => {
-      const about = await known(face.checkpoint);
-      const numbers = Array.from({ length: NEIGHBOURS }, (_, i) => NEIGHBOURS * face.walk.length + i);
-      const faces = numbers.map((number) => ({ ...face, walk: [...face.walk, number].slice(-MAX_WALK) }));
-      return { sheet: await drawSheet(about, face, latentsOf(about, faces), NEIGHBOURS), numbers };
-    },
-    sheet: async (checkpoint, faces, columns) => {
-      const about = await known(checkpoint);
-      return drawSheet(about, {}, latentsOf(about, faces), columns);
-    },
-    path: async ({ checkpoint, faces, kind, frames, loop }) => {
-      const about = await known(checkpoint);
-      const latents = latentPath(latentsOf(about, faces), frames, kind === "spherical", loop);
-      return { sheet: await drawSheet(about, {}, latents, SHEET_COLUMNS), columns: SHEET_COLUMNS, count: frames };
-    },
+    ready, status, sheet, path, inside, judge,
+    open: async (checkpoint) => (await known(checkpoint)).summary,
+    face: async (face) => (await draw(await known(face.checkpoint), [face]))[0],
+    latents: async (checkpoint, faces) => latentsOf(await known(checkpoint), faces),
     ranking: async (checkpoint) => (await known(checkpoint)).ranking ?? server.ranking({ checkpoint }),
-    slider: async (checkpoint, having, lacking) => {
+    signal: async (checkpoint) => {
       const about = await known(checkpoint);
-      about.signal ??= await server.signal({ checkpoint });
-      return traitDirection(latentsOf(about, having), latentsOf(about, lacking), about.signal);
-    },
-    arithmetic: async (checkpoint, ...parts) => {
-      const about = await known(checkpoint);
-      return latentSum(...parts.map((faces) => latentsOf(about, faces)));
-    },
-    inside: async (face) => {
-      const about = await known(face.checkpoint);
-      const files = [null, face.moment].map((moment) => weightsAt(about, moment));
-      await Promise.all(files.map(painter.load)); // no face waits for them
-      const survey = { latents: latentsOf(about, [...Array(SURVEYED).keys()]), count: CHANNELS };
-      about.strongest ??= painter.send({ task: "strongest", address: files[0], ...survey });
-      about.strongest.catch(() => delete about.strongest);
-      const [z, channels] = [latentOf(about, face), await about.strongest];
-      const maps = await painter.send({ task: "maps", address: files[1], z, units: face.units, channels });
-      return maps.map((one, i) => ({ channels: channels[i], maps: one }));
-    },
-    judge: async (checkpoint, pictures) => {
-      const { index, summary } = await known(checkpoint);
-      if (!summary.discriminator) return null;
-      const context = new OffscreenCanvas(summary.size, summary.size).getContext("2d", { willReadFrequently: true });
-      const pixels = (canvas) => {
-        context.drawImage(canvas, 0, 0, summary.size, summary.size); // own photos may be of another checkpoint's size
-        return context.getImageData(0, 0, summary.size, summary.size);
-      };
-      return painter.send({ task: "judge", address: address(index, "discriminator.safetensors"), pictures: pictures.map(pixels) });
+      return (about.signal ??= await server.signal({ checkpoint }));
     },
     rivals: async (checkpoint) => {
       const about = await known(checkpoint);
@@ -201,7 +181,6 @@ function createEngine(server) {
       if (reals) reals.sheet ??= await bitmap(address(index, "reals.webp"));
       return reals ?? null;
     },
-    onStatus: (listener) => listeners.push(listener),
   };
 }
 
@@ -210,7 +189,7 @@ export const discard = (answer) => Object.values(answer).forEach((value) => valu
 
 /* Latest wins: returns a function that takes a state, of which there may be many a second. One request is made at a
    time, or, where answers are quick, two, so that the worker has the next face to draw while one is painted; of the
-   states that come meanwhile the last is next. One that fails for want of a server is made again later. */
+   states that come meanwhile the last is next. One that fails is made again when that may help. */
 export function latest(request, show, fail) {
   let [last, wanted, asked, shown, busy, took] = [null, null, 0, 0, 0, QUICK];
   return async function ask(state) {

@@ -35,10 +35,12 @@ FIRST_SCRIPTS = (
     "inside",
     "latents",
     "opinion",
+    "own_sliders",
     "painter",
     "parts",
     "provenance",
     "server",
+    "sliders",
 )
 
 

@@ -1,14 +1,16 @@
 /* A look inside the generator: what some channels of each layer answer to a face, which can be switched off or made
    stronger, to see what they paint: a toy of Bau et al. 2019, GAN Dissection. */
 
-import { discard, latest } from "./engine.js";
-import { button, div, figure, hint, make, messageLine, paint, pickable, t } from "./parts.js";
+import { latest } from "./engine.js";
+import { button, calmed, cell, cut, div, figure, hint, make, messageLine, pickable, t } from "./parts.js";
 
-const FACTORS = { 1: 0, 0: 3, 3: 1 }; // of a channel: what a touch makes of it
-const SIGNS = { 0: "off", 3: "more" };
 const REST = 120; // milliseconds without a change, before it is drawn what a channel paints
-
-const meaning = { 0: t("switched off"), 1: t("as it is"), 3: t("three times as strong") };
+const FACTORS = { // of a channel
+  1: { sign: "", meaning: t("as it is"), next: 0 },
+  0: { sign: "×0", meaning: t("switched off"), next: 3 },
+  3: { sign: "×3", meaning: t("three times as strong"), next: 1 },
+};
+const factorOf = (factor) => FACTORS[factor] ?? { sign: "", meaning: `× ${factor}`, next: 1 }; // any, in a link
 
 function title(layer, layers, side) {
   const hidden = [t("the first idea"), t("where things go"), t("shapes")][Math.min(layer, 2)];
@@ -20,7 +22,7 @@ function title(layer, layers, side) {
 export function insideStrip(engine, put) {
   let face = null; // that is shown
   let probed = null; // the channel that is looked at
-  let [rows, shape, resting] = [[], "", 0];
+  let [rows, shape] = [[], ""];
   const layers = div("layers");
   const reset = button(t("As it was"), () => put({}));
   const painted = figure("painted", t("What it paints"));
@@ -35,20 +37,17 @@ export function insideStrip(engine, put) {
     answer.forEach(({ maps }, i) => rows[i].canvas.getContext("2d").putImageData(maps, 0, 0));
     layers.dataset.shown = JSON.stringify(shown.units);
     message.say("");
-  }, (error) => message.say(error.message));
+  }, message.fail);
 
   /* The face with a channel beside the one without it: what differs. */
   const probe = latest(async ({ units, ...rest }) => {
-    const strengths = [1, 0].map((on) => ({ ...units, [probed]: on * (units[probed] || 1) }));
-    const [whole, without] = await Promise.all(strengths.map((units) => engine.face({ ...rest, units })));
-    return { whole: whole.picture, without: without.picture };
-  }, (answer) => {
-    paint(painted, answer.whole);
-    const context = painted.getContext("2d");
+    const both = [1, 0].map((on) => ({ ...rest, units: { ...units, [probed]: on * (units[probed] || 1) } }));
+    return { sheet: await engine.sheet(rest.checkpoint, both, 2) };
+  }, ({ sheet }) => {
+    const context = cut(sheet, 2, 0, painted).getContext("2d");
     context.globalCompositeOperation = "difference";
-    context.drawImage(answer.without, 0, 0);
-    context.globalCompositeOperation = "source-over";
-    discard(answer);
+    context.drawImage(...cell(sheet, 2, 1), 0, 0, painted.width, painted.height);
+    sheet.close();
   }, () => {});
 
   /* The rows of another generator. */
@@ -58,35 +57,31 @@ export function insideStrip(engine, put) {
     shape = now;
     invitation.textContent = t("The generator paints a face in {n} steps, from coarse to fine. Each small picture is one of its brushes at work on this face. Touch one to switch it off, again to make it stronger, and see what it paints.", { n: answer.length });
     rows = answer.map(({ channels, maps: { width, height } }, i) => {
+      const units = channels.map((channel) => `${i}.${channel}`);
       const canvas = make("canvas", { width, height });
       const nameOf = (index) => t("Brush {n} of {side} × {side}", { n: index + 1, side: height });
-      const picked = (index) => {
-        const { [`${i}.${channels[index]}`]: factor = 1, ...others } = face.units;
-        const next = FACTORS[factor] ?? 1;
-        put(next === 1 ? others : { ...others, [`${i}.${channels[index]}`]: next });
-      };
-      const grid = pickable(canvas, channels.length, 1, nameOf, picked);
-      const cells = [...grid.querySelectorAll(".cell")];
-      cells.forEach((cell, index) => {
-        cell.onpointerenter = () => lookAt(`${i}.${channels[index]}`);
-        cell.addEventListener("focus", cell.onpointerenter);
+      const grid = pickable(canvas, channels.length, 1, nameOf, (index) => {
+        const { [units[index]]: factor = 1, ...others } = face.units;
+        const { next } = factorOf(factor);
+        put(next === 1 ? others : { ...others, [units[index]]: next });
       });
-      const mark = () => cells.forEach((cell, index) => {
-        const factor = face.units[`${i}.${channels[index]}`] ?? 1;
-        cell.dataset.mark = SIGNS[factor] ?? "";
-        cell.setAttribute("aria-label", `${nameOf(index)}, ${meaning[factor] ?? `× ${factor}`}`);
+      grid.cells.forEach((one, index) => {
+        one.onpointerenter = () => lookAt(units[index]);
+        one.addEventListener("focus", one.onpointerenter);
       });
-      grid.style.setProperty("--count", channels.length);
-      return { element: div("layer", div("caption", title(i, answer.length, height)), grid), canvas, mark };
+      const mark = () => grid.mark((index) => factorOf(face.units[units[index]] ?? 1));
+      grid.element.style.setProperty("--count", channels.length);
+      return { element: div("layer", div("caption", title(i, answer.length, height)), grid.element), canvas, mark };
     });
     layers.replaceChildren(...rows.map((row) => row.element));
     for (const row of rows) row.mark();
   }
 
+  const probeSoon = calmed(REST, () => probe(face));
+
   function lookAt(channel) {
     probed = channel;
-    clearTimeout(resting);
-    resting = setTimeout(() => probe(face), REST);
+    probeSoon();
   }
 
   function show(now) {

@@ -7,7 +7,7 @@ import { link, linkedFace } from "./address.js";
 import { film, filmKind, gif } from "./animation.js";
 import { latest, ofCheckpoint } from "./engine.js";
 import {
-  button, captioned, cell, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, paint, player,
+  button, captionedSlider, cell, choice, clamp, cut, div, hint, iconButton, largeFace, make, messageLine, paint, player,
   prefersStillness, randomSeed, save, seedField, slider, someSeeds, t, thumb,
 } from "./parts.js";
 import { packetOf } from "./provenance.js";
@@ -16,7 +16,7 @@ const MAX_STOPS = 8;
 const NAMES = { gif: "GIF", webp: "WebP", mp4: "MP4", webm: "WebM" };
 
 export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
-  const someone = (seed) => ({ seed, truncation: 1, edits: {}, directions: {}, walk: [] });
+  const someone = (seed) => ({ seed });
   let way = { checkpoint: checkpoint.name, faces: someSeeds(2, checkpoint.seeds).map(someone), kind: "spherical", frames: 16, loop: false };
   let shown = null; // the way that the sheet holds, and the sheet
   let position = 0; // 0 is the first face, 1 is the last, or with a loop the first again
@@ -37,8 +37,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
     if (next <= 0 || next >= 1) direction = next <= 0 ? 1 : -1;
     seek(clamp(next, 0, 1));
   });
-  const count = make("output");
-  const frames = slider(t("Frames between two faces"), { min: 4, max: 32, step: 4 }, (value) => change({ frames: value }));
+  const frames = captionedSlider(t("Frames between two faces"), { min: 4, max: 32, step: 4 }, (value) => change({ frames: value }));
   const add = button(t("Add a face"), () => change({ faces: [...way.faces, someone(randomSeed())] }));
   const addCurrent = button(t("Add the face of Explore"), () => {
     const linked = linkedFace(checkpoint.names);
@@ -52,39 +51,33 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
   const duration = () => (2 * legs(way)) / speed; // seconds from 0 to 1
   // Every face of the chain is a frame itself.
   const request = (wanted) => ({ ...wanted, frames: legs(wanted) * wanted.frames + (wanted.loop ? 0 : 1) });
+  const drawn = async (wanted) => ({ ...wanted, ...(await engine.path(request(wanted))) }); // a way with its sheet
 
-  const load = latest(
-    (wanted) => engine.path(request(wanted)),
-    (loaded, wanted) => {
-      shown?.sheet.close();
-      shown = { ...wanted, ...loaded };
-      const seeds = wanted.faces.map((face) => face.seed).join(" ");
-      canvas.dataset.shown = `${wanted.checkpoint} ${seeds} ${wanted.kind}${wanted.loop ? " loop" : ""} ${loaded.count}`;
-      fillStops();
-      seek(position);
-      message.say("");
-    },
-    (error) => message.say(error.message),
-  );
+  const load = latest(drawn, (loaded) => {
+    shown?.sheet.close();
+    shown = loaded;
+    const seeds = shown.faces.map((face) => face.seed).join(" ");
+    canvas.dataset.shown = `${shown.checkpoint} ${seeds} ${shown.kind}${shown.loop ? " loop" : ""} ${shown.count}`;
+    fillStops();
+    seek(position);
+    message.say("");
+  }, message.fail);
 
-  const download = (format, label) => {
-    const self = button(label, async () => {
-      self.disabled = true;
-      await message.attempt(async () => {
-        const [wanted, seconds] = [way, duration() * (way.loop ? 1 : 2)];
-        const file = server.animation ? await server.animation({ ...request(wanted), format, seconds }) : null;
-        const animation = file ? await (await fetch(file)).blob() : await animated(wanted, format, seconds);
-        save(animation, `${wanted.checkpoint}-${wanted.faces.map((face) => face.seed).join("-")}.${format}`);
-      });
-      self.disabled = false;
+  const download = (format) => button(t(`Download ${NAMES[format]}`), async ({ target }) => {
+    target.disabled = true;
+    await message.attempt(async () => {
+      const [wanted, seconds] = [way, duration() * (way.loop ? 1 : 2)];
+      const file = server.animation && (await server.animation({ ...request(wanted), format, seconds }));
+      const animation = file ? await (await fetch(file)).blob() : await animated(wanted, format, seconds);
+      save(animation, `${wanted.checkpoint}-${wanted.faces.map((face) => face.seed).join("-")}.${format}`);
     });
-    return self;
-  };
+    target.disabled = false;
+  });
 
   /* The same without a server, once there and back or round; the page goes on meanwhile. */
   async function animated(wanted, format, seconds) {
     const packet = packetOf(checkpoint.marks, link({ checkpoint: wanted.checkpoint, ...wanted.faces[0] }));
-    const whole = { ...wanted, ...(await engine.path(request(wanted))) };
+    const whole = await drawn(wanted);
     const picture = largeFace("");
     if (format !== "gif") {
       const show = (part) => paintAt(picture, whole, whole.loop ? part : 1 - Math.abs(2 * part - 1));
@@ -113,13 +106,12 @@ export const mount = ofCheckpoint((root, engine, checkpoint, server) => {
         choice(t("End"), [[false, t("There and back")], [true, t("Loop")]], false, (loop) => change({ loop })),
         choice(t("Speed"), [[0.5, "½×"], [1, "1×"], [2, "2×"]], speed, (value) => (speed = value))),
       hint(t("The curved way passes through likely faces only; the straight one cuts across faces that the generator seldom practised.")),
-      captioned(t("Frames between two faces"), count, frames),
-      div("bar wrap", ...formats.map((format) => download(format, t(`Download ${NAMES[format]}`)))))));
+      frames.element,
+      div("bar wrap", ...formats.map(download)))));
 
   function change(part) {
     way = { ...way, ...part };
-    frames.value = way.frames;
-    count.value = way.frames;
+    frames.set(way.frames, way.frames);
     add.disabled = addCurrent.disabled = way.faces.length >= MAX_STOPS;
     load(way);
   }

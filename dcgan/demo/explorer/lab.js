@@ -3,131 +3,112 @@
    value: {checkpoint: name} */
 
 import { linkedFace, openInExplore } from "./address.js";
-import { ofCheckpoint } from "./engine.js";
+import { latest, ofCheckpoint } from "./engine.js";
+import { latentSum, traitDirection } from "./latents.js";
+import { addSlider, ownSliders, removeSlider } from "./own_sliders.js";
 import {
-  button, cut, div, figure, hint, iconButton, keepSliders, make, messageLine, ownSliders, paint, pickable, randomSeed, save,
-  someSeeds, t, thumb,
+  button, cut, div, figure, hint, iconButton, make, messageLine, paint, pickable, randomSeed, save, someSeeds, t, thumb,
 } from "./parts.js";
-import { whenAnswering } from "./server.js";
 
 const SHEET = 24;
 const COLUMNS = 6;
 const MAX_NAME = 30; // letters
-const MARKS = ["", "has", "lacks"];
+const MARKS = { // of a face
+  "": { sign: "", meaning: t("not marked"), next: "+" },
+  "+": { sign: "+", meaning: t("has it"), next: "-" },
+  "-": { sign: "-", meaning: t("lacks it"), next: "" },
+};
 
 export const mount = ofCheckpoint((root, engine, checkpoint) => {
   const message = messageLine();
-  const slider = ownSlider(engine, attempt, () => checkpoint);
-  const sum = arithmetic(engine, attempt, () => checkpoint);
-  root.replaceChildren(div("explorer single lab", message.element, slider.element, sum.element));
-
-  /* Work whose failure is said; `again`: and which is done again when a server that was gone is back. */
-  async function attempt(work, again = false) {
-    const mine = checkpoint;
-    message.say("");
-    try {
-      await work(mine);
-    } catch (error) {
-      message.say(error.message);
-      if (again) whenAnswering(() => mine === checkpoint && attempt(work, again));
-    }
-  }
-
-  function open(summary) {
-    checkpoint = summary;
-    slider.open();
-    sum.open();
-  }
-
+  const sections = [ownSlider, arithmetic].map((build) => build(engine, message));
+  root.replaceChildren(div("explorer single lab", message.element, ...sections.map(({ element }) => element)));
+  const open = (summary) => sections.forEach((section) => section.open(summary));
   open(checkpoint);
   return open;
 });
 
-function draw(canvas, sheet, shown) {
+function draw(canvas, sheet, ...shown) {
   paint(canvas, sheet);
-  canvas.dataset.shown = shown;
+  canvas.dataset.shown = shown.join(" ");
   sheet.close();
 }
 
-function ownSlider(engine, attempt, now) {
-  let seeds = [];
-  let marks = new Map(); // seed: "has" or "lacks"; they stay when other faces are shown
+function ownSlider(engine, message) {
+  let checkpoint = null;
+  let seeds = []; // of the faces to mark
+  let marks = new Map(); // of seeds; they stay when other faces are shown
 
   const canvas = figure("sheet", t("Faces to mark"));
   const name = make("input", { className: "number", maxLength: MAX_NAME, value: t("my slider"), ariaLabel: t("Name of the slider") });
-  const count = make("p", { className: "hint", role: "status" });
-  const fit = button(t("Make the slider"), () => attempt(makeSlider), { className: "button primary" });
+  const count = hint("", { role: "status" });
+  const fit = button(t("Make the slider"), () => message.attempt(makeSlider), { className: "button primary" });
   const trial = figure("sheet", t("A face along the slider"), { hidden: true });
   const mine = make("ul", { className: "mine" });
-  const marked = (kind) => [...marks].filter(([, mark]) => mark === kind).map(([seed]) => seed);
+  const load = make("input", { type: "file", accept: ".json", "aria-label": t("Load a slider") });
+  load.onchange = () => message.attempt(loadSlider);
   const grid = pickable(canvas, COLUMNS, SHEET / COLUMNS, (index) => t("Mark face {n}", { n: index + 1 }), (index) => {
-    const next = MARKS[(MARKS.indexOf(marks.get(seeds[index]) ?? "") + 1) % MARKS.length];
-    if (next) marks.set(seeds[index], next);
-    else marks.delete(seeds[index]);
+    marks.set(seeds[index], markOf(index).next);
     showMarks();
   });
-  const cells = [...grid.querySelectorAll(".cell")];
-  const load = make("input", { type: "file", accept: ".json", "aria-label": t("Load a slider") });
-  load.onchange = () => attempt(loadSlider);
-  const otherFaces = (first) => attempt(async (checkpoint) => {
-    const wanted = someSeeds(SHEET, first ? checkpoint.seeds : []);
-    const sheet = await engine.sheet(checkpoint.name, wanted, COLUMNS);
-    if (checkpoint !== now()) return;
-    seeds = wanted;
-    draw(canvas, sheet, `${checkpoint.name} ${seeds.join(" ")}`);
-    showMarks();
-  }, true);
+
+  const showFaces = latest(async (wanted) => ({ sheet: await engine.sheet(wanted.name, wanted.seeds, COLUMNS) }),
+    ({ sheet }, wanted) => {
+      seeds = wanted.seeds;
+      draw(canvas, sheet, wanted.name, ...seeds);
+      showMarks();
+      message.say("");
+    }, message.fail);
+  const otherFaces = (first) => showFaces({ name: checkpoint.name, seeds: someSeeds(SHEET, first) });
+
+  const markOf = (index) => MARKS[marks.get(seeds[index]) ?? ""];
+  const marked = (wanted) => [...marks].filter(([, mark]) => mark === wanted).map(([seed]) => seed);
 
   function showMarks() {
-    const meanings = { "": t("not marked"), has: t("has it"), lacks: t("lacks it") };
-    cells.forEach((cell, i) => {
-      cell.dataset.mark = marks.get(seeds[i]) ?? "";
-      cell.setAttribute("aria-label", `${t("Mark face {n}", { n: i + 1 })}, ${meanings[cell.dataset.mark]}`);
-    });
-    count.textContent = t("{has} have it, {lacks} lack it", { has: marked("has").length, lacks: marked("lacks").length });
-    fit.disabled = marked("has").length < 2 || marked("lacks").length < 2;
+    grid.mark(markOf);
+    const [has, lacks] = [marked("+").length, marked("-").length];
+    count.textContent = t("{has} have it, {lacks} lack it", { has, lacks });
+    fit.disabled = has < 2 || lacks < 2;
   }
 
-  const same = (one, other) => one.name === other.name && one.checkpoint === other.checkpoint;
-  const without = (slider) => ownSliders().filter((one) => !same(one, slider));
-  const keep = (slider) => keepSliders([...without(slider), slider]);
-
-  async function makeSlider(checkpoint) {
-    const vector = await engine.slider(checkpoint.name, marked("has"), marked("lacks"));
-    const made = { name: name.value.trim() || t("my slider"), checkpoint: checkpoint.name, vector };
-    keep(made);
+  async function makeSlider() {
+    const of = checkpoint.name;
+    const [having, lacking] = [marked("+"), marked("-")];
+    const examples = await Promise.all([having, lacking].map((faces) => engine.latents(of, faces)));
+    const vector = traitDirection(...examples, await engine.signal(of));
+    const made = { name: name.value.trim() || t("my slider"), checkpoint: of, vector };
+    addSlider(made);
     // The first face that lacks the trait, and what the slider makes of it.
-    const at = (step) => ({ seed: marked("lacks")[0], shift: vector.map((value) => Math.round(1000 * step * value) / 1000) });
-    const sheet = await engine.sheet(checkpoint.name, [-3, -2, -1, 0, 1, 2, 3].map(at), 7);
-    if (checkpoint !== now()) return;
+    const at = (step) => ({ seed: lacking[0], shift: vector.map((value) => Math.round(1000 * step * value) / 1000) });
+    const sheet = await engine.sheet(of, [-3, -2, -1, 0, 1, 2, 3].map(at), 7);
+    if (of !== checkpoint.name) return;
     trial.hidden = false;
     draw(trial, sheet, made.name);
   }
 
-  async function loadSlider(checkpoint) {
+  async function loadSlider() {
     const [file] = load.files;
     load.value = "";
-    const found = await file.text().then(JSON.parse).catch(() => null);
-    const numbers = Array.isArray(found?.vector) && found.vector.every((value) => typeof value === "number");
-    const unit = numbers && Math.abs(Math.hypot(...found.vector) - 1) < 0.1;
-    if (!unit || typeof found.name !== "string" || !found.name.trim()) {
+    const { name, checkpoint: of, vector } = (await file.text().then(JSON.parse).catch(() => null)) ?? {};
+    const numbers = Array.isArray(vector) && vector.every((value) => typeof value === "number");
+    const unit = numbers && Math.abs(Math.hypot(...vector) - 1) < 0.1;
+    if (!unit || typeof name !== "string" || !name.trim()) {
       throw new Error(t("This file holds no slider: it is a JSON that Download made."));
     }
-    if (found.checkpoint !== checkpoint.name || found.vector.length !== checkpoint.nz) {
-      throw new Error(t("This slider belongs to the checkpoint {name}.", { name: found.checkpoint }));
+    if (of !== checkpoint.name || vector.length !== checkpoint.nz) {
+      throw new Error(t("This slider belongs to the checkpoint {name}.", { name: of }));
     }
-    keep({ name: found.name.trim().slice(0, MAX_NAME), checkpoint: found.checkpoint, vector: found.vector });
+    addSlider({ name: name.trim().slice(0, MAX_NAME), checkpoint: of, vector });
   }
 
   function showMine() {
-    const { name: checkpoint, names } = now();
+    const { name: of, names } = checkpoint;
     const file = (one) => new Blob([JSON.stringify(one)], { type: "application/json" });
-    const here = ownSliders().filter((one) => one.checkpoint === checkpoint);
-    mine.replaceChildren(...here.map((one) => make("li", { className: "bar" },
+    mine.replaceChildren(...ownSliders(of).map((one) => make("li", { className: "bar" },
       make("span", { className: "grow" }, one.name),
-      button(t("Try it in Explore"), () => openInExplore({ ...linkedFace(names), checkpoint })),
+      button(t("Try it in Explore"), () => openInExplore({ ...linkedFace(names), checkpoint: of })),
       button(t("Download"), () => save(file(one), `${one.name}.json`)),
-      iconButton("close", t("Remove {name}", { name: one.name }), () => keepSliders(without(one))))));
+      iconButton("close", t("Remove {name}", { name: one.name }), () => removeSlider(one)))));
   }
 
   addEventListener("sliders", showMine);
@@ -135,67 +116,65 @@ function ownSlider(engine, attempt, now) {
     element: make("section", { "aria-label": t("Make your own slider") },
       make("h2", {}, t("Make your own slider")),
       hint(t("Click a face once if it has what you look for (a smile, dark hair), twice if it lacks it. A few of each are enough; more are better.")),
-      grid,
-      div("bar wrap", button(t("Other faces"), () => otherFaces(false)), make("label", { className: "field" }, name), fit,
+      grid.element,
+      div("bar wrap", button(t("Other faces"), () => otherFaces()), make("label", { className: "field" }, name), fit,
         make("label", { className: "button load" }, t("Load a slider"), load)),
       count, trial, mine),
-    open: () => {
+    open: (summary) => {
+      checkpoint = summary;
       marks = new Map();
       trial.hidden = true;
       showMine();
-      otherFaces(true);
+      otherFaces(summary.seeds);
     },
   };
 }
 
-function arithmetic(engine, attempt, now) {
-  const parts = { start: t("Mean of"), minus: t("less the mean of"), plus: t("and the mean of") };
-  let terms = {}; // {part: three seeds}
+function arithmetic(engine, message) {
+  let checkpoint = null;
+  let terms = []; // nine seeds: of three means, three each
+  let sums = []; // the faces of the result
 
   const result = figure("sheet", t("The sum, with its neighbours"));
-  const boards = Object.fromEntries(Object.keys(parts).map((part) => [part, div("trio")]));
-  let faces = []; // of the result
   const cellName = (index) => (index === 4 ? t("Open the sum in Explore") : t("Open neighbour {n} in Explore", { n: index + 1 }));
-  const sums = pickable(result, 3, 3, cellName, (index) => openInExplore({ checkpoint: now().name, ...faces[index] }));
-  sums.inert = true; // until there are faces to open
-  const otherTerms = (first) => attempt(async (checkpoint) => {
-    const seeds = someSeeds(9, first ? checkpoint.seeds : []);
-    terms = { start: seeds.slice(0, 3), minus: seeds.slice(3, 6), plus: seeds.slice(6) };
-    await show(checkpoint);
-  }, true);
+  const { element: grid } = pickable(result, 3, 3, cellName, (index) => openInExplore(sums[index]));
+  grid.inert = true; // until there are faces to open
+  const parts = [t("Mean of"), t("less the mean of"), t("and the mean of")];
+  const nameOf = (index) => t("{part} face {n}: take another", { part: parts[Math.floor(index / 3)], n: 1 + (index % 3) });
+  const pictures = Array.from({ length: 9 }, () => make("canvas", { width: 1, height: 1 }));
+  const thumbs = pictures.map((picture, i) => thumb(picture, nameOf(i), () => change(terms.with(i, randomSeed()))));
 
-  /* Three faces for each part, of which a click takes another, and what they add up to. */
-  async function show(checkpoint) {
-    const shown = terms;
-    for (const [part, board] of Object.entries(boards)) {
-      const sheet = await engine.sheet(checkpoint.name, shown[part], 3);
-      if (shown !== terms || checkpoint !== now()) return;
-      board.replaceChildren(...shown[part].map((_, i) => {
-        const another = shown[part].map((seed, j) => (i === j ? randomSeed() : seed));
-        const name = t("{part} face {n}: take another", { part: parts[part], n: i + 1 });
-        return thumb(cut(sheet, 3, i), name, () => attempt((checkpoint) => {
-          terms = { ...terms, [part]: another };
-          return show(checkpoint);
-        }));
-      }));
-      sheet.close();
-    }
-    const origin = await engine.arithmetic(checkpoint.name, shown.start, shown.minus, shown.plus);
-    const around = [1, 2, 3, 4, 0, 5, 6, 7, 8].map((step) => ({ origin, walk: step ? [step] : [] }));
-    const sheet = await engine.sheet(checkpoint.name, around, 3);
-    if (shown !== terms || checkpoint !== now()) return;
-    faces = around;
-    sums.inert = false;
-    draw(result, sheet, `${checkpoint.name} ${Object.values(shown).flat().join(" ")}`);
+  const add = latest(async ({ name, seeds }) => {
+    const sheet = await engine.sheet(name, seeds, 9);
+    const latents = await engine.latents(name, seeds);
+    const origin = latentSum(...[0, 3, 6].map((first) => latents.slice(first, first + 3)));
+    const faces = [1, 2, 3, 4, 0, 5, 6, 7, 8].map((step) => ({ checkpoint: name, origin, walk: step ? [step] : [] }));
+    return { sheet, faces, sum: await engine.sheet(name, faces, 3) };
+  }, ({ sheet, faces, sum }, { name, seeds }) => {
+    pictures.forEach((picture, i) => cut(sheet, 9, i, picture));
+    sheet.close();
+    sums = faces;
+    grid.inert = false;
+    draw(result, sum, name, ...seeds);
+    message.say("");
+  }, message.fail);
+
+  function change(seeds) {
+    terms = seeds;
+    add({ name: checkpoint.name, seeds });
   }
 
+  const captioned = (caption, picture) => make("figure", {}, make("figcaption", {}, caption), picture);
   return {
     element: make("section", { "aria-label": t("Arithmetic") },
       make("h2", {}, t("Arithmetic")),
       hint(t("Faces can be added and taken away, as numbers can: smiling woman - woman + man. Click a face to take another in its place; the sum stands in the middle of its neighbours.")),
-      div("sum", ...Object.keys(parts).map((part) => make("figure", {}, make("figcaption", {}, parts[part]), boards[part])),
-        make("figure", {}, make("figcaption", {}, t("is")), sums)),
-      div("bar", button(t("Other faces"), () => otherTerms(false)))),
-    open: () => otherTerms(true),
+      div("sum", ...parts.map((part, i) => captioned(part, div("trio", ...thumbs.slice(3 * i, 3 * i + 3)))),
+        captioned(t("is"), grid)),
+      div("bar", button(t("Other faces"), () => change(someSeeds(9))))),
+    open: (summary) => {
+      checkpoint = summary;
+      change(someSeeds(9, summary.seeds));
+    },
   };
 }

@@ -1,7 +1,5 @@
-/* Where a seed becomes a z in the browser, to the same numbers as dcgan/latents.py, dcgan/studio.py
-   and dcgan/lab.py.
-
-   A z is a Float32Array [nz]. */
+/* Where a seed becomes a z in the browser, to the same numbers as dcgan/latents.py, demo/face_spec.py and
+   latent/arithmetic.py. A z is a Float32Array [nz]. */
 
 import { t } from "./parts.js";
 
@@ -36,37 +34,38 @@ function mersenneTwister(seed) {
 export function seedLatent(seed, nz) {
   const random = mersenneTwister(seed);
   const z = new Float32Array(nz);
+  const setPair = (i, j, uniform, angle) => {
+    const radius = Math.sqrt(-2 * Math.log1p(-uniform));
+    z[i] = radius * Math.cos(angle);
+    z[j] = radius * Math.sin(angle); // of an odd number of values the last has no partner, and this writes nothing
+  };
   if (nz < 16) {
     const uniform = () => ((random() & 0x1fffff) * 2 ** 32 + random()) / 2 ** 53;
     for (let i = 0; i < nz; i += 2) {
       const angle = 2 * Math.PI * uniform();
-      const radius = Math.sqrt(-2 * Math.log1p(-uniform()));
-      z[i] = radius * Math.cos(angle);
-      if (i + 1 < nz) z[i + 1] = radius * Math.sin(angle);
+      setPair(i, i + 1, uniform(), angle);
     }
     return z;
   }
-  const uniform = () => (random() & 0xffffff) / 2 ** 24;
-  const toNormal = (sixteen) => {
-    for (let i = 0; i < 8; i++) {
-      const radius = Math.sqrt(-2 * Math.log(1 - sixteen[i]));
-      const angle = Math.fround(Math.fround(2 * Math.PI) * sixteen[i + 8]); // in float32, as torch has it
-      sixteen[i] = radius * Math.cos(angle);
-      sixteen[i + 8] = radius * Math.sin(angle);
+  const fill = (from, to) => {
+    for (let i = from; i < to; i++) z[i] = (random() & 0xffffff) / 2 ** 24;
+  };
+  const toNormal = (from) => {
+    for (let i = from; i < from + 8; i++) {
+      setPair(i, i + 8, z[i], Math.fround(Math.fround(2 * Math.PI) * z[i + 8])); // in float32, as torch has it
     }
   };
-  for (let i = 0; i < nz; i++) z[i] = uniform();
-  for (let i = 0; i + 16 <= nz; i += 16) toNormal(z.subarray(i, i + 16));
+  fill(0, nz);
+  for (let i = 0; i + 16 <= nz; i += 16) toNormal(i);
   if (nz % 16) {
-    const last = z.subarray(nz - 16); // what is left over is made anew, with what came before it
-    for (let i = 0; i < 16; i++) last[i] = uniform();
-    toNormal(last);
+    fill(nz - 16, nz); // what is left over is made anew, with what came before it
+    toNormal(nz - 16);
   }
   return z;
 }
 
-/* The z of a state's seed or origin, and of the neighbours walked to from there. */
-export function walkedLatent({ seed, walk = [], origin = null }, nz) {
+/* The z of a face's seed or origin, and of the neighbours walked to from there. */
+export function walkedLatent({ seed, walk, origin }, nz) {
   let z = origin ? Float32Array.from(origin) : seedLatent(seed, nz);
   for (const number of walk) {
     const other = seedLatent(number, nz);
@@ -75,12 +74,12 @@ export function walkedLatent({ seed, walk = [], origin = null }, nz) {
   return z;
 }
 
-/* The z of a face's whole state. directions: {name: vector} */
-export function stateLatent(state, nz, directions) {
-  const z = walkedLatent(state, nz).map((value) => state.truncation * value);
-  for (const [dimension, value] of Object.entries(state.edits)) z[dimension] = value;
-  for (const [name, amount] of Object.entries(state.directions)) directions[name].forEach((value, i) => (z[i] += amount * value));
-  (state.shift ?? []).forEach((value, i) => (z[i] += value));
+/* The z of a whole face. directions: {name: vector} */
+export function faceLatent(face, nz, directions) {
+  const z = walkedLatent(face, nz).map((value) => face.truncation * value);
+  for (const [dimension, value] of Object.entries(face.edits)) z[dimension] = value;
+  for (const [name, amount] of Object.entries(face.directions)) directions[name].forEach((value, i) => (z[i] += amount * value));
+  (face.shift ?? []).forEach((value, i) => (z[i] += value));
   return z;
 }
 

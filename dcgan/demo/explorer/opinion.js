@@ -2,19 +2,17 @@
 
 import { link } from "./address.js";
 import { latest } from "./engine.js";
-import { hint, make, t } from "./parts.js";
+import { calmed, make, messageLine, t } from "./parts.js";
+import { tryAgainLater } from "./server.js";
 
 const REST = 150; // milliseconds without a new face
-const AGAIN = 5000; // milliseconds until a request that the server refused is made again
 
 /* canvas: shows the face -> {element, show(face)}, to be called when another one is painted */
 export function opinionMeter(engine, canvas) {
   let face = null;
-  let resting = 0;
   const meter = make("meter", { min: 0, max: 1, "aria-label": t("Discriminator's opinion") });
-  const verdict = make("p", { className: "hint", role: "status" });
-  const element = make("details", { className: "others opinion" },
-    make("summary", {}, t("Discriminator's opinion")), meter, verdict);
+  const verdict = messageLine("hint");
+  const element = make("details", { className: "others" }, make("summary", {}, t("Discriminator's opinion")), meter, verdict.element);
 
   const judge = latest(async ({ checkpoint }) => {
     const [[logit], { logits, among }] = await Promise.all([engine.judge(checkpoint, [canvas]), engine.rivals(checkpoint)]);
@@ -24,23 +22,22 @@ export function opinionMeter(engine, canvas) {
     meter.value = share;
     meter.dataset.shown = link(shown);
     meter.setAttribute("aria-valuetext", `${percent}%`);
-    verdict.textContent = among === "reals"
+    verdict.say(among === "reals"
       ? t("To the discriminator, more real than {percent}% of photos it has never seen", { percent })
-      : t("To the discriminator, more real than {percent}% of the faces made up here", { percent });
+      : t("To the discriminator, more real than {percent}% of the faces made up here", { percent }));
   }, (error) => {
-    verdict.textContent = error.message;
-    setTimeout(() => show(face), AGAIN);
+    verdict.fail(error);
+    tryAgainLater(); // also where its weights did not come
   });
+  const judgeSoon = calmed(REST, () => judge(face));
 
   function show(now) {
     face = now;
-    if (!element.open || element.hidden || !face) return;
-    clearTimeout(resting);
-    resting = setTimeout(() => judge(face), REST);
+    if (element.open && !element.hidden && face) judgeSoon();
   }
 
   element.ontoggle = () => {
-    if (element.open && !verdict.textContent) verdict.textContent = t("Fetching the discriminator …");
+    if (element.open && !verdict.element.textContent) verdict.say(t("Fetching the discriminator …"));
     show(face);
   };
   return { element, show };

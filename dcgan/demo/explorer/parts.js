@@ -33,7 +33,7 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export const div = (className, ...children) => make("div", { className }, ...children);
-export const hint = (text) => make("p", { className: "hint" }, text);
+export const hint = (text, properties = {}) => make("p", { className: "hint", ...properties }, text);
 
 /* A canvas that a screen reader takes for a picture with this name. */
 export const figure = (className, label, properties = {}) =>
@@ -108,10 +108,6 @@ export function seedField(label, seed, onchange) {
   return { element: div("field", make("label", {}, label, input), dice), set };
 }
 
-/* A slider under its name and its value. */
-export const captioned = (title, output, range, kind = "") =>
-  div(`field captioned ${kind}`, div("caption", title, output), range);
-
 /* A choice of a few, shown side by side. choices: [[value, label]] */
 export function choice(legend, choices, value, onchange) {
   const group = make("fieldset", { className: "choice" }, make("legend", {}, legend));
@@ -127,13 +123,10 @@ export function choice(legend, choices, value, onchange) {
 /* A slider. oninput(value) hears of each change, onrelease() when it comes to rest: keys pressed in a row are one move. */
 export function slider(label, range, oninput, onrelease = () => {}) {
   const input = make("input", { type: "range", className: "range", "aria-label": label, ...range });
-  let [before, keyed, resting] = [null, false, 0];
+  const releaseSoon = calmed(KEYS_REST, onrelease);
+  let [before, keyed] = [null, false];
   input.oninput = () => oninput(Number(input.value));
-  input.onchange = () => {
-    clearTimeout(resting);
-    if (keyed) resting = setTimeout(onrelease, KEYS_REST);
-    else onrelease();
-  };
+  input.onchange = () => (keyed ? releaseSoon() : onrelease());
   input.addEventListener("keydown", () => (keyed = true));
   input.onpointerdown = () => ([before, keyed] = [input.value, false]);
   input.onpointercancel = () => { // the finger scrolls the page
@@ -144,8 +137,19 @@ export function slider(label, range, oninput, onrelease = () => {}) {
   return input;
 }
 
-/* A picture of columns x rows faces, each of which can be picked, with the arrow keys as well.
-   nameOf(index) -> what a screen reader says of it. */
+/* A slider under its name and what it stands at; set(value, text): that, and how it is said. */
+export function captionedSlider(title, range, oninput, onrelease) {
+  const output = make("output");
+  const input = slider(title, range, oninput, onrelease);
+  const set = (value, text) => {
+    [input.value, output.value] = [value, text];
+    input.setAttribute("aria-valuetext", text);
+  };
+  return { element: div("field captioned", div("caption", title, output), input), input, set };
+}
+
+/* A picture of columns x rows faces, each of which can be picked, with the arrow keys as well. nameOf(index) -> what a
+   screen reader says of it -> {element, cells, mark(of)}; of(index) -> {sign: what a cell is marked with, meaning} */
 export function pickable(picture, columns, rows, nameOf, onpick) {
   const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   const cells = Array.from({ length: columns * rows }, (_, index) => {
@@ -165,7 +169,12 @@ export function pickable(picture, columns, rows, nameOf, onpick) {
   });
   const overlay = make("div", { className: "cells", role: "group" }, ...cells);
   overlay.style.setProperty("--columns", columns);
-  return div("pickable", picture, overlay);
+  const mark = (of) => cells.forEach((cell, index) => {
+    const { sign, meaning } = of(index);
+    cell.dataset.mark = sign;
+    cell.setAttribute("aria-label", `${nameOf(index)}, ${meaning}`);
+  });
+  return { element: div("pickable", picture, overlay), cells, mark };
 }
 
 /* The picture at an address. */
@@ -210,14 +219,24 @@ export function player(step) {
   return { button: toggle, set };
 }
 
+/* A function that has act() called when it has not been called itself for so many milliseconds. */
+export function calmed(milliseconds, act) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, milliseconds);
+  };
+}
+
 export const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/* A line for errors, read aloud when it changes; say("") empties it, attempt(work) says why work fails. */
-export function messageLine() {
-  const element = make("p", { className: "message", role: "status" });
+/* A line that is read aloud when it changes: say("") empties it, fail(error) and attempt(work) say what went wrong. */
+export function messageLine(className = "message") {
+  const element = make("p", { className, role: "status" });
   const say = (text) => element.textContent !== text && (element.textContent = text);
-  const attempt = (work) => work().then(() => say(""), (error) => say(error.message));
-  return { element, say, attempt };
+  const fail = (error) => say(error.message);
+  const attempt = (work) => work().then(() => say(""), fail);
+  return { element, say, fail, attempt };
 }
 
 export function save(blob, name) {
@@ -225,19 +244,3 @@ export function save(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
-
-/* Sliders of one's own, made in the Lab: [{name, checkpoint, vector}], kept as long as the browser's tab. */
-export const ownSliders = () => JSON.parse(storage.sliders ?? "[]");
-
-export function keepSliders(sliders) {
-  storage.sliders = JSON.stringify(sliders);
-  dispatchEvent(new Event("sliders"));
-}
-
-const storage = (() => {
-  try {
-    return sessionStorage;
-  } catch {
-    return {}; // where a browser keeps nothing, they are gone with the page
-  }
-})();

@@ -11,9 +11,9 @@ import {
 const FRAMES_A_SECOND = 6;
 const GRID = 8; // a frame is GRID x GRID faces
 const CHARTS = [
-  { title: "Loss", low: 0, lines: { loss_g: "Generator", loss_d: "Discriminator" } },
-  { title: "Discriminator's belief", low: 0, high: 1, lines: { d_real: "D(x), in reals", d_fake: "D(G(z)), in fakes" } },
-  { title: "Distance from reals, lower is better", low: 0, lines: { ffd: "of face features", fd: "of random features" } },
+  { title: "Loss", lines: { loss_g: "Generator", loss_d: "Discriminator" } },
+  { title: "Discriminator's belief", high: 1, lines: { d_real: "D(x), in reals", d_fake: "D(G(z)), in fakes" } },
+  { title: "Distance from reals, lower is better", lines: { ffd: "of face features", fd: "of random features" } },
 ];
 
 export const mount = ofCheckpoint((root, engine, checkpoint) => {
@@ -27,8 +27,8 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
   const canvas = figure("face", t("64 faces of the same latents during training"));
   const large = largeFace(t("The face that you follow"));
   large.element.hidden = true;
-  const grid = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), (index) => follow(index));
-  const whole = button(t("Show all faces"), () => follow(null), { className: "button", hidden: true });
+  const { element: grid, cells } = pickable(canvas, GRID, GRID, (index) => t("Follow face {n}", { n: index + 1 }), follow);
+  const whole = button(t("Show all faces"), () => follow(null), { hidden: true });
   const mine = button(t("My own face at this moment"), () => {
     const moment = checkpoint.moments[nearest(checkpoint.moments, frames[Math.floor(position)])];
     openInExplore({ ...linkedFace(checkpoint.names), checkpoint: checkpoint.name, moment });
@@ -67,7 +67,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
     followed = index;
     [large.element.hidden, grid.hidden, whole.hidden] = [index === null, index !== null, index === null];
     show();
-    if (index === null) grid.querySelector("[tabindex='0']").focus();
+    if (index === null) cells.find((cell) => cell.tabIndex === 0).focus();
     else whole.focus();
   }
 
@@ -127,16 +127,16 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
 
   /* One chart: its lines, a cursor, and the values at the cursor; none if nothing of it was measured. Clicking it goes
      to that moment. */
-  function drawChart({ title, low, high, lines }, values, end) {
-    const course = (key) => values.images_seen.map((images, i) => [images, values[key][i]]);
-    const measured = (key) => course(key).filter(([, value]) => value !== null);
+  function drawChart({ title, high, lines }, values, end) {
+    const measured = (key) =>
+      values.images_seen.map((images, i) => [images, values[key][i]]).filter(([, value]) => value !== null);
     const there = Object.entries(lines).map(([key, label]) => [label, measured(key)]).filter(([, points]) => points.length);
     if (!there.length) return null;
     const known = there.flatMap(([, points]) => points.map(([, value]) => value)).sort((a, b) => a - b);
     // A spike of a hundred would flatten all the rest.
     const top = high ?? Math.max(0.1, known[Math.floor(known.length * 0.99)] * 1.1);
     const x = (images) => (100 * images) / end;
-    const y = (value) => 100 - (100 * (Math.min(value, top) - low)) / (top - low);
+    const y = (value) => 100 - (100 * Math.min(value, top)) / top;
     const name = t("{title} over images seen", { title: t(title) });
     const plot = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": name });
     const legend = div("legend");
@@ -151,7 +151,7 @@ export const mount = ofCheckpoint((root, engine, checkpoint) => {
     const cursor = svg("line", { y1: 0, y2: 100, class: "cursor" });
     plot.append(cursor);
     plot.onclick = ({ offsetX }) => frames.length && jump(nearest(frames, (offsetX / plot.clientWidth) * end));
-    const scale = div("scale", make("span", {}, top.toFixed(top < 100 ? 1 : 0)), make("span", {}, low));
+    const scale = div("scale", make("span", {}, top.toFixed(top < 100 ? 1 : 0)), make("span", {}, 0));
     return {
       element: make("figure", { className: "chart" },
         make("figcaption", {}, make("h2", {}, t(title)), legend), div("plot", scale, plot)),

@@ -1,9 +1,13 @@
-/* The server, seen from a component. */
+/* The server, seen from a component. The window hears "answering" when what failed may be tried again. */
 
 import { t } from "./parts.js";
 
-const TRY_AGAIN = 2500; // milliseconds
+const LOOK = 2500; // milliseconds from one look to the next, while the server does not answer
+const AGAIN = 5000; // milliseconds until what was refused is tried again
+const announce = () => dispatchEvent(new Event("answering"));
 let looking = 0;
+
+export const tryAgainLater = () => setTimeout(announce, AGAIN);
 
 /* Server functions of a component: each takes one mapping, and refuses with an Error whose message is for the visitor. */
 export function asking(server = {}) {
@@ -13,22 +17,25 @@ export function asking(server = {}) {
       lookOut();
       throw new Error(t("The server does not answer. Is it still running?"));
     }
-    if (answer?.error) throw new Error(t(answer.error));
+    if (answer?.error) {
+      tryAgainLater();
+      throw new Error(t(answer.error));
+    }
     return answer;
   };
   return new Proxy({}, { get: (_, name) => server[name] && called(name) });
 }
 
-/* Look until the server answers; the window then hears "answering". */
+/* Look until the server answers. */
 export function lookOut() {
   looking ||= setInterval(async () => {
     const answer = await fetch(document.baseURI, { method: "HEAD" }).catch(() => null);
     if (!answer?.ok) return;
     clearInterval(looking);
     looking = 0;
-    dispatchEvent(new Event("answering"));
-  }, TRY_AGAIN);
+    announce();
+  }, LOOK);
 }
 
-/* Call `retry` once, when a server that did not answer does so again. */
+/* Call `retry` once, when what failed may be tried again. */
 export const whenAnswering = (retry) => addEventListener("answering", retry, { once: true });

@@ -9,8 +9,7 @@ import { ofCheckpoint } from "./engine.js";
 import { language, make, t } from "./parts.js";
 
 export const mount = ofCheckpoint((root, engine, checkpoint, _, trigger) => {
-  const status = make("p", { className: "status", role: "status" });
-  root.replaceChildren(status);
+  root.replaceChildren(engine.status);
   if (new URL(import.meta.url).origin !== location.origin) { // a page that embeds this one looks for them on its own server
     const style = (name) => make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href });
     document.head.append(style("page.css"), style("explorer.css"));
@@ -18,7 +17,6 @@ export const mount = ofCheckpoint((root, engine, checkpoint, _, trigger) => {
     document.documentElement.lang = language;
     document.title = t("# Faces from noise").slice(2);
   }
-  engine.onStatus((text) => (status.textContent = text));
   let tab = "explore";
 
   function follow() {

@@ -55,4 +55,4 @@ document.querySelector("h1").after(list, ...panels);
 panels.at(-1).append(document.querySelector("article"));
 addEventListener("popstate", follow);
 follow();
-engineOf().onStatus((line) => (document.querySelector("footer").textContent = line));
+document.querySelector("main").append(engineOf().status);
