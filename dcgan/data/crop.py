@@ -2,17 +2,19 @@
 
 import io
 from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-from dcgan.data.deep import in_8_bits
 from dcgan.data.faces import Landmarks, find_faces, framed, side
 
 CROP_VERSION = 6  # part of a packed set's key: raise it when the same file gives other pixels
 CROPS = {"centre": "the centre square", "face": "a square around each face, turned level"}  # and what each shows
 SOFT = 2  # faces that would be enlarged by more are left out: strangers far behind
 MAX_ASPECT = 4
+DARK = 2**6 - 1  # the brightest that 14 bits are in the upper 8 of 16
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,10 +29,7 @@ METADATA = ("exif", "Raw profile type exif", *XMP)  # where Pillow looks for an 
 
 
 def squares(image: Image.Image, size: int, nc: int, crop: str) -> np.ndarray:
-    """What of a picture is trained on, uint8 [N, nc, size, size]: its centre, or each of its faces (perhaps none).
-
-    crop: one of CROPS. Raises NoDetector.
-    """
+    """What of a picture is trained on, uint8 [N, nc, size, size], by one of CROPS. Raises NoDetector."""
     if crop == "centre":
         return square(image, size, nc)[None]
     photo = upright(image, 3)
@@ -110,3 +109,44 @@ def opaque(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return image
+
+
+def in_8_bits(levels: np.ndarray) -> np.ndarray:
+    """Integers of 16 or 32 bits, or floats, in uint8.
+
+    They are scaled from 0, or a lowest level below it, to the first of the usual white levels (1 for floats, 2^n - 1
+    for integers) that none exceeds, so that pictures of one camera keep their brightness to each other.
+    """
+    usual = [1] if levels.dtype.kind == "f" else [2**bits - 1 for bits in (8, 10, 12, 14, 16)]
+    levels = levels.astype(np.float64)
+    finite = levels[np.isfinite(levels)]
+    black, brightest = finite.min(initial=0), finite.max(initial=0)
+    white = next((level for level in usual if brightest <= level), brightest)
+    return (np.nan_to_num((levels - black) / (white - black), posinf=1).clip(0, 1) * 255).astype(np.uint8)
+
+
+def with_deep_colours(picture: Image.Image, file: Path | IO[bytes]) -> Image.Image:
+    """The picture in a file; colours of fewer than 16 bits that are kept in 16 are scaled as `in_8_bits` says.
+
+    Of 16 bits Pillow reads the upper 8: of colours of 12 bits nearly nothing.
+    """
+    if picture.format not in ("PNG", "TIFF") or picture.mode not in ("RGB", "RGBA"):
+        return picture
+    if np.asarray(picture)[:, :, :3].max() > DARK:
+        return picture
+    import cv2
+
+    if not isinstance(file, Path):
+        file.seek(0)
+    content = file.read_bytes() if isinstance(file, Path) else file.read()
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # a kind of TIFF that OpenCV does not read
+        return picture
+    if pixels is None or pixels.dtype != np.uint16 or pixels.shape[1::-1] != picture.size:
+        return picture
+    deep = Image.fromarray(in_8_bits(pixels[:, :, 2::-1]))
+    if pixels.shape[2] == 4:
+        deep.putalpha(Image.fromarray((pixels[:, :, 3] / 257).astype(np.uint8)))
+    deep.info = picture.info
+    return deep

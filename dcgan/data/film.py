@@ -1,39 +1,29 @@
 """The frames of a film as images, some seconds apart."""
 
-from __future__ import annotations
-
 import os
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
-from dcgan.data.sources import DataError, digest, printable
+from dcgan.data.sources import DataError, Source, digest, printable
 from dcgan.errors import reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import av
 
 AHEAD = 10.0  # seconds: a frame further on is looked up, a nearer one is decoded up to
 
 
-class FilmSource:
-    """A frame of a film every `every` seconds.
+class FilmSource(Source):
+    """A frame of a film every `every` seconds. Raises DataError.
 
-    stretch: so many images in a row are held out together, or trained on together; between two stretches a frame is
-    left out, so that none that is trained on is next to one that is held out. Raises DataError.
+    Between two stretches a frame is left out, so that none that is trained on is next to one that is held out.
     """
 
     stretch = 9
 
     def __init__(self, path: Path, every: float = 1.0):
         self.path, self.every, self.name = path, every, printable(path.stem)
-        self.others: Counter[str] = Counter()
-        self.own: list[str] = []
-        self._opened: tuple[int, float, Iterator[av.VideoFrame]] | None = None  # process, time, the frames from there
+        self._opened: tuple[int, float, Iterator[Any]] | None = None  # process, time, the frames from there
         try:
             import av
 
@@ -68,7 +58,7 @@ class FilmSource:
         self._opened = None
         raise ValueError("the film ends before it")
 
-    def _frames(self, start: float) -> Iterator[av.VideoFrame]:
+    def _frames(self, start: float) -> Iterator[Any]:
         """The frames from the key frame before a time on."""
         import av
 

@@ -1,7 +1,6 @@
 """Images of a data set on the Hugging Face Hub: hf://datasets/OWNER/NAME[@revision][/file or folder].
 
-Parquet files, WebDataset tars, zips or plain image files are streamed once, up to a limit, into a zip in the cache,
-which is then the source.
+Parquet files, tars, zips or image files are streamed once, up to a limit, into a zip in the cache, which is read.
 """
 
 import re
@@ -23,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dcgan.data.cache import cache_directory, mark_used
-from dcgan.data.sources import MAX_FILE, DataError, ZipSource, digest, is_image
+from dcgan.data.sources import MAX_FILE, DataError, Source, ZipSource, digest, is_image
 from dcgan.files import alone
 from dcgan.hub_errors import HUB_ERRORS, error_message
 
@@ -35,11 +34,10 @@ PARALLEL = 8  # image files downloaded at a time
 Encoded = Iterator[tuple[str, bytes]]  # names and contents of image files
 
 
-class HubSource:
-    """The first `limit` images, or all, of a data set on the Hub.
+class HubSource(Source):
+    """The first `limit` images, or all, of a data set on the Hub: looked up at once, downloaded when `names` is used.
 
-    The constructor looks the data set up; the first use of `names` downloads it. Without a network, an earlier download
-    is used. Both raise DataError with a one-line message.
+    Both raise DataError. Without a network, an earlier download is used.
     """
 
     def __init__(self, source: str, limit: int | None = None):
@@ -47,8 +45,6 @@ class HubSource:
         if address is None:
             raise DataError(f"'{source}' must read hf://datasets/OWNER/NAME, then perhaps @REVISION, perhaps /FILE")
         self.source, self.limit, self.name = source, limit, address["repo"].partition("/")[2]
-        self.others: Counter[str] = Counter()
-        self.own: list[str] = []
         self.paths: list[str] = []  # as HfFileSystem takes them
         cache = cache_directory() / "hub"
         key = f"{address['repo'].replace('/', '--')}-{digest(f'{source} {limit}')}"
@@ -71,14 +67,14 @@ class HubSource:
     def _choose(self, files: list[str], path: str) -> tuple["Reader", list[str]]:
         """Return a reader and its files: those at `path`, a file or a folder, of the first kind in READERS."""
         files = sorted(name for name in files if not path or name == path or name.startswith(f"{path}/"))
-        self.others.update(PurePosixPath(name).suffix.lower() for name in files)
+        self.others = Counter(PurePosixPath(name).suffix.lower() for name in files)
         for suffixes, reader in READERS.items():
             if found := [name for name in files if name.lower().endswith(suffixes)]:
                 return reader, [name for name in found if TRAIN.search(name)] or found
         return read_images, [name for name in files if is_image(name)]
 
     @cached_property
-    def names(self) -> list[str]:
+    def names(self) -> list[str]:  # type: ignore[override]
         """The images' names, in a fixed order; downloads the images unless they are in the cache."""
         if not self.zip.is_file():
             if not self.paths:

@@ -21,14 +21,12 @@ RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 class Images:
     """A set of images, all of one size.
 
-    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: of their files in the source; several faces of a
-    photo have one. skipped: names of files that could not be read, with reasons. faceless: of photos in which faces
-    were looked for and not found. digest: of all pixels. folder: where they are packed, and where a network that is
-    trained on them may be kept. pending: the skipped files whose reason may pass.
-    keys: uint64 [N], a hash of each file's pixels, so that all faces of a photo are held out, or none; None: a tenth
-    is held out by name, as earlier versions did it. first: int [N], of each image the first that shows the same. Only
-    that one is used, unless `keep_duplicates`, and all of them are held out, or none. known: the keys of images that
-    were divided before, and which were held out.
+    pixels: uint8 [N, nc, S, S], memory-mapped and read-only. names: of their files; several faces of a photo share one.
+    skipped: files that could not be read, with reasons; pending: those whose reason may pass; faceless: photos without
+    a face, where faces were looked for. digest: of all pixels. folder: where they are packed.
+    keys: uint64 [N], a hash of each file's pixels, by which a tenth is held out; None: by name, as in earlier versions.
+    first: int [N], of each image the first that shows the same: only that one is used, unless `keep_duplicates`.
+    known: keys of images that were divided before, and which of these were held out.
     """
 
     name: str
@@ -49,10 +47,7 @@ class Images:
 
     @cached_property
     def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bool [N] and bool [N]: the images of the held-out tenth, copies among them, and the images that are used.
-
-        Without keys it is by name, as earlier versions did it.
-        """
+        """Bool [N] and bool [N]: the images of the held-out tenth, copies among them, and the images that are used."""
         if self.keys is None or self.first is None:
             return np.array([is_heldout(name) for name in self.names], bool), np.ones(len(self), bool)
         heldout, used = sides(self.keys, self.first, self.names, self.known)
@@ -120,9 +115,7 @@ class Images:
 
         Each epoch shows every training image once, in an order (and mirrored at random, with `flip`) that depends on
         the seed and the epoch alone: a resumed run sees what an unbroken one would have seen. Of `world` ranks each
-        gets every world-th image of a batch. On a GPU the whole set lies in its memory if it takes no more than
-        RESIDENT_SHARE of what is free; else batches are copied while the step before still runs.
-        Raises DataError, at once, if a batch takes more images than there are.
+        gets every world-th image of a batch. Raises DataError, at once, if a batch takes more images than there are.
         """
         if len(self.training) < batch_size:
             copies = f", {self.copies} show the same as others" if self.copies and not self.keep_duplicates else ""
@@ -157,7 +150,7 @@ class Images:
         return stream()
 
     def _resident(self, device: torch.device) -> Tensor | None:
-        """All pixels in a GPU's memory, if there is room."""
+        """All pixels in a GPU's memory, if there is room; else batches are copied while the step before still runs."""
         if device.type != "cuda" or self.pixels.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
             return None
         return torch.from_numpy(np.array(self.pixels)).to(device)

@@ -1,9 +1,7 @@
-"""The images of a source, decoded once and packed in the cache.
+"""The images of a source, decoded once and packed in the cache, as one memory-mapped file.
 
-Every file is decoded once, resized and cropped as the tutorial does it, and packed with all others into one
-memory-mapped file. The next start with the same source and settings opens that file and decodes nothing, but for files
-that the system would not let be read (no permission, a link to nowhere, no memory): once one of these can be read, all
-are packed anew.
+The next start with the same source and settings decodes nothing, but for files that the system did not let be read (no
+permission, a link to nowhere, no memory): once one of these can be read, all are packed anew.
 """
 
 import errno
@@ -26,7 +24,6 @@ from dcgan.data import faces
 from dcgan.data.cache import cache_size, make_room, mark_used
 from dcgan.data.crop import CROP_VERSION, face_squares, square, upright
 from dcgan.data.duplicates import first_alike
-from dcgan.data.face_cache import FaceCache
 from dcgan.data.images import Images
 from dcgan.data.sources import DataError, Source, digest
 from dcgan.errors import reason
@@ -50,9 +47,9 @@ class Shape(NamedTuple):
 class Decoded(NamedTuple):
     """A file of a source, decoded, or the reason why it cannot be.
 
-    scene: files of one scene are held out together. pixels: its images, uint8 [number, nc, size, size]. key: a hash of
-    these. enlarged: how many of them were. look: of a photo with faces, [nc, WHOLE, WHOLE]: by it copies are found.
-    may_pass: whether the reason is the system's, and not the file's.
+    scene: files of one are held out together. pixels: its images, uint8 [number, nc, size, size]. key: a hash of these.
+    enlarged: how many of them were. look: a photo with faces, [nc, WHOLE, WHOLE], by which copies are found. may_pass:
+    whether the reason is the system's, and not the file's.
     """
 
     name: str
@@ -152,26 +149,21 @@ def _pack(source: Source, shape: Shape, workers: int, folder: Path, progress: bo
         index["faceless"] = [file.name for file in pictures if not file.number]
         with writing(working / INDEX) as path:
             path.write_text(json.dumps(index), encoding="utf-8")
-    if not progress:
-        return
-    if enlarged := sum(file.enlarged for file in files):
-        print(
-            f"warning: {enlarged} of {len(names)} images, smaller than {shape.size} px, were enlarged: they look soft"
-        )
-    print(f"packed in the image cache '{folder.parent}', which is kept under {cache_size() / 10**9:g} GB")
+    if enlarged := sum(file.enlarged for file in files) * progress:
+        small = f"{enlarged} of {len(names)} images, smaller than {shape.size} px,"
+        print(f"warning: {small} were enlarged: they look soft")
+    if progress:
+        print(f"packed in the image cache '{folder.parent}', which is kept under {cache_size() / 10**9:g} GB")
 
 
 def _decoded(source: Source, shape: Shape, workers: int, cache: Path) -> Iterator[Decoded]:
-    """Decode all files of a source, in processes.
-
-    Raises DataError if a process is not started, or is killed, and where faces cannot be looked for.
-    """
+    """Decode all files of a source, in processes. Raises DataError if one dies, or where faces cannot be looked for."""
     if shape.crop == "face":
         try:
             faces.check_detector()  # here, since what a process raises comes with its traceback
         except faces.NoDetector as error:
             raise DataError(str(error)) from None
-    find = FaceCache(cache).find if shape.crop == "face" else faces.find_faces
+    find = faces.FaceCache(cache).find if shape.crop == "face" else faces.find_faces
     loader: DataLoader = DataLoader(
         range(len(source.names)),  # type: ignore[arg-type]  # a sequence is a data set
         batch_size=8,  # a bar that moves, where each takes a while
@@ -191,7 +183,7 @@ def decode(source: Source, shape: Shape, find: Find, indices: list[int]) -> list
     """Decode some files of a source. Whatever a broken one makes a decoder raise, the others go on."""
     decoded = []
     for index in indices:
-        file = Decoded(source.names[index], scene=index // getattr(source, "stretch", 1))
+        file = Decoded(source.names[index], scene=index // source.stretch)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)

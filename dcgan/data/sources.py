@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import IO, Any, Protocol
@@ -15,8 +15,7 @@ from PIL import Image
 from pillow_heif import register_heif_opener
 
 from dcgan.data import avatars
-from dcgan.data.crop import XMP, turned
-from dcgan.data.deep import with_deep_colours
+from dcgan.data.crop import XMP, turned, with_deep_colours
 from dcgan.errors import UserError, reason
 
 SUFFIXES = (
@@ -46,29 +45,30 @@ class DataError(UserError):
 class Source(Protocol):
     """Where images come from.
 
-    names: of the images, in a fixed order. others: how many files of which suffix were left out. own: files and folders
-    that were left out because this program wrote them. fingerprint: changes when any of the images does.
+    names: of the images, in a fixed order. fingerprint: changes when any of the images does. others: how many files of
+    which suffix were left out. own: files and folders that were left out because this program wrote them. stretch: so
+    many images in a row are held out together, or trained on together.
     """
 
     name: str
     names: list[str]
-    others: Counter[str]
-    own: list[str]
     fingerprint: str
+    others: Counter[str] = Counter()  # noqa: RUF012  # replaced, never changed
+    own: Sequence[str] = ()
+    stretch: int = 1
 
     def open(self, index: int) -> Image.Image:
         """Open the image `names[index]`."""
 
 
-class FolderSource:
+class FolderSource(Source):
     """The images in a folder and below it, by path. Links are followed; hidden files are left out."""
 
     def __init__(self, root: Path):
-        self.root, self.name = root, printable(root.resolve().name)
-        self.others: Counter[str] = Counter()
+        self.root, self.name, self._closed = root, printable(root.resolve().name), 0
         found = dict(sorted(self._walk(root)))
-        self.names, others, self.own = sorted_out(found)
-        self.others += others
+        self.names, self.others, self.own = sorted_out(found)
+        self.others += Counter({"folder that cannot be read": self._closed})
         files = [(name, found[name]) for name in self.names]
         self.fingerprint = digest(f"{root.resolve()}\n{files}")
 
@@ -93,7 +93,7 @@ class FolderSource:
                     yield path.relative_to(root).as_posix(), found
 
     def _unreadable(self, error: OSError) -> None:
-        self.others["folder that cannot be read"] += 1
+        self._closed += 1
 
     def open(self, index: int) -> Image.Image:
         """Open the image `names[index]`."""
@@ -101,7 +101,7 @@ class FolderSource:
         return _open_image(path, path.stat().st_size)
 
 
-class ZipSource:
+class ZipSource(Source):
     """The images in a zip, by name. Read in place, never unpacked."""
 
     def __init__(self, path: Path):
@@ -130,13 +130,11 @@ class ZipSource:
         return _open_image(self._zip().open(entry), entry.file_size)  # no more than it says is unpacked
 
 
-class DrawnSource:
+class DrawnSource(Source):
     """The built-in faces of `dcgan.data.avatars`."""
 
     def __init__(self) -> None:
         self.name = avatars.SOURCE
-        self.others: Counter[str] = Counter()
-        self.own: list[str] = []
         self.names = [f"{i:06d}" for i in range(avatars.COUNT)]
         self.fingerprint = f"avatars-{avatars.VERSION}"
 
@@ -157,16 +155,13 @@ def is_film(source: str) -> bool:
 
 
 def open_source(source: str, limit: int | None = None, every: float = 1.0) -> Source:
-    """The source that a --dataroot names. Raises DataError.
-
-    From the Hub come no more than `limit` images, from a film a frame every so many seconds.
-    """
+    """The source that a --dataroot names. limit: images from the Hub. every: seconds, of a film. Raises DataError."""
     if source.startswith("hf://"):
         try:
             from dcgan.data.hub import HubSource
         except ImportError:
             raise DataError(f"'{source}' needs: pip install huggingface-hub") from None
-        return HubSource(source, limit)  # type: ignore[return-value]  # its names are a cached_property
+        return HubSource(source, limit)
     if is_drawn(source):
         return DrawnSource()
     path = Path(os.path.expanduser(source))  # noqa: PTH111  # pathlib fails where there is no such user
@@ -188,10 +183,7 @@ def open_source(source: str, limit: int | None = None, every: float = 1.0) -> So
 
 
 def open_photo(file: str | Path | IO[bytes], largest: int) -> Image.Image:
-    """A photo that anyone may have sent: upright, loaded, its longer side at most `largest` pixels.
-
-    Raises DataError, in one line without the path.
-    """
+    """A photo that anyone may have sent, upright, its longer side at most `largest` pixels. Raises DataError."""
     try:
         with Image.open(file, formats=_formats()) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
@@ -215,8 +207,7 @@ def printable(name: str) -> str:
 def sorted_out(files: Iterable[str]) -> tuple[list[str], Counter[str], list[str]]:
     """Of the files of a source its images, how many others there are of each suffix, and what this program wrote.
 
-    Hidden files count for nothing. What lies in a folder that this program wrote is named by that folder; the source
-    itself is none, for photos may lie beside a checkpoint.
+    What lies in a folder that this program wrote is named by that folder; photos may lie beside a checkpoint.
     """
     files = [file for file in files if not is_junk(file)]
     marked = {file.removesuffix(mark) for file in files for mark in MARKS if f"/{file}".endswith(f"/{mark}")}

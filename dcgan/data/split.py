@@ -19,9 +19,8 @@ def sides(keys: np.ndarray, first: np.ndarray, names: list[str], known: Known | 
     """Bool [N] and bool [N]: the images of the held-out tenth, copies among them, and the images that are used.
 
     keys: uint64 [N]. first: int [N], of each image the first that shows the same; only one of these is used.
-    No name, and no place in the source, changes a side. Images that show the same, and faces of one photo, are on one
-    side, and so is what is joined to them by way of others. Of these one decides for all: one that was trained on
-    before, else one that was held out before, else the first.
+    Images that show the same, and faces of one photo, are on one side, directly or by way of others. One decides for
+    all: one that was trained on before, else one that was held out before, else the first.
     """
     before, heldout = known or (keys[:0], np.zeros(0, bool))
     rank = 2 - np.isin(keys, before[heldout]) - 2 * np.isin(keys, before[~heldout])
@@ -43,9 +42,8 @@ def _leaders(groups: np.ndarray, rank: np.ndarray) -> np.ndarray:
 
 
 def division(data: dict[str, Any]) -> tuple[bool, bool]:
-    """Of a checkpoint's settings of its data: whether names decided what is held out, and whether copies were used.
-
-    By name it was in earlier versions.
+    """Of a checkpoint's settings of its data: whether names decided what is held out (in earlier versions), and whether
+    copies were used.
     """
     return bool(data.get("digest") and not data.get("split")), bool(data.get("keep_duplicates"))
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.cli import guarded, user_path, user_source, whole
-from dcgan.data.advice import wants_faces
 from dcgan.data.crop import CROPS
+from dcgan.data.loading import wants_faces
 from dcgan.data.sources import printable
 from dcgan.errors import UserError
 from dcgan.model import ModelConfig

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan.data import avatars, face_cache
+from dcgan.data import avatars, faces
 from dcgan.data.crop import square, squares
 from dcgan.data.faces import FRAME, find_faces, framed, own_frame
 from tests.data.photos import SIDE, face, photo
@@ -85,7 +85,7 @@ def test_faces_of_one_photo_are_on_one_side_and_photos_without_are_named(tmp_pat
 
 def test_a_photo_is_searched_once_whatever_comes_to_the_set_later(tmp_path, monkeypatch) -> None:
     searched = []
-    monkeypatch.setattr(face_cache, "find_faces", lambda photo: searched.append(photo.size) or find_faces(photo))
+    monkeypatch.setattr(faces, "find_faces", lambda photo: searched.append(photo.size) or find_faces(photo))
     for i in range(2):
         photo((i, (250, 300)), seed=i).save(tmp_path / f"{i}.png")
     before = load(tmp_path, 32, crop="face")

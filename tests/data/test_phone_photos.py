@@ -9,8 +9,8 @@ from pillow_heif import register_heif_opener
 
 from dcgan.__main__ import main
 from dcgan.data import load_images
-from dcgan.data.advice import wants_faces
 from dcgan.data.faces import FRAME, find_faces
+from dcgan.data.loading import wants_faces
 from tests.data.photos import face
 from tests.data.pictures import blot, put
 
