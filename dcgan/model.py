@@ -5,8 +5,10 @@ layers in the same pattern: channels double with each halving of the resolution.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,39 +17,44 @@ from dcgan.convolution import Conv2d, ConvTranspose2d
 
 IMAGE_SIZES = (16, 32, 64, 128, 256)
 MAX_CHANNELS = 1024
-D_NORMS = ("batch", "spectral", "none")
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def setting(default: Any, text: str, choices: tuple[Any, ...] = (), least: float = 0, most: float = math.inf) -> Any:
+    """A dataclass field that the command line turns into a flag. least, most: of a number."""
+    return field(default=default, metadata={"help": text, "choices": choices, "least": least, "most": most})
+
+
+def check_settings(settings: Any) -> None:
+    """Raise ValueError, in one line, for a field of another type than its default, or outside its choices or range."""
+    for f in fields(settings):
+        value, kind, limits = getattr(settings, f.name), type(f.default), f.metadata
+        wanted = KINDS[kind]
+        right = type(value) is kind or (kind is float and type(value) is int)
+        if limits["choices"]:
+            wanted = f"one of {', '.join(map(str, limits['choices']))}"
+            right = right and value in limits["choices"]
+        elif kind in (int, float):
+            wanted += f" from {limits['least']}" + (f" to {limits['most']}" if limits["most"] < math.inf else " up")
+            right = right and math.isfinite(value) and limits["least"] <= value <= limits["most"]
+        if not right:
+            raise ValueError(f"{f.name} must be {wanted}, not {value}")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Shape of both networks. The defaults are the tutorial's.
+    """Shape of both networks. The defaults are the tutorial's. Raises ValueError for a shape that cannot be built."""
 
-    Raises ValueError, in one line, for a shape that cannot be built.
-    """
-
-    image_size: int = field(
-        default=64, metadata={"help": "side of the square images in pixels: 16, 32, 64, 128 or 256"}
-    )
-    nc: int = field(default=3, metadata={"help": "colour channels: 3 (RGB) or 1 (grey)"})
-    nz: int = field(default=100, metadata={"help": "length of the latent vector z"})
-    ngf: int = field(default=64, metadata={"help": "generator channels at half the image size"})
-    ndf: int = field(default=64, metadata={"help": "discriminator channels at half the image size"})
-    d_norm: str = field(default="batch", metadata={"help": "normalisation in the discriminator", "choices": D_NORMS})
-    d_bias: bool = field(default=False, metadata={"help": "a bias in D's first convolution, so that D sees contrast"})
+    image_size: int = setting(64, "side of the square images in pixels: 16, 32, 64, 128 or 256", IMAGE_SIZES)
+    nc: int = setting(3, "colour channels: 3 (RGB) or 1 (grey)", (3, 1))
+    nz: int = setting(100, "length of the latent vector z", least=1, most=4096)
+    ngf: int = setting(64, "generator channels at half the image size", least=1, most=4096)
+    ndf: int = setting(64, "discriminator channels at half the image size", least=1, most=4096)
+    d_norm: str = setting("batch", "normalisation in the discriminator", ("batch", "spectral", "none"))
+    d_bias: bool = setting(False, "a bias in D's first convolution, so that D sees contrast")
 
     def __post_init__(self) -> None:
-        if self.image_size not in IMAGE_SIZES or not isinstance(self.image_size, int):
-            raise ValueError(f"image_size must be one of {', '.join(map(str, IMAGE_SIZES))}, not {self.image_size}")
-        if self.nc not in (1, 3) or not isinstance(self.nc, int):
-            raise ValueError(f"nc must be 3 (RGB) or 1 (grey), not {self.nc}")
-        for name in ("nz", "ngf", "ndf"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= 4096:
-                raise ValueError(f"{name} must be a whole number from 1 to 4096, not {value}")
-        if not isinstance(self.d_bias, bool):
-            raise ValueError(f"d_bias must be true or false, not {self.d_bias}")
-        if self.d_norm not in D_NORMS:
-            raise ValueError(f"d_norm must be one of {', '.join(D_NORMS)}, not {self.d_norm}")
+        check_settings(self)
 
     def channels(self, base: int) -> list[int]:
         """Channels at resolutions S/2, S/4, ... 4: doubling from `base`, capped at 1024."""

@@ -21,8 +21,7 @@ def adapt(nets: Networks, images: Images) -> None:
 def overfitting(nets: Networks, images: Images, count: int = 256) -> float:
     """r_v of Karras et al. 2020: 0 if D rates held-out images like training images, 1 if like fakes.
 
-    1 where no image is held out, to be on the safe side; 0 where D rates training images no higher than fakes, and so
-    has learned none of them by heart.
+    1 where no image is held out, to be on the safe side; 0 where D rates training images no higher than fakes.
     """
     heldout = images.batch(np.flatnonzero(images.heldout)[:count])
     if not len(heldout):

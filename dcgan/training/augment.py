@@ -12,10 +12,7 @@ CUTOUT = 1 / 2  # of the side
 
 
 def augment(images: Tensor, policy: str, share: float = 1.0) -> Tensor:
-    """Apply the alterations named in `policy`, a comma-separated list of color, translation and cutout; "" is none.
-
-    share: of the images are altered, the others pass as they are.
-    """
+    """Apply the ALTERATIONS that `policy` lists, separated by commas, to this share of the images."""
     if not policy or not share:
         return images
     altered = images

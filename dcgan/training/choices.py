@@ -24,10 +24,7 @@ def flag(name: str, value: object = None) -> str:
 def choose_settings(
     flags: argparse.Namespace, saved: dict[str, Any], init: Checkpoint | None = None
 ) -> tuple[ModelConfig, TrainConfig]:
-    """The settings from the flags over those of a saved run or, with those of `init`'s networks, of a recipe.
-
-    Raises TrainingError if the run or `init` forbids them.
-    """
+    """The settings from the flags over those of a saved run, or of a recipe. Raises TrainingError if they cannot be."""
     chosen = {name: value for name, value in vars(flags).items() if value is not None}
     if "epochs" in chosen and "max_images" not in chosen:
         chosen["max_images"] = 0
@@ -75,10 +72,7 @@ def unused(flags: argparse.Namespace, model: ModelConfig, config: TrainConfig) -
 
 @dataclass(frozen=True)
 class DataChoice:
-    """The images to train on, by the flags of these names. drawn: whether they are the built-in drawn faces.
-
-    said: what the flags, or a run that goes on, say of them: name, license, limits, hub.
-    """
+    """The images to train on, by the flags of these names. said: what is said of them (name, license, limits, hub)."""
 
     dataroot: str
     drawn: bool

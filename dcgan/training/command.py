@@ -144,9 +144,9 @@ def add_setting(group: Any, setting: Field) -> None:
     if kind is bool:
         group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
     else:
-        choices = setting.metadata.get("choices")
+        choices = setting.metadata["choices"] if kind is str else ()
         metavar = "N" if kind in (int, float) else None if choices and "" not in choices else "NAME"
-        group.add_argument(name, type=kind, choices=choices, metavar=metavar, help=text)
+        group.add_argument(name, type=kind, choices=choices or None, metavar=metavar, help=text)
 
 
 def in_words(value: object) -> str:

@@ -1,26 +1,18 @@
 """The settings of a training, and the recipes."""
 
-import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from dcgan.model import ModelConfig
+from dcgan.latents import MAX_SEED
+from dcgan.model import ModelConfig, check_settings, setting
 from dcgan.training.augment import ALTERATIONS, names
 from dcgan.training.logs import LOGS
 from dcgan.training.losses import LOSSES
 
 
-def setting(default: Any, text: str, choices: tuple[str, ...] | None = None, least: int | None = None) -> Any:
-    """A dataclass field that the command line turns into a flag. least: its smallest value, of a number."""
-    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
-
-
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults are the tutorial's; RECIPES go past them.
-
-    Raises ValueError, in one line, for a value that makes no sense.
-    """
+    """How to train. The defaults are the tutorial's; RECIPES go past them. Raises ValueError for senseless values."""
 
     recipe: str = setting(
         "dcgan",
@@ -28,46 +20,34 @@ class TrainConfig:
         "where it is the default",
         ("dcgan", "best", "finetune"),
     )
-    epochs: int = setting(5, "passes over the training images (0: --max-images decides)", least=0)
-    max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)", least=0)
+    epochs: int = setting(5, "passes over the training images (0: --max-images decides)")
+    max_images: int = setting(0, "stop after this many images seen (0: --epochs decides)")
     batch_size: int = setting(128, "images in a training step", least=2)
-    lr: float = setting(0.0002, "learning rate of both networks' Adam", least=0)
-    lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)", least=0)
-    decay: int = setting(
-        0, "images at the end over which, tick by tick, the learning rates fall to a tenth (0: none)", least=0
-    )
-    beta1: float = setting(0.5, "Adam's first momentum", least=0)
+    lr: float = setting(0.0002, "learning rate of both networks' Adam")
+    lr_d: float = setting(0.0, "learning rate of the discriminator alone (0: the same)")
+    decay: int = setting(0, "images at the end over which, tick by tick, the learning rates fall to a tenth (0: none)")
+    beta1: float = setting(0.5, "Adam's first momentum")
     loss: str = setting("bce", "adversarial loss", LOSSES)
-    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)", least=0)
-    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)", least=0)
+    r1: float = setting(0.0, "weight of the penalty on D's gradient at reals (0: none)")
+    r2: float = setting(0.0, "weight of the penalty on D's gradient at fakes (0: none)")
     penalty_every: int = setting(16, "iterations between two gradient penalties, scaled to match", least=1)
     flip: bool = setting(False, "mirror half of the training images")
     augment: str = setting("", "alterations of what D sees: any of color,translation,cutout ('' for none)")
-    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: all)", least=0)
-    ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: the raw one)", least=0)
+    adapt: float = setting(0.0, "alter only as many as keep D's overfitting (ADA's r_v) below this (0: all)")
+    ema: int = setting(0, "half-life, in images, of the averaged generator that is kept (0: the raw one)")
     drop_last: bool = setting(False, "leave out the last, smaller batch of an epoch")
     precision: str = setting("fp32", "fp32, bf16, or auto: bf16 where the hardware has it", ("auto", "fp32", "bf16"))
-    seed: int = setting(999, "seed of the weights, the noise and the order of the images", least=0)
-    workers: int = setting(2, "processes that decode images", least=0)
-    ngpu: int = setting(1, "GPUs to use (0: the CPU; several: NVIDIA's)", least=0)
+    seed: int = setting(999, "seed of the weights, the noise and the order of the images", most=MAX_SEED)
+    workers: int = setting(2, "processes that decode images")
+    ngpu: int = setting(1, "GPUs to use (0: the CPU; several: NVIDIA's)")
     device: str = setting("auto", "auto, cpu, or an accelerator as torch calls it: cuda, cuda:1, mps, xpu")
     tick: int = setting(25_000, "images between two saves", least=1)
-    quality: int = setting(
-        0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)", least=0
-    )
-    moments: int = setting(0, "generators to keep from along the way, for the demo's time machine (0: none)", least=0)
+    quality: int = setting(0, "ticks between two measurements of quality; the best is kept (0: none, the last is kept)")
+    moments: int = setting(0, "generators to keep from along the way, for the demo's time machine (0: none)")
     log: str = setting("", "also draw the curves with one of " + ", ".join(LOGS) + ", if installed", ("", *LOGS))
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            value, least = getattr(self, f.name), f.metadata["least"]
-            choices = f.metadata["choices"]
-            if choices and value not in choices:
-                raise ValueError(f"{f.name} must be one of {', '.join(choices)}, not {value}")
-            if least is not None and not (math.isfinite(value) and value >= least):
-                raise ValueError(f"{f.name} must be a number from {least} up, not {value}")
-        if self.seed >= 2**32:
-            raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, not {self.seed}")
+        check_settings(self)
         if self.beta1 >= 1:
             raise ValueError(f"beta1 must be below 1, not {self.beta1}")
         if not self.epochs and not self.max_images:
@@ -110,10 +90,7 @@ RESUMABLE = (
 
 
 def configure(settings: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
-    """The settings of the networks and of their training, from one dictionary; what it leaves out is the tutorial's.
-
-    Raises ValueError, in one line, for a value that makes no sense.
-    """
+    """The settings of the networks and of their training, from one dictionary; what it leaves out is the tutorial's."""
     model, train = (
         {f.name: settings[f.name] for f in fields(kind) if f.name in settings} for kind in (ModelConfig, TrainConfig)
     )

@@ -1,7 +1,6 @@
-"""A training step as a CUDA graph: recorded once, then replayed without a launch from Python for each kernel.
+"""A training step as a CUDA graph: recorded once, as PyTorch's notes on CUDA describe it, then replayed.
 
-A DCGAN's kernels at 64 px are so short that a fast GPU waits for the next one to be launched. The recording is as
-PyTorch's notes on CUDA describe it (`torch.cuda.graph`, whole network).
+A DCGAN's kernels at 64 px are so short that a fast GPU waits for Python to launch the next one.
 """
 
 from collections.abc import Callable, Hashable

@@ -1,7 +1,6 @@
-"""One training on many devices: a process ("rank") for each, joined by torch.distributed.
+"""One training on many devices: a process ("rank") for each, which `torchrun` starts, or `launch` for --ngpu.
 
-`torchrun` starts the ranks, or `launch` with --ngpu 2 and more. Each computes its share of every batch, with BatchNorm
-statistics of its own; the gradients are averaged. Rank 0 alone writes.
+Each computes its share of every batch, with BatchNorm statistics of its own; the gradients are averaged.
 """
 
 import multiprocessing
@@ -70,10 +69,7 @@ class Ranks:
         return bool(flags)
 
     def stop(self, signalled: bool, step: int) -> bool:
-        """Whether a signal has reached any rank, so that all leave the loop after the same step.
-
-        GPUs, whose steps are short, compare notes every tenth.
-        """
+        """Whether a signal has reached any rank, so that all end after the same step; on GPUs every tenth is asked."""
         return (self.device.type != "cuda" or step % 10 == 0) and self.any(signalled)
 
 
@@ -83,7 +79,7 @@ def launched() -> bool:
 
 
 def join(ngpu: int, batch_size: int, device: str = "auto") -> Ranks:
-    """Join the other ranks that the environment names, unless that was done; without any this process is the only one.
+    """Join the other ranks that the environment names, if any.
 
     ngpu: 0 for the CPU. device: as `find_device` has it; several ranks have a CUDA device each, or share the CPU.
     Raises ValueError if there is no such device, or if the ranks cannot share a batch evenly or outnumber the GPUs.
@@ -116,9 +112,8 @@ def leave() -> None:
 def launch(main: Callable[[list[str]], int], ngpu: int, argv: list[str]) -> int:
     """Run `main(argv)` in a rank for each of this machine's first `ngpu` GPUs. Returns their exit code.
 
-    SIGTERM and SIGHUP are passed on, as SIGTERM; Ctrl-C reaches the ranks by itself. If one fails the others are
-    ended, and a line on stderr names it unless it has printed its error (exit code 2). Raises ValueError if there are
-    fewer GPUs.
+    SIGTERM and SIGHUP are passed on, as SIGTERM; Ctrl-C reaches the ranks by itself. If one fails the others are ended,
+    and a line names it unless it has printed its error (exit code 2). Raises ValueError if there are fewer GPUs.
     """
     if ngpu > (gpus := torch.cuda.device_count()):
         raise ValueError(f"--ngpu {ngpu}, but this machine has {gpus} GPUs")

@@ -19,15 +19,10 @@ class Doctor:
         self.known: set[str] = set()
 
     def examine(self, rows: list[dict[str, float]], faces: Tensor) -> list[str]:
-        """Return the complaints that are new since the last tick.
-
-        rows: the history of the tick. faces: images of fixed noise, uint8 [N, nc, S, S].
-        """
+        """The complaints that are new. rows: the tick's history. faces: of fixed noise, uint8 [N, nc, S, S]."""
         found = {}
-        certain = bool(rows) and (
-            fmean(row["d_real"] for row in rows) > WINNING and fmean(row["d_fake"] for row in rows) < 1 - WINNING
-        )
-        self.winning = self.winning + 1 if certain else 0
+        d_real, d_fake = (fmean(row[name] for row in rows) if rows else 0.5 for name in ("d_real", "d_fake"))
+        self.winning = self.winning + 1 if d_real > WINNING and d_fake < 1 - WINNING else 0
         if self.winning >= PATIENCE:
             found["saturated"] = (
                 f"the discriminator has won: for {self.winning} ticks it has told every real from every fake, so the "

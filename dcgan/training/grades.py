@@ -23,10 +23,9 @@ class Grades:
         self.quality: Quality | None = None
 
     def measure(self, history: list[Row], last: bool, stop: Stop) -> list[str]:
-        """Measure the generator if that is due and was not done, and add the figures to the history's last row.
+        """Measure the generator, if that is due, into the history's last row. Returns a line to print, if it was.
 
-        last: whether training is over. Returns a line to print, or none if nothing was measured or a signal ended the
-        measurement. Leaves the training's random numbers as they are.
+        last: whether training is over. Leaves the training's random numbers as they are; a signal ends it.
         """
         every = self.nets.config.tick * self.nets.config.quality
         before, seen = [0, 0, *(row["images_seen"] for row in history[-2:])][-2:]

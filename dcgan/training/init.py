@@ -13,8 +13,7 @@ from dcgan.training.resume import TrainingError
 def open_init(source: str | Path, saved: dict[str, Any]) -> Checkpoint:
     """Open what --init names: a checkpoint folder, a run, or owner/name[@revision] on the Hub.
 
-    saved: the settings of the run that goes on, {} for a new one. Raises TrainingError if the checkpoint cannot be read
-    or has no discriminator, or if the run began from something else.
+    saved: the settings of the run that goes on, {} for a new one. Raises TrainingError for what cannot be begun from.
     """
     if saved and not saved.get("init"):
         raise TrainingError("cannot resume with --init: the run began from nothing. Leave it out, or start a new --out")
@@ -22,10 +21,8 @@ def open_init(source: str | Path, saved: dict[str, Any]) -> Checkpoint:
     try:
         checkpoint = load_checkpoint(local_folder(source))
         if not (checkpoint.folder / DISCRIMINATOR).is_file():
-            raise TrainingError(
-                f"--init: '{source}' has no discriminator, which training goes on with: begin from a checkpoint with "
-                "both networks (dcgan import takes netD.pth too)"
-            )
+            remedy = "begin from a checkpoint with both networks (dcgan import takes netD.pth too)"
+            raise TrainingError(f"--init: '{source}' has no discriminator, which training goes on with: {remedy}")
         _ = checkpoint.discriminator  # is read
     except CheckpointError as error:
         raise TrainingError(f"--init: {error}{advice}") from None
@@ -50,10 +47,7 @@ def check_shape(init: Checkpoint, settings: dict[str, Any]) -> None:
 
 
 def begin(nets: Networks, init: Checkpoint | None) -> dict[str, Any] | None:
-    """Load a checkpoint's generator, for the averaged one too, and its discriminator. Returns what is said of it.
-
-    Without a checkpoint the networks stay as they are.
-    """
+    """Load the networks of a checkpoint, if there is one, the averaged generator too. Returns what is said of it."""
     if not init:
         return None
     for net in (nets.generator, nets.shown):

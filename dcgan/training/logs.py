@@ -15,9 +15,8 @@ LOGS = {"tensorboard": "torch.utils.tensorboard", "trackio": "trackio", "wandb":
 
 
 def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
-    """Return a function that logs a row of the history, which has its images_seen; for "" it does nothing.
+    """Return a function that logs a row of the history; for "" it does nothing. What fails to be logged is lost.
 
-    What the library cannot log later, for want of a network, say, is lost after a line that says so.
     Raises ValueError if the library is not installed.
     """
     if not kind:

@@ -1,7 +1,4 @@
-"""The adversarial losses: functions of logits [N] that return a scalar to be minimised, in float32.
-
-kind: one of LOSSES, which TrainConfig checks.
-"""
+"""The adversarial losses, by their kind in LOSSES: functions of logits [N] that return a scalar, in float32."""
 
 import torch
 from torch import Tensor

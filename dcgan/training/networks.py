@@ -92,9 +92,9 @@ class Networks:
 
     @torch.no_grad()
     def average(self, batch_size: int, seen: int) -> None:
-        """Exponential moving average: move the shown generator, BatchNorm statistics too, towards the trained one.
+        """Move the shown generator, BatchNorm statistics too, towards the trained one: an exponential moving average.
 
-        The half-life is config.ema images, or a tenth of the images seen if that is less.
+        Its half-life is config.ema images, or a tenth of the images seen if that is less.
         """
         if self.shown is self.generator:
             return

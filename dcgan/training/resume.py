@@ -107,10 +107,7 @@ def restore(run: Path, nets: Networks) -> int:
 
 
 def save_division(run: Path, images: Images) -> None:
-    """Write down which images are held out, unless their names tell. Raises OSError.
-
-    Images that the run had before stay in it, so that those that come back are on the side that they were on.
-    """
+    """Write down which images are held out, also those that the run had before, unless names tell. Raises OSError."""
     if images.keys is None:
         return
     keys, heldout = images.keys, images.sides[0]
@@ -126,7 +123,7 @@ def divided_as_before(
 ) -> tuple[Images, str]:
     """The images at `dataroot` of a run that goes on, divided as before, and how they changed: in words, "" if not.
 
-    data: the run's settings of them. Raises TrainingError if they changed, unless `accept`.
+    data: the run's settings of them. Raises TrainingError if they changed and that is not accepted.
     """
     images = images.divided(*division(data))
     before, now = data["count"], len(images.training)

@@ -49,9 +49,8 @@ FIXED_SEEDS = range(figures.GRID)  # the noise of every snapshot
 class About:
     """What a run says of itself besides its settings.
 
-    name: of its checkpoint; "" for the run folder's. data: entries of config.json about the data besides name, count
-    and digest (license, hub, source, ...). private: settings of the data that the run folder keeps, but not the
-    checkpoint (dataroot, limit, ...).
+    name: of its checkpoint; "" for the run folder's. data: what config.json says of the data besides what is found in
+    them (license, hub, ...). private: of the data, for the run folder alone (dataroot, limit).
     """
 
     name: str = ""
@@ -62,9 +61,9 @@ class About:
 class Run:
     """Writes the run folder of one training.
 
-    history: a row for each iteration so far. pending: images seen after each iteration since, and the STATS of its
-    step, still on the device. saved: images seen at the last save, None before the first.
-    Of several ranks all but the first write nothing. Methods raise TrainingError if the folder cannot be written.
+    history: a row for each iteration so far. pending: images seen after each iteration since, and its STATS, still on
+    the device. saved: images seen at the last save, None before the first.
+    Of several ranks the first alone writes. Methods raise TrainingError if the folder cannot be written.
     """
 
     def __init__(self, folder: Path, nets: Networks, images: Images, about: About, began: dict[str, Any] | None):
@@ -86,7 +85,7 @@ class Run:
 
     @contextmanager
     def open(self, seen: int, resume: bool) -> Iterator[None]:
-        """Hold the folder's lock within the block; make the folders, and remove what lies after `seen`.
+        """Hold the folder's lock within the block, in which nothing lies after `seen`.
 
         Raises TrainingError if another training writes or has written here.
         """
@@ -135,10 +134,7 @@ class Run:
         self.saved = seen if seen and (self.folder / "checkpoint").is_dir() else None
 
     def read(self) -> None:
-        """Read the pending figures from the device at once, as rows of the history.
-
-        Raises TrainingError if they or the weights are not finite on any rank.
-        """
+        """Read the pending figures into the history. Raises TrainingError if they or the weights are not finite."""
         noted = torch.stack([stats for _, stats in self.pending]).cpu() if self.pending else torch.empty(0, len(STATS))
         for (seen, _), values in zip(self.pending, noted.tolist(), strict=True):
             self.history.append({"images_seen": seen, **dict(zip(STATS, map(rounded, values), strict=True))})
@@ -207,30 +203,19 @@ class Run:
         self.saved = seen
 
     def finish(self, seen: int, hurried: bool) -> None:
-        """Save what no tick has saved and, unless it is hurried, choose seeds and draw the figures."""
+        """Save what no tick has saved and, unless it is hurried, choose seeds to begin with and draw the figures."""
         self.read()
         self.nets.calibrate()
         if self.saved != seen:
             self.snapshot(seen)
             self.save(seen)
-        if not hurried:
-            self.choose_seeds()
-            self.draw_figures()
-
-    def choose_seeds(self) -> None:
-        """Choose the checkpoint's seeds to begin with, if its quality was measured against enough images."""
-        quality = self.grades.quality
-        if not (self.writes and quality and len(quality.real) >= MIN_REFERENCE):
+        if hurried or not self.writes:
             return
         with self._writing("all is saved but the seeds to begin with and the figures; make room, then --resume"):
-            checkpoint = load_checkpoint(self.folder / "checkpoint")
-            seeds = opening_seeds(checkpoint.generator, quality.features, quality.real)
-            save_seeds(checkpoint, seeds)
-
-    def draw_figures(self) -> None:
-        """Draw the tutorial's figures: losses, animation, real beside fake."""
-        if not self.writes:
-            return
+            quality = self.grades.quality
+            if quality and len(quality.real) >= MIN_REFERENCE:
+                checkpoint = load_checkpoint(self.folder / "checkpoint")
+                save_seeds(checkpoint, opening_seeds(checkpoint.generator, quality.features, quality.real))
         with self._writing("all is saved but the figures; make room, then --resume"):
             if self.history:
                 figures.loss_plot(self.folder / "loss.png", self.history)

@@ -13,10 +13,7 @@ LAST_RATE = 0.1  # of the learning rates, where they decay
 
 @dataclass(frozen=True)
 class Schedule:
-    """The schedule of a training whose epochs have `epoch` images.
-
-    Of a step, `before` and `seen` are the images seen before and after it.
-    """
+    """The schedule of a training with `epoch` images in an epoch. before, seen: the images seen around a step."""
 
     config: TrainConfig
     epoch: int
