@@ -1,7 +1,6 @@
-"""The checkpoint folder: what training writes and the demo opens. Safetensors and JSON, never a pickle.
+"""The checkpoint folder (see README.md): what training writes and the demo opens. Safetensors and JSON, no pickle.
 
-A folder is complete in itself (see README.md, "The checkpoint folder"), here and on the Hub alike. A save is atomic: a
-reader sees the old folder or the new one. A folder may come from anybody: sizes, types and links are checked.
+A save is atomic: a reader sees the old folder or the new one. It may be anybody's: sizes, types and links are checked.
 """
 
 import json
@@ -114,10 +113,7 @@ class Checkpoint:
 
     @cached_property
     def directions(self) -> tuple[Direction, ...]:
-        """Named directions of latent space, read on first access; empty if none were fitted.
-
-        Raises CheckpointError if they are damaged or were fitted for other weights.
-        """
+        """Named directions of latent space, often none. Raises CheckpointError if they are damaged or of other weights."""
         path = self.folder / DIRECTIONS
         try:
             return load_directions(path, self.generator) if path.is_file() else ()
@@ -154,10 +150,7 @@ class Checkpoint:
 
 
 def origins(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the training of a config.json began from, the nearest checkpoint first: name, images_seen and data of each.
-
-    Raises ValueError if it says anything else.
-    """
+    """The name, images_seen and data of what a training began from, the nearest first. Raises ValueError for others."""
     found: list[dict[str, Any]] = []
     while init := (found[-1] if found else config).get("init"):
         kinds = {"name": str, "images_seen": int, "data": dict}
@@ -170,8 +163,7 @@ def origins(config: dict[str, Any]) -> list[dict[str, Any]]:
 def load_checkpoint(folder: str | Path) -> Checkpoint:
     """Open a checkpoint folder, or the checkpoint of a run folder.
 
-    Raises CheckpointError if it is missing, damaged or of a newer format, or if one of its files is a link that leaves
-    the folder.
+    Raises CheckpointError if it is missing, damaged, of a newer format, or holds a link that leaves the folder.
     """
     found = _self_or_run(Path(folder))
     if not found:
@@ -213,8 +205,7 @@ def no_checkpoint(path: Path) -> CheckpointError:
 def checkpoint_files(folder: Path) -> list[Path]:
     """The files of the checkpoint in a folder, without anything else that lies there.
 
-    Raises CheckpointError if one of them is a link that leaves the folder. The Hub's cache consists of links into its
-    own blobs; these may.
+    Raises CheckpointError for a link that leaves the folder, but for one of the Hub's cache into its own blobs.
     """
     root = folder.resolve()
     homes = [root]
@@ -223,9 +214,8 @@ def checkpoint_files(folder: Path) -> list[Path]:
     files = [path for pattern in FILES for path in sorted(root.glob(pattern)) if path.is_file()]
     for path in files:
         if not any(path.resolve().is_relative_to(home) for home in homes):
-            raise CheckpointError(
-                f"'{path}' is a link out of the checkpoint, and no such link is followed: fetch it anew"
-            )
+            why = "is a link out of the checkpoint, and no such link is followed"
+            raise CheckpointError(f"'{path}' {why}: fetch it anew")
     return files
 
 
@@ -262,8 +252,8 @@ def save_checkpoint(
 ) -> None:
     """Write a whole checkpoint folder, replacing an older one in a single move.
 
-    config: the model, train and data settings, images_seen and metrics; format and versions are added. card: the text
-    of README.md. Directions and seeds of the older checkpoint stay if its generator had the same weights.
+    config: without format and versions. card: the text of README.md. Directions and seeds of the older checkpoint stay
+    if its generator had the same weights.
     """
     with replacing(folder) as new:
         with suppress(CheckpointError):  # there is none, or none that can be read

@@ -37,10 +37,9 @@ def whole(least: int = 0) -> Callable[[str], int]:
 
 
 def user_source(text: str) -> str:
-    """A flag's folder or file, or a name such as avatars, owner/name or hf://...: ~ is the home folder.
+    """A flag's folder or file, or a name such as avatars, owner/name or hf://...
 
-    A shell leaves `--out=~/faces` as it is. ~name is that user's home or, where there is no such user, a name like any
-    other.
+    ~ is the home folder: a shell leaves `--out=~/faces` as it is. So is ~name, where there is such a user.
     """
     source = os.path.expanduser(nonempty(text))  # noqa: PTH111  # pathlib fails where there is no such user
     if Path(source).parts[:1] == ("~",):
@@ -54,9 +53,9 @@ def user_path(text: str) -> Path:
 
 
 class Output:
-    """A text stream that never fails, whatever becomes of its terminal, pipe or disk: what cannot be written is lost.
+    """A text stream that never fails: what cannot be written is lost; `error` is why, None if nothing was.
 
-    Characters that its encoding lacks are written as \\uXXXX. error: why text was lost first; None if none was.
+    Characters that its encoding lacks are written as \\uXXXX.
     """
 
     def __init__(self, stream: TextIO | None):
@@ -113,11 +112,10 @@ def guarded(
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Decorate the main(argv) of a command, which returns its exit code: its output is safe, its end is a shell's.
 
-    name: begins each line on stderr. UserError, OSError, a package that is missing and `errors`, whose messages are the
-    command's own, end it with one line and exit code 2, Ctrl-C with the line `stopped` and 130. output_counts: lost
-    output makes a failure of a success, 141 if the reader is gone, as shells have it, else 1.
+    name: begins each line on stderr. UserError, OSError, a missing package and `errors` end it with one line and exit
+    code 2, Ctrl-C with the line `stopped` and 130. output_counts: lost output makes a failure of a success, 141 if the
+    reader is gone, as shells have it, else 1.
     """
-
     mendable: tuple[type[Exception], ...] = (UserError, OSError, ModuleNotFoundError, *errors)
 
     def decorate(main: Callable[..., int]) -> Callable[..., int]:
@@ -150,10 +148,7 @@ def guarded(
 
 @contextmanager
 def handling(handler: Callable[[int, Any], object], *numbers: int) -> Iterator[None]:
-    """Install the handler for these signals within the block. Does nothing outside the main thread.
-
-    SIGHUP stays ignored where nohup has begun the program.
-    """
+    """Install the handler for these signals within the block, in the main thread; nohup's SIGHUP stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         numbers = ()
     by_nohup = {number for number in ENDING[1:] if signal.getsignal(number) is signal.SIG_IGN}
@@ -167,10 +162,7 @@ def handling(handler: Callable[[int, Any], object], *numbers: int) -> Iterator[N
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Create a folder, yield it, and delete it if the block fails.
-
-    Raises UserError if `out` exists and is not an empty folder, or cannot be written.
-    """
+    """Create a folder, and delete it if the block fails. Raises UserError if it holds anything or cannot be written."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"'{out}' is there already: name a new folder")
     try:

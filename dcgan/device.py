@@ -10,10 +10,7 @@ CPU = torch.device("cpu")
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """The device of that name: cpu, cuda, cuda:1, mps, xpu; with auto the accelerator that torch finds, or the CPU.
-
-    Raises ValueError, in one line, where torch finds no such device.
-    """
+    """The device of that name; with auto the accelerator that torch finds, or the CPU. Raises ValueError without it."""
     found = torch.accelerator.current_accelerator(check_available=True)
     count = torch.accelerator.device_count() if found else 0
     if name == "auto":

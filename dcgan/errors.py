@@ -1,7 +1,4 @@
-"""Errors as one line: those that a user can mend hold theirs, `reason` words all others.
-
-What the Hub answers is worded by dcgan.hub_errors.
-"""
+"""Errors as one line: those that a user can mend hold theirs, `reason` words all others (hub_errors the Hub's)."""
 
 import shutil
 
@@ -11,10 +8,7 @@ class UserError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says in one line: a UserError's own, or at most 300 characters of any other's first line.
-
-    Errors of the system name the file, a missing package how to install it.
-    """
+    """What an exception says in one line: a UserError's own, or at most 300 characters of any other's first line."""
     if isinstance(error, UserError):
         return " ".join(str(error).split("\n"))
     if isinstance(error, ModuleNotFoundError) and error.name:

@@ -20,10 +20,7 @@ from dcgan.model import Generator
 
 
 def export(generator: Generator, path: Path, format: str = "onnx") -> None:
-    """Write a generator in eval mode to `path`, whole or not at all, through torch's own exporters.
-
-    format: "onnx" or "torchscript". Raises ModuleNotFoundError where ONNX's packages are not installed.
-    """
+    """Write a generator to `path` as "onnx" or "torchscript". Raises ModuleNotFoundError without ONNX's packages."""
     z = torch.zeros(2, generator.config.nz, 1, 1)
     with writing(path) as temporary, warnings.catch_warnings(action="ignore"):  # about the age of torch.jit
         if format == "torchscript":

@@ -16,10 +16,7 @@ except ImportError:  # Windows
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """The name that this program alone gives to what it writes or sets aside beside `path`: hidden, and nobody's own.
-
-    suffix: ".tmp" of a file, ".new" and ".old" of a folder, while they take its place.
-    """
+    """The hidden name of what this program writes or sets aside beside `path`. suffix: ".tmp", ".new" or ".old"."""
     return path.with_name(f".dcgan-{path.name}{suffix}")
 
 
@@ -52,7 +49,7 @@ def recover(folder: Path) -> None:
 def writing(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary name that becomes `path` when the block ends well, and vanishes when it fails.
 
-    durable: the content is on the disk before it gets the name, so that a power cut cannot leave an empty file.
+    durable: the content is on the disk first, so that a power cut cannot leave an empty file.
     """
     temporary = beside(path, ".tmp")
     try:

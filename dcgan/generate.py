@@ -45,10 +45,7 @@ def parse_seeds(text: str) -> list[range]:
 
 
 def parse_moves(moves: list[str], directions: dict[str, Direction]) -> dict[str, float]:
-    """Parse ["age=2", ...] into the amount along each direction, by name.
-
-    Raises ValueError for an unknown direction, or an amount outside its range.
-    """
+    """Parse ["age=2", ...] into amounts by direction. Raises ValueError for an unknown one, or outside its range."""
     moved: dict[str, float] = {}
     for move in moves:
         name, _, amount = move.rpartition("=")

@@ -30,10 +30,7 @@ BY_STATUS = {
 
 
 class HubError(UserError):
-    """An upload, a Space or a page that cannot be made; the message is one line that says what to do.
-
-    status: that of the Hub's answer, 0 where there is none.
-    """
+    """An upload, a Space or a page that cannot be made. status: that of the Hub's answer, 0 where there is none."""
 
     def __init__(self, message: str, status: int = 0):
         super().__init__(message)
@@ -51,10 +48,7 @@ def is_unreachable(error: Exception) -> bool:
 
 
 def error_message(error: Exception, what: str) -> str:
-    """Describe an exception of HUB_ERRORS in one line without tokens and signed addresses.
-
-    what: the thing on the Hub that was used, e.g. "model of that name".
-    """
+    """An exception of HUB_ERRORS in one line without tokens. what: was used there, such as "model of that name"."""
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
         error = error.__cause__
     status = http_status(error)

@@ -82,7 +82,7 @@ def imported(kind: type[Net], model: ModelConfig, path: Path, weights: Weights) 
 def import_weights(paths: list[Path], out: Path) -> None:
     """Make the checkpoint folder `out` of a generator's file and perhaps its discriminator's, in any order.
 
-    Raises ValueError, in one line, for files that cannot be, and UserError where `out` is there or cannot be written.
+    Raises ValueError for files that cannot be, and UserError where `out` is there or cannot be written.
     """
     files = [(path, read_weights(path)) for path in paths]
     files.sort(key=lambda file: is_generator(file[1]))  # the generator last

@@ -41,10 +41,7 @@ def enlarged(image: Image.Image, factor: int) -> Image.Image:
 
 
 def grid(images: Pixels, columns: int = GRID) -> Pixels:
-    """Images [N, S, S, nc] row by row in one [rows S, columns S, nc]; the rest of the last row is black.
-
-    Raises ValueError unless `columns` is a whole number from 1 to 300.
-    """
+    """Images [N, S, S, nc] row by row in one [rows S, columns S, nc]; columns: 1 to 300, else ValueError is raised."""
     if not isinstance(columns, int) or not 1 <= columns <= MAX_FRAMES:
         raise ValueError(f"columns must be a whole number from 1 to {MAX_FRAMES}, not {columns!r:.40}")
     rows = -(-len(images) // columns)
@@ -58,12 +55,9 @@ def grid(images: Pixels, columns: int = GRID) -> Pixels:
 def encoded(pixels: Pixels, format: str = "png", xmp: bytes = b"") -> bytes:
     """Pixels [H, W, nc] as a PNG, or as a JPEG or WebP of high quality ("jpeg", "webp"), with a packet of XMP."""
     file = io.BytesIO()
-    kinds: dict[str, dict[str, Any]] = {
-        "png": {"compress_level": 1},
-        "jpeg": {"quality": 93, "subsampling": 0},
-        "webp": {"quality": 93},
-    }
-    options: dict[str, Any] = kinds[format]
+    options: dict[str, Any] = {"compress_level": 1} if format == "png" else {"quality": 93}
+    if format == "jpeg":
+        options["subsampling"] = 0
     if xmp and format == "png":
         options["pnginfo"] = PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())

@@ -1,7 +1,6 @@
 """Marks in picture files that say a machine made them: XMP with IPTC's digital source type, checkpoint, terms and face.
 
-IPTC, "Digital Source Type" (cv.iptc.org/newscodes/digitalsourcetype). How XMP lies in each kind of file is Adobe's XMP
-Specification Part 3: dcgan/pictures.py puts it there.
+How XMP lies in each kind of file is Adobe's XMP Specification Part 3: dcgan/pictures.py puts it there.
 """
 
 from collections.abc import Iterable, Mapping

@@ -19,11 +19,8 @@ Network = TypeVar("Network", bound=Generator | Discriminator)
 
 @torch.inference_mode()
 def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
-    """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU.
-
-    The generator must be in eval mode: in train mode an image would change with the batch around it.
-    """
-    assert not generator.training, "sample in eval mode"
+    """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU."""
+    assert not generator.training, "in train mode an image would change with the batch around it"
     weight = next(generator.parameters())
     pieces = []
     for piece in z.split(batch_size):
@@ -36,10 +33,7 @@ def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
 
 
 def folded(net: Network) -> Network:
-    """A copy of a network in eval mode with each BatchNorm multiplied into the convolution before it.
-
-    What it computes is the same but for rounding; the copy has convolutions and activations only.
-    """
+    """A copy of a network in eval mode with each BatchNorm multiplied into the convolution before it."""
     assert not net.training, "fold in eval mode"
     copy = deepcopy(net)
     copy.requires_grad_(False)
