@@ -113,7 +113,7 @@ class Checkpoint:
 
     @cached_property
     def directions(self) -> tuple[Direction, ...]:
-        """Named directions of latent space, often none. Raises CheckpointError if they are damaged or of other weights."""
+        """Named directions of latent space, often none. Raises CheckpointError for damaged ones."""
         path = self.folder / DIRECTIONS
         try:
             return load_directions(path, self.generator) if path.is_file() else ()

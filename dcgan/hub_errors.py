@@ -3,22 +3,13 @@
 import re
 import textwrap
 
-from huggingface_hub import get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    LocalTokenNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors, get_token
 
 from dcgan.errors import UserError, reason
 
 LOG_IN = "`hf auth login`, or set HF_TOKEN"
 # Raised by huggingface_hub for faults of the network, the Hub, the disk or a name.
-HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
+HUB_ERRORS = (errors.HTTPError, OSError, ValueError, RuntimeError)
 
 
 BY_STATUS = {
@@ -39,34 +30,34 @@ class HubError(UserError):
 
 def http_status(error: Exception) -> int:
     """The status of the answer that an exception is about; 0 where there is none."""
-    return error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+    return error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
 
 
 def is_unreachable(error: Exception) -> bool:
     """Whether an exception of HUB_ERRORS is that of a connection which was refused or broke off."""
-    return isinstance(error, HTTPError | ConnectionError) and not http_status(error)
+    return isinstance(error, errors.HTTPError | ConnectionError) and not http_status(error)
 
 
 def error_message(error: Exception, what: str) -> str:
     """An exception of HUB_ERRORS in one line without tokens. what: was used there, such as "model of that name"."""
-    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, errors.HfHubHTTPError):
         error = error.__cause__
     status = http_status(error)
-    if isinstance(error, GatedRepoError):
+    if isinstance(error, errors.GatedRepoError):
         return f"the {what} is gated: ask for access on its page on the Hub, then {LOG_IN}"
-    if isinstance(error, RepositoryNotFoundError) or (status == 401 and get_token() is None):
+    if isinstance(error, errors.RepositoryNotFoundError) or (status == 401 and get_token() is None):
         return f"the Hub has no {what}, or it is private and you are not logged in ({LOG_IN})"
-    if isinstance(error, RevisionNotFoundError):
+    if isinstance(error, errors.RevisionNotFoundError):
         return f"the {what} has no such revision on the Hub"
-    if isinstance(error, LocalTokenNotFoundError):
+    if isinstance(error, errors.LocalTokenNotFoundError):
         return f"you are not logged in to the Hub: {LOG_IN}"
     if status in BY_STATUS:
         return BY_STATUS[status]
     if status >= 500:
         return f"the Hub itself is in trouble (status {status}): try again later"
-    if isinstance(error, LocalEntryNotFoundError):
+    if isinstance(error, errors.LocalEntryNotFoundError):
         return f"the Hub cannot be reached, and its cache has no whole {what}"
     if is_unreachable(error):
         return "the Hub cannot be reached"
-    message = (isinstance(error, HfHubHTTPError) and error.server_message) or str(error) or reason(error)
+    message = (isinstance(error, errors.HfHubHTTPError) and error.server_message) or str(error) or reason(error)
     return textwrap.shorten(re.sub(r"\?\S+", "", message), 300)  # queries sign addresses

@@ -1,11 +1,8 @@
 """The built-in data set: drawn faces, so that a GAN can be trained and shown without any download.
 
-A face is a handful of factors (skin, hair, glasses, ...). `factors(index)` chooses them by the index; `draw` turns them
-into a picture: python-avatars composes an SVG, resvg rasterises it. Only drawing needs these two packages.
-
-Distribution: the factors are independent, with the weights of TABLE, so that the probability of a combination is the
-product of its factors'. Dark lenses hide the eyes and a fringe may cover part of the eyebrows: these two factors cannot
-be read off every picture. Indices from COUNT on are faces outside the set, of the same distribution.
+A face is a handful of independent factors (skin, hair, ...) with the weights of TABLE. `factors(index)` chooses
+them; `draw` makes a picture of them: python-avatars composes an SVG, resvg rasterises it. Indices from COUNT on are
+faces outside the set, of the same distribution.
 
 Credits: the drawings are Avataaars by Pablo Stanley (avataaars.com, blush.design), as packaged by python-avatars (MIT,
 (c) 2021 Ibon). That package names no licence for the art itself; DiceBear, which ships the same art, lists it as free
@@ -83,10 +80,15 @@ def draw(factors: dict[str, str], size: int = 128) -> Image.Image:
     """
     parts = {name: values[factors[name]][0] for name, values in _CHOICES.items()}
     try:
+        import resvg_py
+
         drawing = ElementTree.fromstring(_compose(parts))
         _flatten(drawing)
         drawing.attrib.update(viewBox=_FRAME, width=str(size), height=str(size))
-        return _rasterise(ElementTree.tostring(drawing, encoding="unicode"), parts["background"])
+        # There is no text in a face: looking through the fonts of the system would only take time.
+        svg, ground = ElementTree.tostring(drawing, encoding="unicode"), parts["background"]
+        png = resvg_py.svg_to_bytes(svg_string=svg, background=ground, skip_system_fonts=True)
+        return Image.open(io.BytesIO(png)).convert("RGB")
     except ImportError as error:
         raise ImportError("drawing faces needs two packages: pip install python-avatars resvg-py") from error
 
@@ -125,12 +127,3 @@ def _flatten(drawing: ElementTree.Element) -> None:
             if base is not None and [leaf.tag for leaf in overlay.iter() if not len(leaf)] == [f"{_SVG}rect"]:
                 base.set("fill", overlay.attrib["fill"])
                 group.remove(overlay)
-
-
-def _rasterise(svg: str, background: str) -> Image.Image:
-    """The drawing in pixels, over a plain colour."""
-    import resvg_py
-
-    # There is no text in a face: looking through the fonts of the system would only take time.
-    png = resvg_py.svg_to_bytes(svg_string=svg, background=background, skip_system_fonts=True)
-    return Image.open(io.BytesIO(png)).convert("RGB")

@@ -22,11 +22,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from dcgan.data.cache import cache_directory, mark_used
-from dcgan.data.sources import MAX_FILE, DataError, Source, ZipSource, digest, is_image
+from dcgan.data.sources import HUB_NAME, MAX_FILE, DataError, Source, ZipSource, digest, is_image
 from dcgan.files import alone
 from dcgan.hub_errors import HUB_ERRORS, error_message
 
-ADDRESS = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@]+))?(/(?P<path>.+))?", re.ASCII)
 TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # in the name of a file of the training split
 UNREADABLE = (*HUB_ERRORS, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 PARALLEL = 8  # image files downloaded at a time
@@ -41,7 +40,7 @@ class HubSource(Source):
     """
 
     def __init__(self, source: str, limit: int | None = None):
-        address = ADDRESS.fullmatch(source)
+        address = HUB_NAME.fullmatch(source.removeprefix("hf://datasets/"))
         if address is None:
             raise DataError(f"'{source}' must read hf://datasets/OWNER/NAME, then perhaps @REVISION, perhaps /FILE")
         self.source, self.limit, self.name = source, limit, address["repo"].partition("/")[2]

@@ -139,7 +139,9 @@ def _pack(source: Source, shape: Shape, workers: int, folder: Path, progress: bo
         with writing(working / PIXELS) as path:
             files, content = _write_pixels(path, bar)
         pictures = [file for file in files if not file.reason]
-        names, keys, first = _described(pictures, _looks(working / PIXELS, pictures, shape))
+        looks = [file.look for file in pictures if file.look is not None]  # of photos that faces were cut from
+        pixels = np.stack(looks) if looks else _mapped(working / PIXELS, len(pictures), shape)
+        names, keys, first = _described(pictures, pixels)
         with writing(working / COPIES) as path:
             copies = [f"{name}\t{names[i]}\n" for name, i in zip(names, first, strict=True) if names[i] != name]
             path.write_text("".join(copies), encoding="utf-8", errors="backslashreplace")
@@ -220,18 +222,8 @@ def _write_pixels(path: Path, decoded: Iterator[Decoded]) -> tuple[list[Decoded]
     return files, content.hexdigest()[:16]
 
 
-def _looks(path: Path, pictures: list[Decoded], shape: Shape) -> np.ndarray:
-    """By what copies among pictures are found: the photos that faces are cut from, else the packed pixels."""
-    if shape.crop == "face" and pictures:
-        return np.stack([file.look for file in pictures if file.look is not None])
-    return _mapped(path, len(pictures), shape)
-
-
 def _described(pictures: list[Decoded], looks: np.ndarray) -> tuple[list[str], list[int], list[int]]:
-    """Names, keys and `first` of all images of some pictures, as `Images` has them.
-
-    The faces of a copy are copies, one by one; those that the original lacks are none.
-    """
+    """Names, keys and `first` of all images of some pictures. The faces of a copy are copies, one by one."""
     names, keys, first = [], [], []
     start = np.cumsum([0, *(file.number for file in pictures)])
     leading: dict[int, int] = {}

@@ -34,6 +34,8 @@ SHEETS = re.compile(
 )
 CREATOR = "<xmp:CreatorTool>DCGAN"  # in the XMP of each picture that a generator drew
 SHEET = "crops.png"  # of the faces in a folder, beside them
+# Of a data set on the Hub: OWNER/NAME[@REVISION][/FILE].
+HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@\s]+))?(/(?P<path>.+))?", re.ASCII)
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
 
@@ -157,10 +159,8 @@ def is_film(source: str) -> bool:
 def open_source(source: str, limit: int | None = None, every: float = 1.0) -> Source:
     """The source that a --dataroot names. limit: images from the Hub. every: seconds, of a film. Raises DataError."""
     if source.startswith("hf://"):
-        try:
-            from dcgan.data.hub import HubSource
-        except ImportError:
-            raise DataError(f"'{source}' needs: pip install huggingface-hub") from None
+        from dcgan.data.hub import HubSource
+
         return HubSource(source, limit)
     if is_drawn(source):
         return DrawnSource()

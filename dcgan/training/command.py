@@ -8,7 +8,6 @@ Ctrl-C saves; --resume goes on.
 import argparse
 import math
 import os
-import re
 import shlex
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 from dcgan.cli import guarded, user_path, user_source, whole
 from dcgan.data.crop import CROPS
 from dcgan.data.loading import wants_faces
-from dcgan.data.sources import printable
+from dcgan.data.sources import HUB_NAME, printable
 from dcgan.errors import UserError
 from dcgan.model import ModelConfig
 from dcgan.training.choices import choose_data, choose_settings, unused
@@ -30,8 +29,6 @@ from dcgan.training.loop import train
 from dcgan.training.resume import STATE, TrainingError, check_folder, divided_as_before, read_settings
 from dcgan.training.run import About
 from dcgan.training.signals import ending_well
-
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[^/@\s]+)?(/.+)?", re.ASCII)
 
 
 @guarded(

@@ -62,7 +62,7 @@ class Networks:
         """Load what `state_dict` returned, on whatever device that was."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.altered = state.get("altered", self.altered)
+        self.altered = state["altered"]
         for optimizer in (self.opt_g, self.opt_d):
             optimizer.param_groups[0]["capturable"] = self.device.type == "cuda"
 
