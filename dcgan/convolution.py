@@ -1,8 +1,8 @@
 """The DCGAN's convolutions, faster on a CPU: the same sums as PyTorch's own, written as matrix products.
 
-Every convolution here has a 4 x 4 kernel, so 16 C inputs make one output. oneDNN's bfloat16 kernels for such
-convolutions, above all their weight gradients, run several times slower than its matrix product of the same size
-(`make bench` shows both). Modules and weights are PyTorch's; a GPU and float32 training use PyTorch's own kernels.
+Most convolutions here have a 4 x 4 kernel of stride 2, so 16 C inputs make one output. With matrix units (AMX) oneDNN's
+bfloat16 kernels for such convolutions, above all their weight gradients, run several times slower than its matrix
+product of the same size. Modules and weights are PyTorch's; a GPU, float32 and other strides use its own kernels.
 """
 
 from typing import Any
@@ -13,32 +13,24 @@ from torch.autograd.function import once_differentiable
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d with a 4 x 4 kernel, either of stride 2 and padding 1, or covering a 4 x 4 input whole."""
+    """nn.Conv2d with a 4 x 4 kernel, and padding 1 where the stride is 2."""
 
     def forward(self, input: Tensor) -> Tensor:
         """As nn.Conv2d."""
-        if not _as_products(input):
+        if not _as_products(self, input):
             return super().forward(input)
-        if self.stride == (1, 1):
-            rows = input.bfloat16().permute(0, 2, 3, 1).flatten(1) @ _rows(self.weight.bfloat16()).T
-            output = rows[:, :, None, None]
-        else:
-            output = _Down.apply(input.bfloat16(), self.weight.bfloat16())
+        output = _Down.apply(input.bfloat16(), self.weight.bfloat16())
         return output if self.bias is None else output + self.bias[:, None, None].bfloat16()
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d with a 4 x 4 kernel, either of stride 2 and padding 1, or from 1 x 1 to 4 x 4."""
+    """nn.ConvTranspose2d with a 4 x 4 kernel, and padding 1 where the stride is 2."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """As nn.ConvTranspose2d."""
-        if not _as_products(input):
+        if not _as_products(self, input):
             return super().forward(input, output_size)
-        if self.stride == (1, 1):
-            rows = input.bfloat16().flatten(1) @ _rows(self.weight.bfloat16())
-            output = rows.view(len(input), 4, 4, self.out_channels).permute(0, 3, 1, 2)
-        else:
-            output = _Up.apply(input.bfloat16(), self.weight.bfloat16())
+        output = _Up.apply(input.bfloat16(), self.weight.bfloat16())
         return output if self.bias is None else output + self.bias[:, None, None].bfloat16()
 
 
@@ -52,8 +44,8 @@ def has_bf16(device: torch.device) -> bool:
     return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
-def _as_products(input: Tensor) -> bool:
-    return input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+def _as_products(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor) -> bool:
+    return layer.stride == (2, 2) and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 class _Down(torch.autograd.Function):

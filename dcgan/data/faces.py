@@ -114,9 +114,9 @@ def own_frame(pictures: list[Image.Image]) -> Landmarks | None:
     return np.median(frames, axis=0) if MIN_FOUND * len(frames) >= len(pictures) else None
 
 
-def side(face: Landmarks, frame: Landmarks = FRAME) -> float:
-    """The side, in pixels, of the square in which a face lies as in `frame`."""
-    return abs(_similarity(frame, face)[0])
+def side(face: Landmarks) -> float:
+    """The side, in pixels, of the square in which a face lies as in FRAME."""
+    return abs(_similarity(FRAME, face)[0])
 
 
 def framed(image: Image.Image, face: Landmarks, size: int, frame: Landmarks = FRAME) -> Image.Image:

@@ -19,7 +19,7 @@ from dcgan.data.sources import SETTINGS, SHEET
 from dcgan.data.split import division
 from dcgan.device import set_random_state
 from dcgan.errors import UserError, reason
-from dcgan.files import beside, recover, writing
+from dcgan.files import beside, writing
 from dcgan.training.networks import Networks
 
 STATE = SETTINGS.with_name("state.pt")
@@ -56,14 +56,6 @@ def _has_content(path: Path) -> bool:
         left = beside(SETTINGS, ".tmp").name, f"{SETTINGS.name}.tmp"  # the second by earlier versions
         return any(inside.name not in left for inside in path.iterdir())
     return path.is_file() and path.stat().st_size > 0
-
-
-def recover_checkpoint(run: Path) -> None:
-    """Put a checkpoint back that a killed save has set aside. Raises OSError."""
-    recover(run / "checkpoint")
-    aside = run / "checkpoint.old"  # by earlier versions
-    if (aside / CONFIG).is_file() and not (run / "checkpoint").exists():
-        aside.rename(run / "checkpoint")
 
 
 def read_settings(run: Path) -> dict[str, Any]:

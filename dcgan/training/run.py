@@ -27,7 +27,7 @@ from dcgan.data.images import Images
 from dcgan.data.sources import SETTINGS, SHEET, printable
 from dcgan.device import random_state
 from dcgan.errors import reason
-from dcgan.files import alone, writing
+from dcgan.files import alone, recover, writing
 from dcgan.latents import latents
 from dcgan.metrics.opening import opening_seeds
 from dcgan.metrics.quality import MIN_REFERENCE
@@ -38,7 +38,7 @@ from dcgan.training.card import model_card
 from dcgan.training.grades import Grades, is_best, measured, rounded
 from dcgan.training.logs import open_log
 from dcgan.training.networks import Networks, evaluating
-from dcgan.training.resume import STATE, TrainingError, check_folder, recover_checkpoint, save_division
+from dcgan.training.resume import STATE, TrainingError, check_folder, save_division
 from dcgan.training.step import STATS
 
 BYTES_A_WEIGHT = 20  # of a save: fp32, two moments of Adam, the average, and fp16 twice while a checkpoint is replaced
@@ -104,7 +104,7 @@ class Run:
                 check_folder(self.folder, resume)
                 for name in (SETTINGS.parent, course.SNAPSHOTS):
                     (self.folder / name).mkdir(exist_ok=True)
-                recover_checkpoint(self.folder)
+                recover(self.folder / "checkpoint")  # that a killed save has set aside
                 self._forget_after(seen)
                 with writing(self.folder / SETTINGS) as temporary:
                     settings = {**self.config, "data": {**self.config["data"], **self.private}}
