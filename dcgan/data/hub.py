@@ -5,7 +5,6 @@ Parquet files, tars, zips or image files are streamed once, up to a limit, into 
 
 import re
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from huggingface_hub import HfApi, HfFileSystem
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 from dcgan.data.cache import cache_directory, mark_used
 from dcgan.data.sources import HUB_NAME, MAX_FILE, DataError, Source, ZipSource, digest, is_image
-from dcgan.files import alone
+from dcgan.files import alone, writing
 from dcgan.hub_errors import HUB_ERRORS, error_message
 
 TRAIN = re.compile(r"(^|[/_.-])train([/_.-]|$)")  # in the name of a file of the training split
@@ -93,19 +92,16 @@ class HubSource(Source):
     def _download(self) -> None:
         try:
             self.zip.parent.mkdir(parents=True, exist_ok=True)
-            lock = alone(self.zip.with_suffix(".lock"))
-            with lock, tempfile.TemporaryDirectory(dir=self.zip.parent) as folder:
+            with alone(self.zip.with_suffix(".lock")):
                 if self.zip.is_file():  # another process has downloaded it
                     return
-                part = Path(folder, self.zip.name)
                 bar = tqdm(desc=f"fetching {self.name}", total=self.limit, unit="img", disable=None)
-                with zipfile.ZipFile(part, "w") as archive, bar:
+                with writing(self.zip) as part, zipfile.ZipFile(part, "w") as archive, bar:
                     seen: Counter[str] = Counter()
                     for name, content in islice(self.read(self.paths, self.limit), self.limit):
                         seen[name] += 1  # equal names go into folders
                         archive.writestr(name if seen[name] == 1 else f"{seen[name]}/{name}", content)
                         bar.update()
-                part.replace(self.zip)
         except ImportError:
             raise DataError(f"'{self.source}' is stored as parquet, which needs: pip install datasets") from None
         except UNREADABLE as error:
