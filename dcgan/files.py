@@ -75,7 +75,7 @@ def alone(path: Path, wait: bool = True) -> Iterator[None]:
     if not fcntl:
         yield
         return
-    lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT)
+    lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
     _locked.add(lock)
     try:
         try:
@@ -86,8 +86,9 @@ def alone(path: Path, wait: bool = True) -> Iterator[None]:
             pass
         yield
     finally:
-        _locked.discard(lock)
-        os.close(lock)
+        if lock in _locked:  # not in a fork
+            _locked.remove(lock)
+            os.close(lock)
 
 
 def _unlock_fork() -> None:
