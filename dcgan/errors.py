@@ -7,6 +7,10 @@ class UserError(Exception):
     """An error that the user can mend. The message is one line that says what to do; commands print it and return 2."""
 
 
+class DataError(UserError):
+    """Images that cannot be had. The message is one line that says what was looked for, what was found, what to do."""
+
+
 def reason(error: BaseException) -> str:
     """What an exception says in one line: a UserError's own, or at most 300 characters of any other's first line."""
     if isinstance(error, UserError):

@@ -2,6 +2,6 @@
 
 from dcgan.data.images import Images
 from dcgan.data.loading import load_images
-from dcgan.data.sources import DataError
+from dcgan.errors import DataError
 
 __all__ = ["DataError", "Images", "load_images"]

@@ -10,7 +10,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from dcgan.data.sources import DataError
+from dcgan.errors import DataError
 
 DEFAULT_SIZE = "50"  # GB
 # Names of its sets (also of half-made ones, and as earlier versions called these) and of its zips.

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dcgan.errors import DataError
+
 Landmarks = NDArray[np.float64]
 
 VERSION = 2  # part of the keys of what is kept of photos: raise it when `find_faces` finds others
@@ -43,7 +45,7 @@ PLAIN = 128  # pixels: of the side of a picture that is looked at once
 MIN_FOUND = 4  # a frame is known where a face is found in one of so many pictures
 
 
-class NoDetector(ImportError):
+class NoDetector(DataError):
     """Faces cannot be looked for. The message is one line that says what to install."""
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from dcgan.data.sources import DataError, Source, digest, printable
-from dcgan.errors import reason
+from dcgan.data.sources import Source, digest, printable
+from dcgan.errors import DataError, reason
 
 AHEAD = 10.0  # seconds: a frame further on is looked up, a nearer one is decoded up to
 

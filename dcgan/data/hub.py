@@ -21,7 +21,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from dcgan.data.cache import cache_directory, mark_used
-from dcgan.data.sources import HUB_NAME, MAX_FILE, DataError, Source, ZipSource, digest, is_image
+from dcgan.data.sources import HUB_NAME, MAX_FILE, Source, ZipSource, digest, is_image
+from dcgan.errors import DataError
 from dcgan.files import alone, writing
 from dcgan.hub_errors import HUB_ERRORS, error_message
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan.data.sources import DataError
 from dcgan.data.split import Known, is_heldout, sides
+from dcgan.errors import DataError
 
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, for the images
 

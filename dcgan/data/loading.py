@@ -12,7 +12,8 @@ from dcgan.data.crop import upright
 from dcgan.data.faces import find_faces, side
 from dcgan.data.images import Images
 from dcgan.data.packing import INDEX, Shape, packed
-from dcgan.data.sources import ARCHIVES, FILMS, SUFFIXES, DataError, Source, open_source, printable
+from dcgan.data.sources import ARCHIVES, FILMS, SUFFIXES, Source, open_source, printable
+from dcgan.errors import DataError
 
 SHOWN = 3  # names in one line
 SAMPLE = 16  # photos that are looked at

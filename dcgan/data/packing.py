@@ -25,8 +25,8 @@ from dcgan.data.cache import cache_size, make_room, mark_used
 from dcgan.data.crop import CROP_VERSION, face_squares, square, upright
 from dcgan.data.duplicates import first_alike
 from dcgan.data.images import Images
-from dcgan.data.sources import DataError, Source, digest
-from dcgan.errors import reason
+from dcgan.data.sources import Source, digest
+from dcgan.errors import DataError, reason
 from dcgan.files import alone, replacing, writing
 
 PIXELS, INDEX = "pixels.u8", "index.json"
@@ -161,10 +161,7 @@ def _pack(source: Source, shape: Shape, workers: int, folder: Path, progress: bo
 def _decoded(source: Source, shape: Shape, workers: int, cache: Path) -> Iterator[Decoded]:
     """Decode all files of a source, in processes. Raises DataError if one dies, or where faces cannot be looked for."""
     if shape.crop == "face":
-        try:
-            faces.check_detector()  # here, since what a process raises comes with its traceback
-        except faces.NoDetector as error:
-            raise DataError(str(error)) from None
+        faces.check_detector()  # here, since what a process raises comes with its traceback
     find = faces.FaceCache(cache).find if shape.crop == "face" else faces.find_faces
     loader: DataLoader = DataLoader(
         range(len(source.names)),  # type: ignore[arg-type]  # a sequence is a data set

@@ -16,7 +16,7 @@ from pillow_heif import register_heif_opener
 
 from dcgan.data import avatars
 from dcgan.data.crop import XMP, turned, with_deep_colours
-from dcgan.errors import UserError, reason
+from dcgan.errors import DataError, reason
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),
@@ -38,10 +38,6 @@ SHEET = "crops.png"  # of the faces in a folder, beside them
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^/@\s]+))?(/(?P<path>.+))?", re.ASCII)
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_FILE = 256 * 2**20  # bytes: more than an image takes of the most pixels that Pillow opens without a warning
-
-
-class DataError(UserError):
-    """Images that cannot be had. The message is one line that says what was looked for, what was found, what to do."""
 
 
 class Source(Protocol):
