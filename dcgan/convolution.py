@@ -97,8 +97,8 @@ def gather(images: Tensor) -> Tensor:
 def spread(images: Tensor, weight: Tensor) -> Tensor:
     """The adjoint convolution, images [N, A, H, W] and weight [A, C, 4, 4] -> [N, C, 2H, 2W].
 
-    In the plane padded by one pixel, each block of 2 x 2 outputs depends on exactly one window of 2 x 2 inputs, by
-    all 16 kernel values: one matrix product makes all blocks, and no overlapping patches have to be added up.
+    In the plane padded by one pixel, each block of 2 x 2 outputs depends on one window of 2 x 2 inputs, by all 16
+    kernel values: one matrix product makes all blocks.
     """
     n, a, h, w = images.shape
     c = weight.shape[1]

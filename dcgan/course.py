@@ -102,10 +102,7 @@ def list_snapshots(folder: Path, suffix: str = ".webp") -> list[Snapshot]:
 
 
 def thin_moments(moments: list[Snapshot], limit: int) -> list[Snapshot]:
-    """At most `limit` moments, the first and the last among them, evenly spaced on a logarithmic scale of images seen.
-
-    The result stays even when moments are added and thinned again and again.
-    """
+    """At most `limit` moments, the first and the last among them, evenly spaced in the logarithm of images seen."""
     kept = list(moments)
     while len(kept) > max(limit, 2):
         when = [math.log(moment.images_seen + 1000) for moment in kept]

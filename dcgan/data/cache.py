@@ -42,10 +42,9 @@ def mark_used(path: Path) -> None:
 
 
 def make_room(cache: Path, need: int, keep: str = "") -> None:
-    """Remove what was used longest ago until `need` more bytes fit into the cache's size.
+    """Remove what was used longest ago until `need` more bytes fit into the cache's size. Raises DataError.
 
-    What is named `keep` and what is not the cache's own stays. A set that is removed while it is in use stays readable
-    there, but is decoded again at the next start. Raises DataError if the size is no number.
+    What is named `keep` and what is not the cache's own stays. What is in use when it is removed stays readable there.
     """
     limit, found = cache_size() - need, []
     for path in (*cache.iterdir(), *cache.glob("hub/*.zip")):

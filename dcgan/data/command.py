@@ -15,10 +15,7 @@ SIZES = (32, 64, 128, 256, 512)
 
 
 def write_faces(images: Images, folder: Path) -> None:
-    """Write each image as a PNG that is called as its photo, with a number from the second on, and a sheet of 64.
-
-    A folder of such pictures is trained on without the sheet.
-    """
+    """Write each image as a PNG that is called as its photo, with a number from the second on, and a sheet of 64."""
     taken = {Path(SHEET).stem}
     for pixels, name in zip(images.pixels, images.names, strict=True):
         stem = unique = os.fsdecode(os.fsencode(PurePosixPath(name).stem)[:200])  # of a length that disks take

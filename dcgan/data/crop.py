@@ -46,10 +46,9 @@ def face_squares(photo: Image.Image, faces: list[Landmarks], size: int, nc: int)
 
 
 def square(image: Image.Image, size: int, nc: int) -> np.ndarray:
-    """The picture as training sees it: uint8 [nc, size, size].
+    """The picture, upright and opaque, after the tutorial's Resize and CenterCrop: uint8 [nc, size, size].
 
-    Upright and opaque, then the tutorial's Resize (of the shorter side, antialiased) and CenterCrop. A picture of an
-    aspect beyond MAX_ASPECT is cropped to a square first: enlarged as it is, a thin strip would take gigabytes.
+    Beyond MAX_ASPECT it is cropped to a square first: enlarged as it is, a thin strip would take gigabytes.
     """
     from torchvision.transforms import functional as transforms  # an import of seconds, which the demo starts without
 
@@ -69,8 +68,7 @@ def upright(image: Image.Image, nc: int) -> Image.Image:
 def turned(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF or XMP orientation says, and without that tag: safe to apply twice.
 
-    Metadata that cannot be read counts as upright. (ImageOps.exif_transpose writes the EXIF block anew, and fails
-    where anything in it is malformed.)
+    Metadata that cannot be read counts as upright; ImageOps.exif_transpose fails where anything in it is malformed.
     """
     image.load()  # Pillow turns a TIFF while it decodes it, and drops the tag
     try:
@@ -86,10 +84,7 @@ def turned(image: Image.Image) -> Image.Image:
 
 
 def in_srgb(image: Image.Image) -> Image.Image:
-    """The picture with the colours that its ICC profile means, in sRGB; as it is where there is no other profile.
-
-    A profile that cannot be read counts as sRGB.
-    """
+    """The picture with the colours that its ICC profile means, in sRGB. One that cannot be read counts as sRGB."""
     if profile := image.info.get("icc_profile"):
         with suppress(Exception):  # whatever a malformed one, or one of another mode, makes the library raise
             colours = ImageCms.ImageCmsProfile(io.BytesIO(profile))

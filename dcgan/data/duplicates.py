@@ -24,9 +24,9 @@ PIECE = 512
 
 
 def first_alike(pixels: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Of each picture the first that shows the same, directly or by way of others: int [N], itself if there is none.
+    """Of each picture, uint8 [N, nc, S, S], the first that shows the same, perhaps itself: int [N].
 
-    pixels: uint8 [N, nc, S, S]. keys: [N], equal for pictures with the same pixels.
+    keys: [N], equal for pictures with the same pixels.
     """
     unique, same = np.unique(keys, return_index=True, return_inverse=True)[1:]
     return joined(len(keys), [(unique[same], np.arange(len(keys))), *_pairs(pixels, unique)])

@@ -152,7 +152,7 @@ def framed(image: Image.Image, face: Landmarks, size: int, frame: Landmarks = FR
 
 
 def _search(image: Image.Image, turns: Sequence[complex]) -> list[tuple[float, Landmarks]]:
-    """The faces of an RGB picture as it is held, each once, with their scores. turns: see `_close_look`."""
+    """The faces of an RGB picture as it is held, each once, with their scores. turns: of faces that lie in it."""
     suspects = []
     for longer in sorted({LARGE, max(LARGE, min(SMALL, max(image.size)))}):
         scale = longer / max(image.size)
@@ -174,10 +174,7 @@ def _surest(found: list[tuple[float, Landmarks]]) -> float:
 
 
 def _close_look(image: Image.Image, face: Landmarks, turns: Sequence[complex]) -> tuple[float, Landmarks]:
-    """The landmarks of a suspected face, with their score, measured where it is large and level; 0 if it is none.
-
-    turns: by which it may be turned besides.
-    """
+    """The landmarks of a suspected face, with their score, measured where it is large and level; 0 if it is none."""
     best = _levelled(image, face)
     for turn in turns if best[0] < UPRIGHT else ():
         z = face @ (1, 1j)

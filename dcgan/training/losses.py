@@ -11,9 +11,8 @@ LOSSES = ("bce", "lsgan", "hinge", "relativistic")
 def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
     """The discriminator's loss: high logits for reals, low ones for fakes.
 
-    bce: binary cross-entropy with labels 1 and 0, the sum of both halves (Goodfellow et al. 2014, the tutorial's).
-    lsgan: squared distance to 1 and 0 (Mao et al. 2017). hinge: (Lim and Ye 2017).
-    relativistic: a real against the fake beside it (Jolicoeur-Martineau 2019, as in R3GAN, Huang et al. 2024).
+    bce: Goodfellow et al. 2014, the tutorial's. lsgan: Mao et al. 2017. hinge: Lim and Ye 2017. relativistic: a real
+    against the fake beside it (Jolicoeur-Martineau 2019, as in R3GAN, Huang et al. 2024).
     """
     real, fake = real.float(), fake.float()
     if kind == "bce":
