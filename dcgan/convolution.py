@@ -120,15 +120,11 @@ def _padded(images: Tensor) -> Tensor:
     return padded
 
 
-def _rows(weight: Tensor) -> Tensor:
-    """Weights [A, B, 4, 4] -> [A, 16 B], in the order of `gather`; a view where they are channels_last."""
-    return weight.permute(0, 2, 3, 1).flatten(1)
-
-
 def _product(patches: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
     """The stride-2 convolution of the images that `gather` made the patches of, in the output's shape [N, A, h, w]."""
     n, a, h, w = shape
-    return (patches @ _rows(weight).T).view(n, h, w, a).permute(0, 3, 1, 2)
+    rows = weight.permute(0, 2, 3, 1).flatten(1)  # in the order of `gather`
+    return (patches @ rows.T).view(n, h, w, a).permute(0, 3, 1, 2)
 
 
 def _by_weight(outputs: Tensor, patches: Tensor, weight: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ Network = TypeVar("Network", bound=Generator | Discriminator)
 @torch.inference_mode()
 def render(generator: Generator, z: Tensor, batch_size: int = 64) -> Tensor:
     """Latents [N, nz] -> uint8 images [N, nc, S, S] on the CPU."""
-    assert not generator.training, "in train mode an image would change with the batch around it"
+    assert not generator.training, "sample in eval mode: in train mode an image changes with its batch"
     weight = next(generator.parameters())
     pieces = []
     for piece in z.split(batch_size):

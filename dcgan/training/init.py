@@ -40,8 +40,7 @@ def described(init: Checkpoint) -> dict[str, Any]:
 
 def check_shape(init: Checkpoint, settings: dict[str, Any]) -> None:
     """Raise TrainingError unless the settings are for networks of the checkpoint's shape."""
-    wrong = {name: value for name, value in asdict(init.model).items() if settings[name] != value}
-    if wrong:
+    if wrong := {name: value for name, value in asdict(init.model).items() if settings[name] != value}:
         said = ", ".join(f"--{name.replace('_', '-')} {value}, not {settings[name]}" for name, value in wrong.items())
         raise TrainingError(f"the networks of --init have {said}: leave it out, or begin from another checkpoint")
 

@@ -26,26 +26,19 @@ def open_log(kind: str, run: Path, settings: dict[str, Any]) -> Log:
     except ImportError:
         raise ValueError(f"--log {kind} needs a library that is not here: pip install {kind}") from None
     if kind == "tensorboard":
-        write = _tensorboard(library, run)
+        writer = library.SummaryWriter(str(run / "tensorboard"))
     else:
-        write = library.log
         library.init(project="dcgan", name=settings["name"], config={**settings["model"], **settings["train"]})
 
     def log(row: dict[str, float]) -> None:
         try:
-            write(row)
+            if kind == "tensorboard":
+                for name, value in row.items():
+                    writer.add_scalar(name, value, row["images_seen"])
+                writer.flush()
+            else:
+                library.log(row)
         except Exception as error:  # whatever it raises: the training goes on
             tqdm.write(f"--log {kind} has lost a row: {reason(error)}")
 
     return log
-
-
-def _tensorboard(library: Any, run: Path) -> Log:
-    writer = library.SummaryWriter(str(run / "tensorboard"))
-
-    def write(row: dict[str, float]) -> None:
-        for name, value in row.items():
-            writer.add_scalar(name, value, row["images_seen"])
-        writer.flush()
-
-    return write
