@@ -47,7 +47,7 @@ class Shape(NamedTuple):
 class Decoded(NamedTuple):
     """A file of a source, decoded, or the reason why it cannot be.
 
-    scene: files of one are held out together. pixels: its images, uint8 [number, nc, size, size]. key: a hash of these.
+    scene: files of one scene are held out together. pixels: its images, uint8 [number, nc, size, size]. key: their hash.
     enlarged: how many of them were. look: a photo with faces, [nc, WHOLE, WHOLE], by which copies are found. may_pass:
     whether the reason is the system's, and not the file's.
     """
@@ -151,7 +151,8 @@ def _pack(source: Source, shape: Shape, workers: int, folder: Path, progress: bo
         index["faceless"] = [file.name for file in pictures if not file.number]
         with writing(working / INDEX) as path:
             path.write_text(json.dumps(index), encoding="utf-8")
-    if enlarged := sum(file.enlarged for file in files) * progress:
+    enlarged = sum(file.enlarged for file in files)
+    if progress and enlarged:
         small = f"{enlarged} of {len(names)} images, smaller than {shape.size} px,"
         print(f"warning: {small} were enlarged: they look soft")
     if progress:
