@@ -47,7 +47,7 @@ class Shape(NamedTuple):
 class Decoded(NamedTuple):
     """A file of a source, decoded, or the reason why it cannot be.
 
-    scene: files of one scene are held out together. pixels: its images, uint8 [number, nc, size, size]. key: their hash.
+    scene: files of one scene are held out together. pixels: images, uint8 [number, nc, size, size]. key: their hash.
     enlarged: how many of them were. look: a photo with faces, [nc, WHOLE, WHOLE], by which copies are found. may_pass:
     whether the reason is the system's, and not the file's.
     """
