@@ -2,7 +2,7 @@
 
 Most convolutions here have a 4 x 4 kernel of stride 2, so 16 C inputs make one output. With matrix units (AMX) oneDNN's
 bfloat16 kernels for such convolutions, above all their weight gradients, run several times slower than its matrix
-product of the same size. Modules and weights are PyTorch's; a GPU, float32 and other strides use its own kernels.
+product of the same size. Modules and weights are PyTorch's; all else than bfloat16 with such units uses its own kernels.
 """
 
 from typing import Any
@@ -40,12 +40,18 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False  # not tried
+    return cpu_has("amx_bf16", "avx512_bf16", "bf16")
+
+
+def cpu_has(*names: str) -> bool:
+    """Whether the CPU has any of these capabilities, as torch.cpu.get_capabilities names them."""
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of PyTorch do not say
-    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    return any(known.get(name) for name in names)
 
 
 def _as_products(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor) -> bool:
-    return layer.stride == (2, 2) and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    on_cpu = input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    return on_cpu and layer.stride == (2, 2) and cpu_has("amx_bf16")
 
 
 class _Down(torch.autograd.Function):

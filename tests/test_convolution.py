@@ -16,6 +16,12 @@ CASES = [(shape, bias) for shape in SHAPES for bias in (False, True)]
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
+@pytest.fixture(autouse=True)
+def matrix_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere PyTorch's own kernels would be compared with themselves."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+
+
 def pair(shape: str, bias: bool, layout: torch.memory_format) -> tuple[nn.Module, nn.Module, Tensor]:
     """Ours and PyTorch's layer with the same weights, and an input."""
     torch.manual_seed(0)
