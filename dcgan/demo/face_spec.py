@@ -19,6 +19,7 @@ from dcgan.pictures import GRID
 
 FIELDS = ("seed", "truncation", "edits", "directions", "walk", "origin", "shift")
 MAX_TRUNCATION = 2.0
+MAX_WALK = 50  # neighbours
 STEP = 0.35  # radians between a face and its neighbours: a different face, clearly akin
 
 
@@ -33,11 +34,17 @@ def latent_of(checkpoint: Checkpoint, spec: Mapping[str, Any]) -> Tensor:
     start = latents.latent(requests.seed(spec.get("seed", 0)), nz)
     if (origin := spec.get("origin")) is not None:
         start = requests.latent(origin, "origin", nz)
-    for step in requests.walk(spec.get("walk")):  # a rotation: |z| stays what the generator was trained on
-        start = math.cos(STEP) * start + math.sin(STEP) * latents.latent(step, nz)
+    walk = [] if spec.get("walk") is None else spec["walk"]
+    if not isinstance(walk, list) or len(walk) > MAX_WALK:
+        raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {requests.short(walk)}")
+    for step in walk:  # a rotation: |z| stays what the generator was trained on
+        neighbour = latents.latent(requests.seed(step, "a step of the walk"), nz)
+        start = math.cos(STEP) * start + math.sin(STEP) * neighbour
     z = requests.number(spec.get("truncation", 1.0), "truncation", 0.0, MAX_TRUNCATION) * start
-    for dimension, value in requests.edits(spec.get("edits"), nz).items():
-        z[dimension] = value
+    for key, value in requests.mapping(spec.get("edits"), "edits").items():
+        number = int(key) if isinstance(key, str) and key.isdecimal() and len(key) < 6 else key  # JSON has strings
+        dimension = requests.whole(number, "dimension", 0, nz - 1)
+        z[dimension] = requests.number(value, f"dimension {dimension}", -requests.MAX_Z, requests.MAX_Z)
     known = {direction.name: direction for direction in checkpoint.directions}
     for name, amount in requests.mapping(spec.get("directions"), "directions").items():
         direction = known[requests.choice(name, "direction", known)]

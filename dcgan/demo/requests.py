@@ -12,7 +12,6 @@ from torch import Tensor
 from dcgan.latents import MAX_SEED
 
 MAX_Z = 6.0  # beyond it the generator was never trained
-MAX_WALK = 50
 
 
 def whole(value: Any, name: str, low: int, high: int) -> int:
@@ -55,28 +54,11 @@ def seed(value: Any, name: str = "seed") -> int:
     return whole(value, name, 0, MAX_SEED)
 
 
-def edits(value: Any, nz: int) -> dict[int, float]:
-    """Edits of a latent as {dimension: value from -6 to 6}. In JSON the dimensions are strings."""
-    checked = {}
-    for key, z in mapping(value, "edits").items():
-        dimension = int(key) if isinstance(key, str) and key.isdecimal() and len(key) < 6 else key
-        dimension = whole(dimension, "dimension", 0, nz - 1)
-        checked[dimension] = number(z, f"dimension {dimension}", -MAX_Z, MAX_Z)
-    return checked
-
-
 def latent(values: Any, name: str, nz: int, most: float = MAX_Z) -> Tensor:
     """A z [nz] from a list of numbers from -`most` to `most`."""
     if not isinstance(values, list) or len(values) != nz:
         raise ValueError(f"{name} must be a list of {nz} numbers, not {short(values)}")
     return torch.tensor([number(value, f"a number of the {name}", -most, most) for value in values])
-
-
-def walk(value: Any) -> list[int]:
-    """At most 50 numbers of neighbours; None stands for an empty list."""
-    if value is not None and not (isinstance(value, list) and len(value) <= MAX_WALK):
-        raise ValueError(f"walk must be a list of at most {MAX_WALK} numbers, not {short(value)}")
-    return [seed(step, "a step of the walk") for step in value or []]
 
 
 def short(value: Any) -> str:

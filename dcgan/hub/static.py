@@ -20,7 +20,7 @@ from dcgan.data import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, fake_logits, ranking, signal
 from dcgan.demo.explorer import EXPLORER
-from dcgan.demo.explorer.files import FIRST_SCRIPTS, first_faces, write_page
+from dcgan.demo.explorer.files import first_faces, preloads, write_page
 from dcgan.demo.explorer.weights import browser_weights
 from dcgan.hub.command import repo_id, save_thumbnail
 from dcgan.hub.pull import local_folder
@@ -69,9 +69,8 @@ def write_static(
     # A card may be anyone's: HTML in it is shown as text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card(checkpoint))
     faces = escape(json.dumps(first_faces(checkpoint)))
-    scripts = "".join(f'<link rel="modulepreload" href="{name}.js">' for name in ("explore", *FIRST_SCRIPTS))
     template = Template((EXPLORER / "static.html").read_text(encoding="utf-8"))
-    page = template.substitute(card=html, faces=faces, scripts=scripts, space=space or "")
+    page = template.substitute(card=html, faces=faces, scripts=preloads("."), space=space or "")
     (folder / "index.html").write_text(page, encoding="utf-8")
 
     save_thumbnail(checkpoint, folder / "thumbnail.jpg")

@@ -72,18 +72,10 @@ class Labels:
 def labels(images: Images) -> Labels | None:
     """The labels in the names of the images; None if there are none."""
     if images.name == avatars.SOURCE and all(re.fullmatch(r"\d{6}", name) for name in images.names):
-        return _drawn_labels(images.names)
-    return _utkface_labels(images)
-
-
-def _drawn_labels(names: list[str]) -> Labels:
-    attributes = tuple(Attribute(name, values) for name, values in avatars.FACTORS.items())
-    faces = [avatars.factors(int(name)) for name in names]
-    values = [[a.values.index(face[a.name]) for a in attributes] for face in faces]
-    return Labels(attributes, np.array(values, dtype=np.float32))
-
-
-def _utkface_labels(images: Images) -> Labels | None:
+        drawn = tuple(Attribute(name, values) for name, values in avatars.FACTORS.items())
+        faces = [avatars.factors(int(name)) for name in images.names]
+        rows = [[each.values.index(face[each.name]) for each in drawn] for face in faces]
+        return Labels(drawn, np.array(rows, dtype=np.float32))
     values = np.full((len(images), 3), np.nan, dtype=np.float32)
     parsed = 0
     for row, name in zip(values, images.names, strict=True):

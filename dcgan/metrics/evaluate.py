@@ -95,7 +95,8 @@ def evaluate(
         print(f"sampling {name}")
         z = latents(range(FIRST_SEED, FIRST_SEED + num), checkpoint.model.nz)
         samples[name] = render(checkpoint.generator.to(device), z)
-    rows, seen = [], Seen()
+    rows: list[Row] = []
+    seen: dict[tuple[Features, bytes], Tensor] = {}
     for reference in found:
         metrics = metrics_for(reference.real.to(device), net, inception)
         for metric in (*metrics, *(eyes if reference is found[0] else ())):
@@ -122,23 +123,24 @@ def metrics_for(real: Tensor, net: AttributeNet | None, inception: Features | No
         yield Metric(name, lambda images: torch.stack([*net.predict(images).values()], 1), covered_pairs, "higher")
 
 
-class Seen(dict[tuple[Features, bytes], Tensor]):
-    """Features of images. Those of the same images are computed once: what is real here is a floor there."""
+def compare(
+    metric: Metric, reference: Reference, samples: dict[str, Tensor], seen: dict[tuple[Features, bytes], Tensor]
+) -> list[Row]:
+    """The metric's figures of samples against the reference, with the floor.
 
-    def look(self, features: Features, images: Tensor) -> Tensor:
-        """The features of uint8 images on the CPU, [N, D]."""
-        key = features, hashlib.blake2b(images.numpy().data).digest()
-        if key not in self:
-            self[key] = features(images)
-        return self[key]
-
-
-def compare(metric: Metric, reference: Reference, samples: dict[str, Tensor], seen: Seen) -> list[Row]:
-    """The metric's figures of samples against the reference, with the floor."""
+    seen: features of images, by these. They are computed once: what is real here is a floor there.
+    """
     n = min(len(reference.real), metric.most)
-    real = seen.look(metric.features, reference.real[:n])
-    floors = metric.figures(seen.look(metric.features, reference.others[:n]), real)
-    found = {name: metric.figures(seen.look(metric.features, images[:n]), real) for name, images in samples.items()}
+
+    def look(images: Tensor) -> Tensor:
+        key = metric.features, hashlib.blake2b(images[:n].numpy().data).digest()
+        if key not in seen:
+            seen[key] = metric.features(images[:n])
+        return seen[key]
+
+    real = look(reference.real)
+    floors = metric.figures(look(reference.others), real)
+    found = {name: metric.figures(look(images), real) for name, images in samples.items()}
     return [
         Row(reference.name, figure, metric.by, metric.better, n, floor, {name: f[figure] for name, f in found.items()})
         for figure, floor in floors.items()

@@ -28,19 +28,9 @@ from dcgan.pictures import data_url, encoded
 from dcgan.sampling import sample
 
 # What explore.js imports: fetched with it and not after it.
-FIRST_SCRIPTS = (
-    "address",
-    "engine",
-    "enlarge",
-    "inside",
-    "latents",
-    "opinion",
-    "own_sliders",
-    "painter",
-    "parts",
-    "provenance",
-    "server",
-    "sliders",
+IMPORTED = (
+    *("address", "engine", "enlarge", "inside", "latents", "opinion", "own_sliders"),
+    *("painter", "parts", "provenance", "server", "sliders"),
 )
 
 
@@ -51,11 +41,16 @@ def first_faces(checkpoint: Checkpoint) -> dict[str, str]:
     return {str(seed): data_url(encoded(face, "webp"), "image/webp") for seed, face in faces}
 
 
+def preloads(address: str) -> str:
+    """The lines of HTML that have the scripts of Explore fetched at once; the first says where all scripts lie."""
+    scripts = [f'<link rel="modulepreload" href="{address}/{name}.js">' for name in IMPORTED]
+    return "".join([f'<link id="explorer" rel="modulepreload" href="{address}/explore.js">', *scripts])
+
+
 def page_head(address: str) -> str:
     """The lines of HTML with which a Gradio page finds the files, relative to its own address."""
     styles = [f'<link rel="stylesheet" href="{address}/{name}.css">' for name in ("page", "explorer")]
-    scripts = [f'<link rel="modulepreload" href="{address}/{name}.js">' for name in FIRST_SCRIPTS]
-    return "".join([*styles, f'<link id="explorer" rel="modulepreload" href="{address}/explore.js">', *scripts])
+    return "".join([*styles, preloads(address)])
 
 
 def write_page(folder: Path, checkpoints: Checkpoints, **more: Any) -> None:
