@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from dcgan.checkpoint import Checkpoint
 from dcgan.direction import REACH, Direction
 from dcgan.metrics.readings import Reader, Reading
-from dcgan.model import Discriminator, Generator
+from dcgan.model import Discriminator
 from dcgan.pictures import normalised
 from dcgan.sampling import render
 
@@ -61,27 +60,6 @@ class Ordinary:
         return ((features - self.mean) @ self.whitening).norm(dim=1)
 
 
-class Gauge:
-    """Readings of faces, in deviations from their means over a generator's faces.
-
-    readings: of all readers. values: those of the generator's faces, float32 [N, K].
-    """
-
-    def __init__(self, readers: Sequence[Reader], faces: Tensor):
-        """faces: uint8 [N, nc, S, S]."""
-        self.readers, self.readings = readers, [each for reader in readers for each in reader.readings]
-        self.mean, self.deviation = torch.tensor(0.0), torch.tensor(1.0)
-        pieces = tqdm(faces.split(BATCH), "looking at faces", unit="batch")
-        values = torch.cat([self(piece) for piece in pieces])
-        self.mean, self.deviation = values.mean(dim=0), values.std(dim=0).clamp_min(1e-6)
-        self.values = (values - self.mean) / self.deviation
-
-    def __call__(self, faces: Tensor) -> Tensor:
-        """uint8 faces [N, nc, S, S] -> [N, K]."""
-        values = torch.cat([reader.read(faces) for reader in self.readers], dim=1)
-        return (values - self.mean) / self.deviation
-
-
 def fit_directions(
     checkpoint: Checkpoint, readers: Sequence[Reader], samples: int = SAMPLES, seed: int = 0
 ) -> tuple[Direction, ...]:
@@ -92,53 +70,41 @@ def fit_directions(
     A line is printed for each that is left out, and why. Raises CheckpointError without a discriminator.
     """
     generator, discriminator, nz = checkpoint.generator, checkpoint.discriminator, checkpoint.model.nz
+    readings = [each for reader in readers for each in reader.readings]
+
+    def read(faces: Tensor) -> Tensor:
+        return torch.cat([reader.read(faces) for reader in readers], dim=1)
+
     random = torch.Generator().manual_seed(seed)
     half = torch.randn(max(samples // 2, 4 * nz), nz, generator=random)
     z = torch.stack([half, -half], dim=1).flatten(0, 1)  # in opposite pairs, even powers of z bend no slope
     faces = torch.cat([render(generator, piece) for piece in tqdm(z.split(BATCH), "drawing faces", unit="batch")])
-    gauge, ordinary = Gauge(readers, faces), Ordinary(discriminator, faces[:ORDINARY])
+    values = torch.cat([read(piece) for piece in tqdm(faces.split(BATCH), "looking at faces", unit="batch")])
+    mean, deviation = values.mean(dim=0), values.std(dim=0).clamp_min(1e-6)
+    values, ordinary = (values - mean) / deviation, Ordinary(discriminator, faces[:ORDINARY])
 
-    fits, slopes = heldout_fit(z, gauge.values), torch.linalg.lstsq(z, gauge.values).solution
-    kept = chosen(gauge.readings, fits, slopes)
-    beside = [k for k, each in enumerate(gauge.readings) if each.auxiliary and fits[k] >= MIN_FIT_BESIDE]
+    fits, slopes = heldout_fit(z, values), torch.linalg.lstsq(z, values).solution
+    kept = chosen(readings, fits, slopes)
+    beside = [k for k, each in enumerate(readings) if each.auxiliary and fits[k] >= MIN_FIT_BESIDE]
     vectors = disentangled(slopes[:, [*kept, *beside]]).T[: len(kept)]
-    trial = Trial(generator, gauge, ordinary, torch.randn(MOVED, nz, generator=random))
-    found = [
-        trial.direction(k, vector, float(fits[k]))
-        for k, vector in zip(kept, tqdm(vectors, "moving faces", unit="slider"), strict=True)
-    ]
-    return tuple(direction for direction in found if direction)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Faces at start [N, nz] that are moved along a line, and what is read off them there."""
-
-    generator: Generator
-    gauge: Gauge
-    ordinary: Ordinary
-    start: Tensor
-
-    def direction(self, k: int, vector: Tensor, fit: float) -> Direction | None:
-        """The direction of the k-th reading along a vector [nz]; None, and a line, where faces stand too little of it.
-
-        fit: of the reading, for the direction's own.
-        """
-        moved = [render(self.generator, self.start + t * vector) for t in STEPS]
-        means = torch.stack([self.gauge(faces).mean(dim=0) for faces in moved])
-        strange = torch.tensor([self.ordinary.strange(faces) for faces in moved])
-        reading = self.gauge.readings[k]
+    start, found = torch.randn(MOVED, nz, generator=random), []
+    for k, vector in zip(kept, tqdm(vectors, "moving faces", unit="slider"), strict=True):
+        moved = [render(generator, start + t * vector) for t in STEPS]
+        means = torch.stack([((read(faces) - mean) / deviation).mean(dim=0) for faces in moved])
+        strange = torch.tensor([ordinary.strange(faces) for faces in moved])
         low, high = extent(strange.flip(0), -means[:, k].flip(0)), extent(strange, means[:, k])
         change = means[REACH + 2] - means[REACH - 2]
         if not low or not high or change[k] < MIN_EFFECT:
-            tqdm.write(f"left out: {reading.name}, since faces stand too little of it")
-            return None
+            tqdm.write(f"left out: {readings[k].name}, since faces stand too little of it")
+            continue
         effects = {
             each.name: round(float(amount), 3)
-            for each, amount in zip(self.gauge.readings, change, strict=True)
+            for each, amount in zip(readings, change, strict=True)
             if not each.auxiliary
         }
-        return Direction(reading.name, reading.kind, vector, -low, high, reading.ends, effects, fit=round(fit, 3))
+        own, fit = readings[k], round(float(fits[k]), 3)
+        found.append(Direction(own.name, own.kind, vector, -low, high, own.ends, effects, fit=fit))
+    return tuple(found)
 
 
 def chosen(readings: Sequence[Reading], fits: Tensor, slopes: Tensor) -> list[int]:
