@@ -50,11 +50,10 @@ def alike(paths: list[str]) -> dict[str, Checkpoint]:
     """The checkpoints by their paths. Raises MetricError unless all make images of one kind from one crop."""
     checkpoints = {path: load_checkpoint(local_folder(path)) for path in paths}
     kinds = {f"{c.model.image_size} px with {c.model.nc} channels" for c in checkpoints.values()}
-    if len(kinds) > 1:
-        raise MetricError(f"side by side all must make images of one kind, not {' and '.join(sorted(kinds))}")
     crops = {c.crop for c in checkpoints.values()}
-    if len(crops) > 1:
-        raise MetricError(f"side by side all must be trained on one --crop, not {' and '.join(sorted(crops))}")
+    for wanted, found in (("make images of one kind", kinds), ("be trained on one --crop", crops)):
+        if len(found) > 1:
+            raise MetricError(f"side by side all must {wanted}, not {' and '.join(sorted(found))}")
     return checkpoints
 
 

@@ -1,7 +1,4 @@
-"""The page's own components: JavaScript modules, styles and translations, for the demo and for the static page alike.
-
-EXPLORER is the folder they lie in; `files.write_page` copies what a page needs of it.
-"""
+"""The page's own components: JavaScript modules, styles and translations, for the demo and the static page alike."""
 
 from pathlib import Path
 
