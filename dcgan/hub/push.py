@@ -4,20 +4,12 @@ Log in once with `hf auth login`, or set HF_TOKEN to a token that may write.
 """
 
 import argparse
-import shutil
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
-from huggingface_hub import HfApi
-from huggingface_hub.utils import logging
-
-from dcgan.checkpoint import CARD, FILES, checkpoint_files, load_checkpoint
+from dcgan.checkpoint import CARD, FILES, load_checkpoint
 from dcgan.cli import guarded, user_source
 from dcgan.hub.card import complete_card
-from dcgan.hub.command import repo_id, temporary_folder
+from dcgan.hub.command import copy_checkpoint, repo_id, temporary_folder, upload
 from dcgan.hub.pull import local_folder
-from dcgan.hub_errors import HUB_ERRORS, HubError, error_message, http_status
 
 
 def push(run: str, repo: str, private: bool = False, license: str | None = None) -> str:
@@ -31,39 +23,6 @@ def push(run: str, repo: str, private: bool = False, license: str | None = None)
         copy_checkpoint(checkpoint.folder, folder)
         (folder / CARD).write_text(complete_card(checkpoint, repo, license), encoding="utf-8")
         return upload(folder, repo, f"{checkpoint.images_seen:,} images seen", FILES, private=private)
-
-
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy the files of a checkpoint, and nothing else that lies in its folder.
-
-    Raises CheckpointError if one of them is a link that leaves the folder.
-    """
-    for path in checkpoint_files(source):
-        copy = target / path.relative_to(source.resolve())
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-
-
-def upload(folder: Path, repo: str, message: str, patterns: Iterable[str], **options: Any) -> str:
-    """Upload a folder in one commit, all of it or nothing, and return the repository's address.
-
-    patterns: files of the repository that are deleted if the folder lacks them. options: as `HfApi.create_repo` takes
-    them: private, and of a Space space_sdk and space_hardware, which a Space that is there gets, too. Raises HubError.
-    """
-    kind = "space" if "space_sdk" in options else "model"
-    logging.set_verbosity_error()  # the library would report an error at length
-    api = HfApi(token=True)  # the token of the user who is logged in, also where reading needs none
-    try:
-        url = api.create_repo(repo, repo_type=kind, exist_ok=True, **options)
-        if hardware := options.get("space_hardware"):
-            api.request_space_hardware(repo, hardware)
-        api.upload_folder(
-            repo_id=repo, repo_type=kind, folder_path=folder, delete_patterns=list(patterns), commit_message=message
-        )
-    except HUB_ERRORS as error:
-        why = error_message(error, f"{kind} of that name")
-        raise HubError(f"'{repo}' was not changed: {why}", http_status(error)) from None
-    return str(url)
 
 
 @guarded("push")

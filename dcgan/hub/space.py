@@ -12,9 +12,8 @@ from dcgan.checkpoint import Checkpoint, find_checkpoints, load_checkpoint, no_c
 from dcgan.cli import guarded, new_folder, nonempty, user_path, user_source
 from dcgan.demo.checkpoints import about
 from dcgan.hub.card import dataset_id, parsed_card
-from dcgan.hub.command import repo_id, save_thumbnail, temporary_folder
+from dcgan.hub.command import copy_checkpoint, repo_id, save_thumbnail, temporary_folder, upload
 from dcgan.hub.pull import local_folder
-from dcgan.hub.push import copy_checkpoint, upload
 from dcgan.hub_errors import HUB_ERRORS, HubError
 
 ROOT = Path(__file__).resolve().parents[2]

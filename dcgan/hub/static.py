@@ -22,9 +22,8 @@ from dcgan.demo.checkpoints import Checkpoints, about, card, fake_logits, rankin
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.explorer.files import first_faces, preloads, write_page
 from dcgan.demo.explorer.weights import browser_weights
-from dcgan.hub.command import repo_id, save_thumbnail
+from dcgan.hub.command import repo_id, save_thumbnail, upload
 from dcgan.hub.pull import local_folder
-from dcgan.hub.push import upload
 from dcgan.latent.arithmetic import response
 from dcgan.metrics.quality import evenly
 from dcgan.pictures import grid, picture
