@@ -35,7 +35,7 @@ const PATIENCE = 1500; // milliseconds after the page's start in which faces wai
 
 let shared = null;
 
-/* The engine of the page. server: server functions of the first component that asks (tabs/drawing.py), if there are any. */
+/* The engine of the page. server: server functions of the first component that asks (tabs/component.py), if there are any. */
 export const engineOf = (server) => (shared ??= createEngine(asking(server)));
 
 /* The mount() of a component that shows a checkpoint. build(root, engine, checkpoint's summary, server, trigger) returns
