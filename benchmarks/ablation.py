@@ -16,7 +16,6 @@ import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -29,7 +28,7 @@ from dcgan.checkpoint import Checkpoint, load_checkpoint, read_history
 from dcgan.data import Images, load_images
 from dcgan.latents import latents
 from dcgan.metrics.distances import frechet_distance
-from dcgan.metrics.features import Features, filter_features
+from dcgan.metrics.features import filter_features
 from dcgan.metrics.quality import FIRST_SEED, Quality
 from dcgan.sampling import render
 from dcgan.training.config import RECIPES, configure
@@ -146,15 +145,14 @@ def finetuning(images: Images, flags: argparse.Namespace, size: dict[str, int]) 
     divided = {"keys": keys, "first": keys.astype(int), "known": (keys, np.isin(keys, new[LARGEST:]))}
     # By another name drawn faces have no labels, which would take many minutes to learn, and are compared by FD alone.
     quality = Quality(replace(images, name="judged", folder=flags.out, **divided))
+    features = filter_features(quality.real)
+
+    def judge(pictures: Tensor) -> dict[str, float]:
+        return {"fd": frechet_distance(features(pictures), features(quality.real)), **quality.compare(pictures)}
+
     learned = part(images, flags.out, f"photos-{flags.photos}", new[: flags.photos])
-    judge = partial(judged, quality, filter_features(quality.real))
     print("other photos instead:", judge(images.batch(new[:SAMPLES])))
     return learned, load_checkpoint(flags.init or base), judge
-
-
-def judged(quality: Quality, features: Features, pictures: Tensor) -> dict[str, float]:
-    """The figures of pictures against those that `quality` holds."""
-    return {"fd": frechet_distance(features(pictures), features(quality.real)), **quality.compare(pictures)}
 
 
 def figures(run: Path, images: int, judge: Judge | None) -> dict[str, float]:
