@@ -2,7 +2,7 @@
 
 Most convolutions here have a 4 x 4 kernel of stride 2, so 16 C inputs make one output. With matrix units (AMX) oneDNN's
 bfloat16 kernels for such convolutions, above all their weight gradients, run several times slower than its matrix
-product of the same size. Modules and weights are PyTorch's; elsewhere, and in float32, it uses its own kernels.
+product of the same size. Modules and weights are PyTorch's; elsewhere, and in float32, its own kernels compute.
 """
 
 from typing import Any

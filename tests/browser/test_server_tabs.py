@@ -83,7 +83,7 @@ def test_a_photo_leads_to_a_face_in_explore(page: Page, studio: Studio, tmp_path
     open_tab(page, "Find my face")
     panel = page.locator("#panel-find")
     panel.locator("input[type=file]").set_input_files(tmp_path / "photo.png")
-    expect(panel).to_contain_text(re.compile(r"Nearest face found, levels of 255 apart: \d"))
+    expect(panel).to_contain_text(re.compile(r"Nearest face found. Mean difference in brightness \(0 to 255\): \d"))
     expect(panel).to_contain_text("No face was found in this photo: its centre is used.")
     panel.get_by_text("Edit in Explore").click()
     expect(page.locator("canvas.face").filter(visible=True)).to_have_attribute("data-shown", re.compile("o=-?\\d"))

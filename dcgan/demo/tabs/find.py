@@ -27,8 +27,8 @@ HINT = (
 EXAMPLE = "Try it with a made-up face"
 SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
 LOOKING = "Looking for the face … The first photo after a start takes some seconds longer."
-SEARCHING = "Searching, levels of 255 apart"
-FOUND = "Nearest face found, levels of 255 apart"
+SEARCHING = "Searching … Mean difference in brightness (0 to 255)"
+FOUND = "Nearest face found. Mean difference in brightness (0 to 255)"
 STOPPED = "Stopped: this is the nearest face so far."
 NO_FACE = "No face was found in this photo: its centre is used."
 
