@@ -272,6 +272,13 @@ def test_the_page_speaks_korean_errors_included(browser: Browser, demo: str) -> 
         expect(page.get_by_role("heading", name="쓰는 법")).to_be_visible()
 
 
+def test_the_page_is_english_where_its_korean_does_not_arrive(browser: Browser, demo: str) -> None:
+    routes = {"**/ko.json": lambda route: route.abort()}
+    with opened(browser, demo, "face=people&seed=3", faults=True, routes=routes, locale="ko-KR") as page:
+        shown(page, "seed=3&")
+        expect(page.get_by_role("heading", name="Nobody here exists. Drag.")).to_be_visible()
+
+
 def test_every_word_of_the_page_is_in_korean_too() -> None:
     korean, card = (json.loads((EXPLORER / f"{name}.json").read_text(encoding="utf-8")) for name in ("ko", "ko_card"))
     scripts = "".join(path.read_text(encoding="utf-8") for path in EXPLORER.glob("*.js"))

@@ -2,9 +2,10 @@
 
 import { enlarge } from "./enlarge.js";
 
-const isKorean = navigator.language.startsWith("ko");
-const words = isKorean ? await (await fetch(new URL("ko.json", import.meta.url))).json() : {};
-export const language = isKorean ? "ko" : "en";
+const fetched = async () => (await fetch(new URL("ko.json", import.meta.url))).json();
+const korean = navigator.language.startsWith("ko") ? await fetched().catch(() => null) : null; // English without it
+const words = korean ?? {};
+export const language = korean ? "ko" : "en";
 
 /* A text in the visitor's language. values take the place of {names}. */
 export const t = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
