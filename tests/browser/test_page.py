@@ -174,6 +174,24 @@ def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it
         expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
 
 
+def test_what_is_refused_is_not_asked_for_again(browser: Browser, demo: str) -> None:
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.post_data or "")
+        route.fulfill(json={"error": "no face for you"})
+
+    routes = {"**/generator.safetensors": lambda route: route.fulfill(status=503), "**/component_server**": refuse}
+    with opened(browser, demo, "face=people&seed=3", faults=True, routes=routes) as page:
+        page.clock.install()
+        page.reload()
+        expect(page.get_by_text("no face for you").first).to_be_visible()
+        for _ in range(3):
+            page.clock.fast_forward(10_000)
+            page.evaluate("fetch('theme.css')")  # what was asked for before has been answered
+        assert sorted(asked) == sorted(set(asked))
+
+
 # Explore, which waits for its first picture, is not the first component that draws.
 SHELL_FIRST = """HTMLImageElement.prototype.decode = async () => {
     while (!document.querySelector(".status")) await new Promise((done) => setTimeout(done));

@@ -189,7 +189,7 @@ export const discard = (answer) => Object.values(answer).forEach((value) => valu
 
 /* Latest wins: returns a function that takes a state, of which there may be many a second. One request is made at a
    time, or, where answers are quick, two, so that the worker has the next face to draw while one is painted; of the
-   states that come meanwhile the last is next. One that fails is made again when that may help. */
+   states that come meanwhile the last is next. One that fails is made again when that may help, one that is refused is not. */
 export function latest(request, show, fail) {
   let [last, wanted, asked, shown, busy, took] = [null, null, 0, 0, 0, QUICK];
   return async function ask(state) {
@@ -211,7 +211,7 @@ export function latest(request, show, fail) {
       } catch (error) {
         if (number < shown) continue;
         fail(error, now);
-        whenAnswering(() => now === last && ask(now));
+        if (!error.refused) whenAnswering(() => now === last && ask(now));
       }
     }
     busy--;

@@ -27,7 +27,7 @@ export function opinionMeter(engine, canvas) {
       : t("To the discriminator, more real than {percent}% of the faces made up here", { percent }));
   }, (error) => {
     verdict.fail(error);
-    tryAgainLater(); // also where its weights did not come
+    if (!error.refused) tryAgainLater(); // its weights did not come
   });
   const judgeSoon = calmed(REST, () => judge(face));
 

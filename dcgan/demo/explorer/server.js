@@ -3,13 +3,19 @@
 import { t } from "./parts.js";
 
 const LOOK = 2500; // milliseconds from one look to the next, while the server does not answer
-const AGAIN = 5000; // milliseconds until what was refused is tried again
+const AGAIN = 5000; // milliseconds until what did not arrive is tried again
 const announce = () => dispatchEvent(new Event("answering"));
-let looking = 0;
+let [looking, later] = [0, 0];
 
-export const tryAgainLater = () => setTimeout(announce, AGAIN);
+export function tryAgainLater() {
+  later ||= setTimeout(() => {
+    later = 0;
+    announce();
+  }, AGAIN);
+}
 
-/* Server functions of a component: each takes one mapping, and refuses with an Error whose message is for the visitor. */
+/* Server functions of a component: each takes one mapping. They fail with an Error whose message is for the visitor;
+   it is `refused` where the server will not have the request, however often it is made. */
 export function asking(server = {}) {
   const called = (name) => async (request) => {
     const answer = await server[name](request); // Gradio answers undefined where the network fails
@@ -17,10 +23,7 @@ export function asking(server = {}) {
       lookOut();
       throw new Error(t("The server does not answer. Is it still running?"));
     }
-    if (answer?.error) {
-      tryAgainLater();
-      throw new Error(t(answer.error));
-    }
+    if (answer?.error) throw Object.assign(new Error(t(answer.error)), { refused: true });
     return answer;
   };
   return new Proxy({}, { get: (_, name) => server[name] && called(name) });
