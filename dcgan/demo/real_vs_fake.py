@@ -57,6 +57,7 @@ def grids(studio: Studio, shuffle: int = 0, checkpoint: str = "") -> tuple[Pixel
 
     Raises ValueError where there are no real images.
     """
+    shuffle = requests.whole(shuffle, "shuffle", 0, MAX_SHUFFLE)
     real = reals(studio, checkpoint, shuffle)
     if real.pixels is None:
         raise ValueError(spelled(real.note))

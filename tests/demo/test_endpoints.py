@@ -97,6 +97,7 @@ def test_a_mistake_is_answered_in_a_line(client: Client, endpoint: str, wrong: d
     with pytest.raises(AppError, match=message) as raised:
         client.predict(**wrong, api_name=endpoint)
     assert "\n" not in str(raised.value)
+    assert "__i18n__" not in str(raised.value)
 
 
 def test_paths_are_strips_and_animations(client: Client, studio: Studio) -> None:
@@ -113,7 +114,7 @@ def test_paths_are_strips_and_animations(client: Client, studio: Studio) -> None
 
 
 def test_reals_stand_beside_fakes(client: Client, checkpoints: Path) -> None:
-    real, fake, note = client.predict(shuffle=1, checkpoint="toons", api_name="/real_vs_fake")
+    real, fake, note = client.predict(shuffle=1.0, checkpoint="toons", api_name="/real_vs_fake")
     assert pixels(real).shape == (512, 512, 3)
     wanted = sample(load_checkpoint(checkpoints / "toons").generator, range(64, 128)).numpy()
     assert np.array_equal(pixels(fake)[:64, :64], wanted[0])

@@ -42,13 +42,17 @@ def answering(function: Callable[..., R]) -> Callable[[dict[str, Any]], R | dict
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """In its block, or a function that it decorates, a ValueError becomes a message on the page, in its language."""
+def refusals(said: Callable[[str], str] = str) -> Iterator[None]:
+    """In its block, or a function that it decorates, a ValueError is answered in one line, as `said` has it."""
     try:
         yield
     except ValueError as error:
-        message = str(error)
-        raise gr.Error(str(words(message)) if message in KOREAN else message, print_exception=False) from None
+        raise gr.Error(said(str(error)), print_exception=False) from None
+
+
+def translated(text: str) -> str:
+    """A text that the page shows in its language, if it can."""
+    return str(words(text)) if text in KOREAN else text
 
 
 def sent(event: gr.EventData, name: str) -> str:

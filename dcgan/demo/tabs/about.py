@@ -8,7 +8,7 @@ import gradio as gr
 from dcgan.demo.checkpoints import card
 from dcgan.demo.explorer import EXPLORER
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, endpoint, refusals, sent, words
+from dcgan.demo.tabs import PRIVATE, endpoint, refusals, sent, translated, words
 from dcgan.demo.tabs.component import component
 
 YOUR_OWN = """## Train your own
@@ -34,7 +34,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     view = component("about", studio, checkpoint, events=["card"])
     gr.Markdown(words(YOUR_OWN))
     shown = gr.Markdown(model_card())
-    view.card(refusals()(shown_card), None, shown, **PRIVATE)
+    view.card(refusals(translated)(shown_card), None, shown, **PRIVATE)
     endpoint("model_card", model_card)
 
 

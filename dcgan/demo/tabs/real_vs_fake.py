@@ -10,7 +10,7 @@ import numpy as np
 from dcgan.demo import real_vs_fake, uploads
 from dcgan.demo.real_vs_fake import Reals
 from dcgan.demo.studio import Studio
-from dcgan.demo.tabs import PRIVATE, answering, endpoint, marks, refusals, served, uploaded, words
+from dcgan.demo.tabs import PRIVATE, answering, endpoint, marks, refusals, served, translated, uploaded, words
 from dcgan.demo.tabs.component import component
 from dcgan.pictures import GRID, Pixels, data_url, encoded, grid
 from dcgan.provenance import COMPOSITE
@@ -48,7 +48,7 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
 
     def take(files: list[dict[str, Any]], checkpoint: str, before: str | None) -> Iterator[tuple[Any, ...]]:
         yield gr.skip(), {"reading": True}, gr.skip()
-        with refusals():
+        with refusals(translated):
             try:
                 known = studio.checkpoints.get(checkpoint)
                 paths = [uploaded(file) for file in files]
