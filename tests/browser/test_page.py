@@ -174,6 +174,22 @@ def test_a_server_that_is_gone_is_named_and_what_it_left_empty_is_filled_when_it
         expect(page.get_by_text("The server does not answer").filter(visible=True)).to_have_count(0)
 
 
+def test_what_a_server_that_was_started_anew_has_elsewhere_is_found_there(browser: Browser, demo: str) -> None:
+    with opened(browser, demo, "face=people&seed=3", faults=True) as page:
+        shown(page, "seed=3&")
+        for file in ("discriminator.safetensors", "checkpoint.json"):
+            page.route(f"**/{file}", lambda route: route.fulfill(status=403), times=1)
+        page.evaluate("performance.now = () => 60_000")
+        opinion = page.get_by_text("Discriminator's opinion")
+        with page.expect_navigation():
+            opinion.click()
+        shown(page, "seed=3&")
+        opinion.click()
+        expect(page.get_by_role("meter", name="Discriminator's opinion")).to_have_attribute(
+            "data-shown", re.compile("seed=3&")
+        )
+
+
 def test_what_is_refused_is_not_asked_for_again(browser: Browser, demo: str) -> None:
     asked: list[str] = []
 

@@ -131,27 +131,34 @@ function createEngine(server) {
     return { sheet: await sheet(checkpoint, latents.map((origin) => ({ origin })), COLUMNS), columns: COLUMNS, count: frames };
   }
 
+  /* Ask the worker for what it may have to fetch first: after a new start of the server, that lies elsewhere. */
+  const worked = ({ index }, task) => painter.send(task).catch(async (error) => {
+    await fetched(index);
+    throw error;
+  });
+
   async function inside(face) {
     const about = await known(face.checkpoint);
     const files = [null, face.moment].map((moment) => weightsAt(about, moment));
     await Promise.all(files.map(painter.load)); // no face waits for them
     const survey = { latents: latentsOf(about, [...Array(SURVEYED).keys()]), count: CHANNELS };
-    about.strongest ??= painter.send({ task: "strongest", address: files[0], ...survey });
+    about.strongest ??= worked(about, { task: "strongest", address: files[0], ...survey });
     about.strongest.catch(() => delete about.strongest);
     const [[z], channels] = [latentsOf(about, [face]), await about.strongest];
-    const maps = await painter.send({ task: "maps", address: files[1], z, units: face.units, channels });
+    const maps = await worked(about, { task: "maps", address: files[1], z, units: face.units, channels });
     return maps.map((one, i) => ({ channels: channels[i], maps: one }));
   }
 
   async function judge(checkpoint, canvases) {
-    const { index, summary } = await known(checkpoint);
+    const about = await known(checkpoint);
+    const { index, summary } = about;
     if (!summary.discriminator) return null;
     const context = new OffscreenCanvas(summary.size, summary.size).getContext("2d", { willReadFrequently: true });
     const pictures = canvases.map((canvas) => {
       context.drawImage(canvas, 0, 0, summary.size, summary.size); // own photos may be of another checkpoint's size
       return context.getImageData(0, 0, summary.size, summary.size);
     });
-    return painter.send({ task: "judge", address: address(index, "discriminator.safetensors"), pictures });
+    return worked(about, { task: "judge", address: address(index, "discriminator.safetensors"), pictures });
   }
 
   const ready = painter.load(address(0, "generator.safetensors")); // in the background, as soon as the page is open
