@@ -53,10 +53,10 @@ def face_link(
     fields = {
         "z": ",".join(f"{key}:{value:g}" for key, value in (edits or {}).items()),
         "d": ",".join(f"{key}:{value:g}" for key, value in (directions or {}).items()),
-        "w": ".".join(map(str, walk or ())),
+        "w": ".".join(str(int(step)) for step in walk or ()),
         "o": ".".join(str(round(100 * value)) for value in origin or ()),
         "s": ".".join(str(round(100 * value)) for value in shift or ()),
         "t": "" if moment is None else str(moment),
     }
     there = {key: value for key, value in fields.items() if value}
-    return urlencode({"face": checkpoint, "seed": seed, "truncation": f"{truncation:g}", **there})
+    return urlencode({"face": checkpoint, "seed": int(seed), "truncation": f"{truncation:g}", **there})

@@ -75,3 +75,7 @@ def test_terms_of_the_data_that_a_training_began_from_hold_too(tmp_path: Path) -
     checkpoint = save(tmp_path, data={"license": "for tests only"}, init=init)
     terms = read(encoded(FACES[0], xmp=xmp(checkpoint)))["Xmp.xmpRights.UsageTerms"].values()
     assert [*terms] == ["for tests only; for research"]
+
+
+def test_a_face_given_in_whole_floats_has_the_link_of_one_given_in_integers() -> None:
+    assert face_link("people", 7.0, walk=[1.0, 9.0]) == face_link("people", 7, walk=[1, 9])  # type: ignore[arg-type, list-item]
