@@ -198,7 +198,10 @@ class Run:
                 target = folder / "checkpoint"
                 save_checkpoint(target, nets.shown, nets.discriminator, config, model_card(config), so_far)
             with writing(folder / STATE) as temporary, temporary.open("wb") as file:
-                torch.save(state, file)
+                try:
+                    torch.save(state, file)
+                except RuntimeError as error:  # torch fails once more where it ends a file that the disk refused
+                    raise error.__context__ if isinstance(error.__context__, OSError) else error from None
             self._thin_moments()
         self.saved = seen
 

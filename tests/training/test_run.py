@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -315,6 +316,21 @@ def test_a_disk_that_fills_up_in_any_write_costs_no_more_than_the_last_tick(tmp_
         assert state(run)["seen"] == 16
         assert leftovers(run) == []
         assert same_end(train_tiny(run, True, **choice), whole), (number, written[number - 1])
+
+
+def test_a_state_that_the_disk_cuts_off_anywhere_is_an_error_in_one_line(tmp_path):
+    whole = train_tiny(tmp_path / "run", max_images=16)
+    size = (whole / "state" / "state.pt").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for part in range(5, 10):  # of ten; the other files are smaller than half a state
+        run = Path(shutil.copytree(whole, tmp_path / str(part)))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size * part // 10, hard))
+        try:
+            with pytest.raises(TrainingError, match=r"File too large; a save takes .*; make room"):
+                train_tiny(run, True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert state(run)["seen"] == 16
 
 
 def test_a_disk_that_fills_up_under_the_figures_says_that_all_else_is_saved(tmp_path, monkeypatch):
