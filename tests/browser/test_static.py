@@ -280,6 +280,14 @@ def test_a_sum_of_faces_is_that_of_python(page: Page, checkpoint: Checkpoint) ->
     assert_shows(page, render(checkpoint.generator, z[None])[0].permute(1, 2, 0).numpy())
 
 
+def test_the_chosen_tab_can_be_told_in_forced_colours(browser: Browser, site: str) -> None:
+    with opened(browser, site, forced_colors="active") as page:
+        expect(page.get_by_role("tab", name="Explore", selected=True)).to_be_visible()
+        tabs = page.get_by_role("tab").all()
+        chosen, *others = (tab.evaluate("tab => getComputedStyle(tab).backgroundColor") for tab in tabs)
+        assert chosen not in others
+
+
 def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: str) -> None:
     for name in ("Interpolate", "Real vs fake", "Training replay", "Lab", "About", "Explore"):
         open_tab(page, name)
