@@ -20,6 +20,7 @@ from dcgan.data import load_images
 from dcgan.data.sources import DrawnSource, is_drawn
 from dcgan.demo.checkpoints import Checkpoints, about, card, fake_logits, ranking, signal
 from dcgan.demo.explorer import EXPLORER
+from dcgan.demo.explorer.card import in_korean
 from dcgan.demo.explorer.files import first_faces, preloads, write_page
 from dcgan.demo.explorer.weights import browser_weights
 from dcgan.hub.command import repo_id, save_thumbnail, upload
@@ -66,10 +67,11 @@ def write_static(
     write_page(folder, checkpoints, max_snapshots=MAX_SNAPSHOTS, known=known)
     write_moments(folder / "0", checkpoints)
     # A card may be anyone's: HTML in it is shown as text.
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card(checkpoint))
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    cards = {"card": markdown.render(card(checkpoint)), "korean_card": markdown.render(in_korean(card(checkpoint)))}
     faces = escape(json.dumps(first_faces(checkpoint)))
     template = Template((EXPLORER / "static.html").read_text(encoding="utf-8"))
-    page = template.substitute(card=html, faces=faces, scripts=preloads("."), space=space or "")
+    page = template.substitute(cards, faces=faces, scripts=preloads("."), space=space or "")
     (folder / "index.html").write_text(page, encoding="utf-8")
 
     save_thumbnail(checkpoint, folder / "thumbnail.jpg")

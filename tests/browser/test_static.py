@@ -288,6 +288,12 @@ def test_the_chosen_tab_can_be_told_in_forced_colours(browser: Browser, site: st
         assert chosen not in others
 
 
+def test_the_card_is_in_korean_too(browser: Browser, site: str) -> None:
+    with opened(browser, site, "tab=about", locale="ko-KR") as page:
+        expect(page.get_by_role("heading", name="쓰는 법")).to_be_visible()
+        expect(page.get_by_role("heading", name="Use")).to_have_count(0)
+
+
 def test_each_tab_fits_and_has_an_address(page: Page, browser: Browser, site: str) -> None:
     for name in ("Interpolate", "Real vs fake", "Training replay", "Lab", "About", "Explore"):
         open_tab(page, name)

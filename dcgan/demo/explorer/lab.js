@@ -42,7 +42,7 @@ function ownSlider(engine, message) {
   const canvas = figure("sheet", t("Faces to mark"));
   const name = make("input", { className: "number", maxLength: MAX_NAME, value: t("my slider"), ariaLabel: t("Name of the slider") });
   const count = hint("", { role: "status" });
-  const fit = button(t("Make the slider"), () => message.attempt(makeSlider), { className: "button primary" });
+  const fit = button(t("Make the slider"), () => message.attempt(makeSlider), { className: "button primary", disabled: true });
   const trial = figure("sheet", t("A face along the slider"), { hidden: true });
   const mine = make("ul", { className: "mine" });
   const load = make("input", { type: "file", accept: ".json", "aria-label": t("Load a slider") });

@@ -52,7 +52,10 @@ list.onkeydown = ({ key }) => {
   if (next !== undefined) show((next + ids.length) % ids.length, true);
 };
 document.querySelector("h1").after(list, ...panels);
-panels.at(-1).append(document.querySelector("article"));
+const card = document.querySelector(`article[lang="${language}"]`);
+card.hidden = false;
+panels.at(-1).append(card);
+for (const other of document.querySelectorAll("main > article")) other.remove();
 addEventListener("popstate", follow);
 follow();
 document.querySelector("main").append(engineOf().status);

@@ -1,12 +1,9 @@
 """About: what a GAN is, the checkpoint's model card, and how to train one's own."""
 
-import json
-import re
-
 import gradio as gr
 
 from dcgan.demo.checkpoints import card
-from dcgan.demo.explorer import EXPLORER
+from dcgan.demo.explorer.card import in_korean
 from dcgan.demo.studio import Studio
 from dcgan.demo.tabs import PRIVATE, endpoint, refusals, sent, translated, words
 from dcgan.demo.tabs.component import component
@@ -17,7 +14,6 @@ pip install -r requirements.txt
 python train.py --dataroot my_photos --out runs/mine    # a folder or a zip; hours on a CPU, minutes on a GPU
 python app.py --checkpoints runs/mine                   # this page, with your faces
 ```"""
-KOREAN_CARD = json.loads((EXPLORER / "ko_card.json").read_text(encoding="utf-8"))  # phrases with {gaps}
 
 
 def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
@@ -36,12 +32,3 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
     shown = gr.Markdown(model_card())
     view.card(refusals(translated)(shown_card), None, shown, **PRIVATE)
     endpoint("model_card", model_card)
-
-
-def in_korean(card: str) -> str:
-    """A model card with the phrases that all cards share in Korean."""
-    for english, korean in KOREAN_CARD.items():
-        phrase = re.escape(english).replace(r"\ ", r"\s+")  # lines are broken anywhere
-        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[\\d,]+)", phrase)
-        card = re.sub(pattern, re.sub(r"\{(\w+)\}", r"\\g<\1>", korean), card)
-    return card
