@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan.data.cache import cache_directory
-from dcgan.data.crop import upright
+from dcgan.data.crop import SOFT, upright
 from dcgan.data.faces import find_faces, side
 from dcgan.data.images import Images
 from dcgan.data.packing import INDEX, Shape, packed
@@ -51,12 +51,15 @@ def load_images(
     if images.skipped and progress:
         skipped = (f"{printable(name)} ({why})" for name, why in images.skipped)
         print(f"{len(images.skipped)} of {count} files cannot be used and were skipped: {_some(skipped, images)}")
+    least = f"of {image_size // SOFT} px or more "  # smaller faces are left out
     if crop == "face" and progress:
         photos = len(set(images.names))
-        none = f"; none in {_some(map(printable, images.faceless), images)}" if images.faceless else ""
+        none = f"; none {least}in {_some(map(printable, images.faceless), images)}" if images.faceless else ""
         print(f"{len(images)} faces in {photos} of {photos + len(images.faceless)} photos{none}")
     if images.faceless and not images:
-        raise DataError(f"no face in any of the {count} images in '{source}': train.py --crop centre trains on all")
+        raise DataError(
+            f"no face {least}in any of the {count} images in '{source}': train.py --crop centre trains on all"
+        )
     if not images:
         raise DataError(f"none of the {count} images in '{source}' can be read: {images.skipped[0][1]}")
     return images

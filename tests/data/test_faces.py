@@ -77,7 +77,7 @@ def test_faces_of_one_photo_are_on_one_side_and_photos_without_are_named(tmp_pat
     assert images.names == [name for name in sorted(f"{i}.jpg" for i in range(6)) for _ in range(2)]
     assert images.faceless == ("nobody.png",)
     assert (images.heldout[::2] == images.heldout[1::2]).all()
-    assert "12 faces in 6 of 7 photos; none in nobody.png" in capsys.readouterr().out
+    assert "12 faces in 6 of 7 photos; none of 16 px or more in nobody.png" in capsys.readouterr().out
     assert len(load(tmp_path, 32)) == 7, "the centre of every picture, kept apart in the cache"
     again = load(zip_of(tmp_path, tmp_path / "photos.zip"), 32, crop="face")
     assert again.digest == images.digest
