@@ -26,7 +26,7 @@ from dcgan.device import own_randomness
 from dcgan.files import writing
 from dcgan.pictures import normalised
 
-VERSION = 1  # part of the kept network's name: raise it when the same data gives another one
+VERSION = 2  # part of the kept network's name: raise it when the same data gives another one
 FEATURES = 128
 SIDE = 64  # pixels: larger faces are shrunk
 MIN_LABELLED = 500  # training images with labels, for a network to be worth training

@@ -102,7 +102,7 @@ def test_a_kept_network_is_opened_and_not_trained_again(kept, net):
     [file] = kept.iterdir()
     before = file.stat().st_mtime_ns
     again = attribute_net(faces(kept), progress=False)
-    assert (again.scores, file.name, file.stat().st_mtime_ns) == (net.scores, "attributes-1-0.safetensors", before)
+    assert (again.scores, file.name, file.stat().st_mtime_ns) == (net.scores, "attributes-2-0.safetensors", before)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
     known = faces(kept)
     changed = replace(known, names=[name.replace("_0_", "_1_", 1) for name in known.names])
@@ -126,7 +126,7 @@ def test_training_is_the_same_each_time_and_leaves_the_random_state_alone(few_st
 def test_a_damaged_file_is_trained_anew_and_one_that_cannot_be_written_does_no_harm(
     tmp_path, kept, net, damage, few_steps
 ):
-    path = tmp_path / "attributes-1-0.safetensors"
+    path = tmp_path / "attributes-2-0.safetensors"
     whole = (kept / path.name).read_bytes()
     path.write_bytes(b"{}" * 100 if damage == "garbage" else whole[: len(whole) // 2])
     folder = tmp_path / "gone" if damage == "no folder" else tmp_path
