@@ -82,10 +82,10 @@ def build(studio: Studio, checkpoint: gr.Dropdown) -> None:
         yield update(LOOKING)
         try:
             path = uploaded(given)
-            if path.suffix.lower() not in SHOWN_BY_BROWSERS:  # HEIC, say
-                yield {photo: uploads.photo(path)}
+            # HEIC, say. It comes with every answer: the page may still put the file itself there after the first.
+            readable = {} if path.suffix.lower() in SHOWN_BY_BROWSERS else {photo: uploads.photo(path)}
             for found in inversion.find(studio, path, checkpoint):
-                yield update(SEARCHING if found.done < 1 else FOUND, found, checkpoint)
+                yield {**update(SEARCHING if found.done < 1 else FOUND, found, checkpoint), **readable}
         except ValueError as reason:  # beside the photo, where it stays
             yield {photo: None, **update(str(reason))}
 
