@@ -140,6 +140,7 @@ function walk(engine) {
   let [checkpoint, sheet] = [null, null];
   const position = slider(t("From one face to another"), { min: 0, max: STEPS - 1, value: (STEPS - 1) / 2 }, show);
   const load = latest(engine.path, (path) => {
+    sheet?.sheet.close();
     sheet = path;
     show(Number(position.value));
   }, () => {});
